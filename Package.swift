@@ -1,0 +1,90 @@
+// swift-tools-version: 6.2
+import PackageDescription
+
+let package = Package(
+    name: "shoal",
+    products: [
+        .library(name: "ShoalCRDT", targets: ["ShoalCRDT"]),
+        .library(name: "ShoalProtocol", targets: ["ShoalProtocol"]),
+        .library(name: "ShoalClient", targets: ["ShoalClient"]),
+        .library(name: "ShoalServer", targets: ["ShoalServer"]),
+        .executable(name: "shoal", targets: ["shoal"]),
+        .executable(name: "shoald", targets: ["shoald"]),
+        .executable(name: "shoal-bench", targets: ["shoal-bench"]),
+    ],
+    dependencies: [
+        .package(url: "https://github.com/groue/GRDB.swift", exact: "7.10.0"),
+        .package(url: "https://github.com/hummingbird-project/hummingbird", exact: "2.28.1"),
+        .package(url: "https://github.com/swift-server/async-http-client", exact: "1.37.0"),
+        .package(url: "https://github.com/apple/swift-nio", exact: "2.101.2"),
+        .package(url: "https://github.com/apple/swift-log", exact: "1.16.2"),
+        .package(url: "https://github.com/apple/swift-argument-parser", exact: "1.8.2"),
+        .package(url: "https://github.com/apple/swift-crypto", exact: "4.5.2"),
+        .package(url: "https://github.com/apple/swift-http-types", exact: "1.8.0"),
+        .package(url: "https://github.com/swift-server/swift-service-lifecycle", exact: "2.13.0"),
+    ],
+    targets: [
+        // System libraries.
+        .systemLibrary(
+            name: "CSQLite", path: "Sources/CSQLite", pkgConfig: "sqlite3", providers: [.apt(["libsqlite3-dev"])]),
+        .systemLibrary(name: "CZlib", path: "Sources/CZlib", pkgConfig: "zlib", providers: [.apt(["zlib1g-dev"])]),
+
+        // The protocol: the kernel, then what both sides speak.
+        .target(name: "ShoalCRDT", path: "Protocol/ShoalCRDT"),
+        .target(name: "ShoalProtocol", dependencies: ["ShoalCRDT", "CZlib"], path: "Protocol/ShoalProtocol"),
+
+        // The record store, shared by client and server.
+        .target(
+            name: "ShoalStore",
+            dependencies: ["ShoalCRDT", "ShoalProtocol", "CSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
+
+        .target(
+            name: "ShoalClient",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalStore", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOHTTP1", package: "swift-nio"),
+                .product(name: "NIOFoundationCompat", package: "swift-nio"),
+            ], path: "Client/ShoalClient"),
+        .target(
+            name: "ShoalServer",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalStore", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Hummingbird", package: "hummingbird"),
+                .product(name: "NIOCore", package: "swift-nio"),
+                .product(name: "NIOPosix", package: "swift-nio"),
+                .product(name: "HTTPTypes", package: "swift-http-types"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
+            ], path: "Server/ShoalServer"),
+
+        // The programs.
+        .executableTarget(
+            name: "shoal",
+            dependencies: ["ShoalClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+        .executableTarget(
+            name: "shoald",
+            dependencies: [
+                "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+        .executableTarget(
+            name: "shoal-bench",
+            dependencies: [
+                "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
+
+        // Tests, a folder a target.
+        .testTarget(name: "ShoalCRDTTests", dependencies: ["ShoalCRDT"]),
+        .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
+        .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
+        .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
+        .testTarget(name: "ShoalServerTests", dependencies: ["ShoalServer", "ShoalClient"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["ShoalProtocol"]),
+    ],
+    swiftLanguageModes: [.v6]
+)

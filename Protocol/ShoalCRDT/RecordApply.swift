@@ -1,0 +1,178 @@
+/// The one apply function: the server's fold, the client's overlay and the simulator's.
+///
+/// Of an operation-based CRDT (Shapiro et al. 2011): a new dot is always live, a superseded one is dead for good, and
+/// nobody can supersede what they have not seen, so the live entries do not depend on the order of arrival.
+extension Record {
+    /// Applies operation `index` of `batch` to this record.
+    ///
+    /// - Parameters:
+    ///   - dot: the operation's place.
+    ///   - time: the operation's time, lowered by the server where it lay ahead.
+    ///   - sequence: the server sequence that a change gets; 0 on a client.
+    ///   - isKnown: whether an operation has arrived at all. A superseded or covered dot that is neither live nor known
+    ///     is kept as dead or covered in advance.
+    /// - Returns: whether anything changed. Applying an operation twice changes nothing the second time.
+    @discardableResult
+    public mutating func apply(
+        _ index: Int, of batch: borrowing Operations, dot: Dot, time: Int64, sequence: Int64 = 0,
+        isKnown: (Dot) -> Bool = { _ in true }
+    ) -> Bool {
+        let operation = batch.operations[index]
+        var changed = false
+        let isCovered = takeCoveredAhead(dot)
+        if let envelope = operation.creates {
+            if !isMade { self.envelope = envelope }
+            let entry = Entry(
+                key: CellKey(.created), kind: .present, isCovered: isCovered, dot: dot, time: time, sequence: sequence)
+            changed = insert(entry) || changed
+        }
+        for position in operation.edits {
+            let edit = batch.edits[position]
+            let cell = range(of: edit.key, in: batch.arena)
+            changed =
+                apply(edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
+                || changed
+        }
+        for seen in batch.dots[operation.covers] {
+            changed = cover(seen, sequence: sequence, isKnown) || changed
+        }
+        return changed
+    }
+
+    private mutating func apply(
+        _ edit: Operations.Edit, of batch: borrowing Operations, to cell: Range<Int>, dot: Dot, time: Int64,
+        sequence: Int64, isCovered: Bool, _ isKnown: (Dot) -> Bool
+    ) -> Bool {
+        var key = edit.key
+        // The usual cell: nothing there, or one entry that is superseded.
+        if cell.isEmpty, edit.supersedes.isEmpty, edit.kind != .count {
+            entries.insert(entry(for: edit, of: batch, dot, time, sequence, isCovered), at: cell.lowerBound)
+            return true
+        }
+        if key.elementKind == .text {
+            key = cell.isEmpty
+                ? CellKey(key.field, text: store(batch.arena[key.elementSlice.range])) : entries[cell.lowerBound].key
+        }
+        var end = cell.upperBound
+        var removed = false
+        for seen in batch.dots[edit.supersedes] where seen != dot {
+            if let index = (cell.lowerBound..<end).first(where: { entries[$0].dot == seen && entries[$0].kind != .emptied }) {
+                if entries[index].kind == .deadAhead { continue }
+                entries.remove(at: index)
+                end -= 1
+                removed = true
+            } else if !isKnown(seen) {
+                let marker = Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence)
+                end += insert(marker) ? 1 : 0
+            }
+        }
+        if edit.kind == .count {
+            return add(edit, key: key, cell.lowerBound..<end, dot, time, sequence, isCovered) || removed
+        }
+        if let index = (cell.lowerBound..<end).first(where: { entries[$0].dot == dot && entries[$0].kind != .emptied }) {
+            // Either it is here already, or it was superseded before it came.
+            guard entries[index].kind == .deadAhead else { return removed }
+            entries.remove(at: index)
+            end -= 1
+            if removed { noteRemoval(from: cell.lowerBound..<end, key: key, sequence: sequence) }
+            return removed
+        }
+        insert(entry(for: edit, of: batch, dot, time, sequence, isCovered, key: key))
+        return true
+    }
+
+    private mutating func entry(
+        for edit: Operations.Edit, of batch: borrowing Operations, _ dot: Dot, _ time: Int64, _ sequence: Int64,
+        _ isCovered: Bool, key: CellKey? = nil
+    ) -> Entry {
+        let key =
+            key
+            ?? (edit.key.elementKind == .text
+                ? CellKey(edit.key.field, text: store(batch.arena[edit.key.elementSlice.range])) : edit.key)
+        var entry = Entry(
+            key: key, kind: edit.kind, isCovered: isCovered, dot: dot, time: time, sequence: sequence, integer: edit.integer)
+        if edit.kind.isSlice { entry.slice = store(batch.arena[edit.slice.range]) }
+        return entry
+    }
+
+    /// Adds to this replica's part of a counter; an addition that is not newer than the part is known already.
+    private mutating func add(
+        _ edit: Operations.Edit, key: CellKey, _ cell: Range<Int>, _ dot: Dot, _ time: Int64, _ sequence: Int64,
+        _ isCovered: Bool
+    ) -> Bool {
+        var entry = Entry(
+            key: key, kind: .count, isCovered: isCovered, dot: dot, time: time, sequence: sequence, integer: edit.integer)
+        if let index = cell.first(where: { entries[$0].kind == .count && entries[$0].dot.replica == dot.replica }) {
+            guard entries[index].dot.number < dot.number else { return false }
+            entry.payload = entries[index].integer &+ edit.integer
+            entries[index] = entry
+            return true
+        }
+        insert(entry)
+        return true
+    }
+
+    /// Flags the entries of a dot as seen by a deletion.
+    private mutating func cover(_ seen: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool) -> Bool {
+        var found = false
+        var changed = false
+        for index in entries.indices where entries[index].dot == seen && !entries[index].kind.isMarker {
+            found = true
+            if !entries[index].isCovered {
+                entries[index].isCovered = true
+                entries[index].sequence = sequence
+                changed = true
+            }
+        }
+        if !found, !isKnown(seen) {
+            insert(Entry(key: CellKey(.created), kind: .coveredAhead, dot: seen, time: 0, sequence: sequence))
+        }
+        return changed
+    }
+
+    /// Whether a deletion that came before this dot has seen it; forgets that it did.
+    private mutating func takeCoveredAhead(_ dot: Dot) -> Bool {
+        var index = 0
+        while index < entries.count, entries[index].key.field == .created {
+            if entries[index].kind == .coveredAhead, entries[index].dot == dot {
+                entries.remove(at: index)
+                return true
+            }
+            index += 1
+        }
+        return false
+    }
+
+    /// Inserts an entry at its place; returns false if the cell has that dot in that role already.
+    @discardableResult
+    private mutating func insert(_ entry: Entry) -> Bool {
+        let cell = range(of: entry.key)
+        if !entry.kind.isMarker, let emptied = cell.first(where: { entries[$0].kind == .emptied }) {
+            entries.remove(at: emptied)
+            return insert(entry)
+        }
+        var index = cell.lowerBound
+        while index < cell.upperBound, (entries[index].dot, entries[index].kind.order) < (entry.dot, entry.kind.order) {
+            index += 1
+        }
+        if index < cell.upperBound, entries[index].dot == entry.dot, entries[index].kind.order == entry.kind.order {
+            return false
+        }
+        entries.insert(entry, at: index)
+        return true
+    }
+
+    /// A cell that lost entries without gaining one still changed: the sequence must say so.
+    private mutating func noteRemoval(from cell: Range<Int>, key: CellKey, sequence: Int64) {
+        if let index = cell.first(where: { !entries[$0].kind.isMarker }) {
+            entries[index].sequence = sequence
+        } else {
+            insert(Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: sequence))
+        }
+    }
+}
+
+extension ValueKind {
+    /// Markers of one dot stand after its value.
+    fileprivate var order: UInt8 { isMarker ? rawValue : 0 }
+}

@@ -1,0 +1,221 @@
+/// The packed row of a record: canonical, so that equal records have equal bytes.
+///
+///     version   1 byte: 1
+///     kind      varint
+///     scope     tag and identifiers
+///     stamps    count varint, then each distinct (dot, time), ascending:
+///               replica: 0 and 4 bytes for a new one, k for the k-th distinct one before;
+///               number: varint, the difference to the stamp before where the replica is the same;
+///               time: zigzag varint, the difference to the stamp before, at first to the identifier's time
+///     entries   count varint, then each:
+///               flags: value kind (4 bits; see `ValueKind`), 16 covered, 32 same cell as before,
+///                      64 first stamp, 128 sequence other than the record's
+///               field varint × 4 + element kind, unless the same cell
+///               element: zigzag varint difference to the identifier before in the same field, or length and UTF-8
+///               stamp: varint, unless the first; sequence: varint, how far below the record's
+///               value: length and bytes, or zigzag varint
+///
+/// The record's identifier and sequence are the row's other columns.
+extension Record {
+    static let formatVersion: UInt8 = 1
+
+    private struct Stamp: Comparable {
+        var dot: Dot
+        var time: Int64
+        static func < (a: Stamp, b: Stamp) -> Bool { (a.dot, a.time) < (b.dot, b.time) }
+    }
+
+    /// Appends the packed form; `sequence` must be the record's.
+    public func encode(sequence: Int64, into output: inout [UInt8]) {
+        output.append(Self.formatVersion)
+        output.appendVarint(UInt64(envelope.kind.rawValue))
+        envelope.scope.encode(of: id, into: &output)
+        let stamps = encodeStamps(into: &output)
+        output.appendVarint(entries.count)
+        var stampHint = 0
+        for index in entries.indices {
+            encodeEntry(index, sequence: sequence, stamps: stamps, hint: &stampHint, into: &output)
+        }
+    }
+
+    private func encodeStamps(into output: inout [UInt8]) -> [Stamp] {
+        var stamps: [Stamp] = []
+        for entry in entries {
+            let stamp = Stamp(dot: entry.dot, time: entry.time)
+            if stamps.last != stamp { stamps.append(stamp) }
+        }
+        if stamps.count > 1 {
+            stamps.sort()
+            var unique = 0
+            for index in stamps.indices where index == 0 || stamps[index] != stamps[unique - 1] {
+                stamps[unique] = stamps[index]
+                unique += 1
+            }
+            stamps.removeSubrange(unique...)
+        }
+        output.appendVarint(stamps.count)
+        var replicas: [ReplicaID] = []
+        var previous = Stamp(dot: Dot(rawValue: 0), time: id.time)
+        for (index, stamp) in stamps.enumerated() {
+            let replica = stamp.dot.replica
+            if index > 0, replica == previous.dot.replica {
+                output.appendVarint(replicas.count)
+                output.appendVarint(UInt64(stamp.dot.number - previous.dot.number))
+            } else {
+                // Stamps ascend, so a replica that is not the one before is a new one.
+                output.append(0)
+                output.appendFixed(replica.rawValue)
+                output.appendVarint(UInt64(stamp.dot.number))
+                replicas.append(replica)
+            }
+            output.appendSigned(stamp.time &- previous.time)
+            previous = stamp
+        }
+        return stamps
+    }
+
+    private func encodeEntry(
+        _ index: Int, sequence: Int64, stamps: [Stamp], hint: inout Int, into output: inout [UInt8]
+    ) {
+        let entry = entries[index]
+        let isSameCell = index > 0 && entries[index - 1].key.compare(entry.key, arena, arena) == 0
+        let stamp = Stamp(dot: entry.dot, time: entry.time)
+        if stamps[hint] != stamp { hint = stamps.firstIndex(of: stamp) ?? 0 }
+        var flags = entry.kind.rawValue
+        if entry.isCovered { flags |= 16 }
+        if isSameCell { flags |= 32 }
+        if hint == 0 { flags |= 64 }
+        if entry.sequence != sequence { flags |= 128 }
+        output.append(flags)
+        if !isSameCell {
+            output.appendVarint(UInt64(entry.key.field.rawValue) << 2 | UInt64(entry.key.elementKind.rawValue))
+            switch entry.key.elementKind {
+            case .none: break
+            case .id:
+                let isSameField = index > 0 && entries[index - 1].key.field == entry.key.field
+                    && entries[index - 1].key.elementKind == .id
+                let base = isSameField ? entries[index - 1].key.elementPayload : 0
+                output.appendSigned(entry.key.elementPayload &- base)
+            case .text: append(entry.key.elementSlice, to: &output)
+            }
+        }
+        if hint != 0 { output.appendVarint(hint) }
+        if entry.sequence != sequence { output.appendVarint(UInt64(bitPattern: sequence &- entry.sequence)) }
+        switch entry.kind {
+        case .text, .json: append(entry.slice, to: &output)
+        case .integer, .count: output.appendSigned(entry.integer)
+        default: break
+        }
+    }
+
+    private func append(_ slice: Slice, to output: inout [UInt8]) {
+        output.appendVarint(UInt64(slice.count))
+        output.append(contentsOf: arena[slice.range])
+    }
+
+    /// Reads a packed row.
+    ///
+    /// - Throws: `DecodingFailure` for bytes that are damaged or of a newer format.
+    public init(id: RecordID, sequence: Int64, packed bytes: UnsafeRawBufferPointer) throws(DecodingFailure) {
+        self.id = id
+        arena = []
+        entries = []
+        envelope = Envelope(kind: .none, scope: .workspace)
+        var reader = ByteReader(bytes)
+        let version = try reader.byte()
+        guard version == Self.formatVersion else { throw reader.failure(.unknownVersion(version)) }
+        envelope.kind = Kind(rawValue: try reader.varint(as: UInt16.self))
+        envelope.scope = try Scope.decode(from: &reader, of: id)
+        let stamps = try Self.decodeStamps(from: &reader, id: id)
+        let count = try reader.varint(as: Int.self)
+        // An entry takes at least one byte.
+        guard count <= bytes.count else { throw reader.failure(.truncated) }
+        arena.append(contentsOf: bytes)
+        entries.reserveCapacity(count + 2)
+        for index in 0..<count { try decodeEntry(index, from: &reader, sequence: sequence, stamps: stamps) }
+        guard reader.isAtEnd else { throw reader.failure(.trailingBytes) }
+    }
+
+    private static func decodeStamps(from reader: inout ByteReader, id: RecordID) throws(DecodingFailure) -> [Stamp] {
+        let count = try reader.varint(as: Int.self)
+        guard count <= reader.bytes.count else { throw reader.failure(.truncated) }
+        var stamps: [Stamp] = []
+        stamps.reserveCapacity(count)
+        var replicas: [ReplicaID] = []
+        var previous = Stamp(dot: Dot(rawValue: 0), time: id.time)
+        for _ in 0..<count {
+            let reference = try reader.varint(as: Int.self)
+            var number: UInt32
+            let replica: ReplicaID
+            if reference == 0 {
+                replica = ReplicaID(rawValue: try reader.fixed32())
+                replicas.append(replica)
+                number = try reader.varint(as: UInt32.self)
+            } else {
+                guard reference == replicas.count else { throw reader.failure(.outOfRange) }
+                replica = previous.dot.replica
+                let sum = previous.dot.number.addingReportingOverflow(try reader.varint(as: UInt32.self))
+                guard !sum.overflow else { throw reader.failure(.outOfRange) }
+                number = sum.partialValue
+            }
+            let time = previous.time &+ (try reader.signed())
+            previous = Stamp(dot: Dot(replica, number), time: time)
+            stamps.append(previous)
+        }
+        return stamps
+    }
+
+    private mutating func decodeEntry(
+        _ index: Int, from reader: inout ByteReader, sequence: Int64, stamps: [Stamp]
+    ) throws(DecodingFailure) {
+        let flags = try reader.byte()
+        guard let kind = ValueKind(rawValue: flags & 15) else { throw reader.failure(.outOfRange) }
+        var key: CellKey
+        if flags & 32 != 0 {
+            guard index > 0 else { throw reader.failure(.notCanonical) }
+            key = entries[index - 1].key
+        } else {
+            key = try decodeKey(index, from: &reader)
+        }
+        let stampIndex = flags & 64 != 0 ? 0 : try reader.varint(as: Int.self)
+        guard stampIndex < stamps.count else { throw reader.failure(.outOfRange) }
+        let below = flags & 128 != 0 ? Int64(bitPattern: try reader.varint()) : 0
+        var entry = Entry(
+            key: key, kind: kind, isCovered: flags & 16 != 0, dot: stamps[stampIndex].dot, time: stamps[stampIndex].time,
+            sequence: sequence &- below)
+        if kind.isSlice {
+            entry.slice = try slice(from: &reader)
+        } else if kind == .integer || kind == .count {
+            entry.payload = try reader.signed()
+        }
+        entries.append(entry)
+    }
+
+    private func decodeKey(_ index: Int, from reader: inout ByteReader) throws(DecodingFailure) -> CellKey {
+        let code = try reader.varint(as: UInt32.self)
+        guard let number = UInt16(exactly: code >> 2) else { throw reader.failure(.outOfRange) }
+        let field = Field(rawValue: number)
+        let key: CellKey
+        switch code & 3 {
+        case 0: key = CellKey(field)
+        case 1:
+            let isSameField = index > 0 && entries[index - 1].key.field == field && entries[index - 1].key.elementKind == .id
+            let base = isSameField ? entries[index - 1].key.elementPayload : 0
+            let id = RecordID(rawValue: base &+ (try reader.signed()))
+            guard id.isValid else { throw reader.failure(.outOfRange) }
+            key = CellKey(field, id: id)
+        case 2: key = CellKey(field, text: try slice(from: &reader))
+        default: throw reader.failure(.outOfRange)
+        }
+        if index > 0, entries[index - 1].key.compare(key, arena, arena) >= 0 { throw reader.failure(.notCanonical) }
+        return key
+    }
+
+    /// A slice of the row's own bytes, which are the arena.
+    private func slice(from reader: inout ByteReader) throws(DecodingFailure) -> Slice {
+        let count = try reader.varint(as: Int.self)
+        let start = reader.offset
+        _ = try reader.run(count)
+        return Slice(start..<start + count)
+    }
+}
