@@ -1,0 +1,173 @@
+import ShoalCRDT
+
+/// The version of the protocol that this code speaks.
+public enum ProtocolVersion {
+    public static let current = 1
+}
+
+/// Where a log that this replica ever wrote stands, as the replica knows it.
+public struct LogPosition: Hashable, Sendable {
+    public var replica: ReplicaID
+    /// The last number that the server acknowledged.
+    public var position: UInt32
+    /// The hash of that operation; `OperationHash.start` at position 0.
+    public var hash: OperationHash
+    /// The last number in the log.
+    public var end: UInt32
+
+    public init(replica: ReplicaID, position: UInt32, hash: OperationHash, end: UInt32) {
+        self.replica = replica
+        self.position = position
+        self.hash = hash
+        self.end = end
+    }
+}
+
+/// What a replica says to the server.
+public struct SyncRequest: Sendable {
+    public var epoch: UInt64
+    /// Opaque; empty before the first pull.
+    public var cursor: String
+    /// The newest acknowledgement, opaque; empty before the first push.
+    public var acknowledgement: String
+    /// Every log that this replica ever wrote; the last one is the log that it writes now.
+    public var logs: [LogPosition]
+    /// The operations after the position of the last log.
+    public var operations: Operations
+    /// After a fork: the hashes of the whole tail, in order.
+    public var tail: [OperationHash]
+
+    public init(
+        epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,
+        tail: [OperationHash] = []
+    ) {
+        self.epoch = epoch
+        self.cursor = cursor
+        self.acknowledgement = acknowledgement
+        self.logs = logs
+        self.operations = operations
+        self.tail = tail
+    }
+}
+
+/// Why the server refused an operation. A refused operation consumes its number.
+public enum RefusalReason: String, Sendable, CaseIterable {
+    /// It supersedes or covers a dot that the server never saw or refused.
+    case unknownDot = "unknown-dot"
+    /// Its record was never made.
+    case unknownRecord = "unknown-record"
+    /// Its record was erased or collected.
+    case deletedRecord = "deleted-record"
+    /// It makes a record whose derived identifier stands for another key.
+    case keyMismatch = "key-mismatch"
+    /// Another operation of its command was refused.
+    case command = "command"
+    /// The account may not do this.
+    case forbidden = "forbidden"
+    /// It is not in the form that the specification asks for.
+    case malformed = "malformed"
+}
+
+/// The server's verdict on an operation that it refused; stored, and repeated with every answer that covers it.
+public struct Verdict: Hashable, Sendable {
+    public var number: UInt32
+    public var reason: RefusalReason
+    public init(number: UInt32, reason: RefusalReason) {
+        self.number = number
+        self.reason = reason
+    }
+}
+
+/// What the server made of the pushed operations.
+public enum PushAnswer: Sendable {
+    /// Everything up to `upTo` is taken and durable.
+    case taken(upTo: UInt32, acknowledgement: String, verdicts: [Verdict])
+    /// The identifier of a record that the operation `number` makes is another record's. Everything before it is taken.
+    case identifierTaken(number: UInt32, upTo: UInt32, acknowledgement: String, verdicts: [Verdict])
+    /// The log does not continue what the server has; nothing was changed. `known` are the places and verdicts of the
+    /// longest known prefix of the hashes that the request named, `replica` the identifier for the rest.
+    case fork(replica: ReplicaID?, known: [KnownOperation])
+    /// The server lost what it once acknowledged and has begun a new epoch.
+    case rollback(epoch: UInt64, replica: ReplicaID?)
+}
+
+public struct KnownOperation: Hashable, Sendable {
+    public var dot: Dot
+    public var reason: RefusalReason?
+    public init(dot: Dot, reason: RefusalReason?) {
+        self.dot = dot
+        self.reason = reason
+    }
+}
+
+/// What the server says to a replica.
+public struct SyncResponse: Sendable {
+    public var push: PushAnswer
+    /// The page begins at this cursor and applies only if it is the one held.
+    public var from: String
+    public var page: RecordPage
+    public var cursor: String
+    public var more: Bool
+    /// Whether `page` belongs to a fill: whole records instead of changes.
+    public var isFill: Bool
+    /// The positions of logs that changed since the cursor; with the last page only.
+    public var positions: [Dot]
+    /// Milliseconds since 1970 by the server's clock.
+    public var time: Int64
+
+    public init(
+        push: PushAnswer, from: String, page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot],
+        time: Int64
+    ) {
+        self.push = push
+        self.from = from
+        self.page = page
+        self.cursor = cursor
+        self.more = more
+        self.isFill = isFill
+        self.positions = positions
+        self.time = time
+    }
+}
+
+public enum Role: String, Sendable, CaseIterable { case expert, sales, supervisor }
+
+public struct EnrollRequest: Sendable, Equatable {
+    public var code: String
+    /// 32 random bytes drawn by the client: the credential of the new replica, in base64url.
+    public var key: String
+    public init(code: String, key: String) {
+        self.code = code
+        self.key = key
+    }
+}
+
+public struct EnrollResponse: Sendable, Equatable {
+    public var replica: ReplicaID
+    public var account: RecordID
+    public var name: String
+    public var role: Role
+    public var epoch: UInt64
+    public var time: Int64
+    public init(replica: ReplicaID, account: RecordID, name: String, role: Role, epoch: UInt64, time: Int64) {
+        self.replica = replica
+        self.account = account
+        self.name = name
+        self.role = role
+        self.epoch = epoch
+        self.time = time
+    }
+}
+
+/// The limits of the protocol; part of the specification.
+public enum Limits {
+    public static let body = 1 << 20
+    public static let inflated = 16 << 20
+    public static let depth = 32
+    public static let operations = 5_000
+    public static let header = 16 << 10
+    /// A page is closed when its weight reaches this many bytes.
+    public static let page = 2 << 20
+    /// The longest text of one value, in bytes of UTF-8.
+    public static let text = 64 << 10
+}

@@ -1,0 +1,71 @@
+import ShoalCRDT
+
+/// The kinds of record that this version knows.
+extension Kind {
+    public static let account = Kind(rawValue: 1)
+    public static let customer = Kind(rawValue: 2)
+    public static let tagGroup = Kind(rawValue: 3)
+    public static let tag = Kind(rawValue: 4)
+    public static let note = Kind(rawValue: 5)
+}
+
+/// The fields that this version knows; numbers are unique over all kinds and never used again.
+extension Field {
+    // Account 账号
+    public static let accountName = Field(rawValue: 10)
+    public static let accountRole = Field(rawValue: 11)
+
+    // Customer 客户
+    public static let name = Field(rawValue: 20)
+    public static let gender = Field(rawValue: 21)
+    public static let type = Field(rawValue: 22)
+    public static let phone = Field(rawValue: 23)
+    public static let birthYear = Field(rawValue: 24)
+    public static let birthMonth = Field(rawValue: 25)
+    public static let skin = Field(rawValue: 26)
+    public static let occupation = Field(rawValue: 27)
+    public static let unionID = Field(rawValue: 28)
+    public static let externalUserID = Field(rawValue: 29)
+    public static let avatar = Field(rawValue: 30)
+    public static let wangwang = Field(rawValue: 31)
+    public static let source = Field(rawValue: 32)
+    public static let stage = Field(rawValue: 33)
+    /// Free fields, by name; the element is the name and begins with `x-`.
+    public static let free = Field(rawValue: 49)
+
+    // Follow relation 跟进关系: cells of the customer, the element is the account
+    public static let follow = Field(rawValue: 50)
+    public static let remarkGroup = Field(rawValue: 51)
+    public static let remarkSource = Field(rawValue: 52)
+    public static let remarkWangwang = Field(rawValue: 53)
+    public static let remarkRecipient = Field(rawValue: 54)
+    /// A remark that does not have the four parts, as it was typed.
+    public static let remarkUnparsed = Field(rawValue: 55)
+    public static let description = Field(rawValue: 56)
+    public static let remarkMobiles = Field(rawValue: 57)
+    public static let addWay = Field(rawValue: 58)
+    public static let state = Field(rawValue: 59)
+    public static let createTime = Field(rawValue: 60)
+
+    // Tag assignment 标签: cells of the customer, the element is the tag
+    public static let tagged = Field(rawValue: 70)
+
+    // Tag group
+    public static let groupName = Field(rawValue: 80)
+    public static let groupFolded = Field(rawValue: 81)
+    /// A flag: of the group's tags a customer has at most one.
+    public static let groupSingle = Field(rawValue: 82)
+    public static let groupArchived = Field(rawValue: 83)
+
+    // Tag
+    public static let tagName = Field(rawValue: 90)
+    public static let tagFolded = Field(rawValue: 91)
+    /// The group's identifier, an integer; absent or 0 for the ungrouped group.
+    public static let tagGroup = Field(rawValue: 92)
+    public static let tagArchived = Field(rawValue: 93)
+    /// Directed links to the tags that this one was merged into.
+    public static let tagMerged = Field(rawValue: 94)
+
+    // Note
+    public static let body = Field(rawValue: 100)
+}

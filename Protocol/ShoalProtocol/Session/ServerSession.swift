@@ -1,0 +1,104 @@
+import ShoalCRDT
+
+/// The server's half of one exchange, without I/O.
+///
+/// An acknowledgement can only be made from a `Receipt`, and only a store that has committed durably hands one out.
+public struct ServerSession: Sendable {
+    public enum Action: Sendable {
+        /// Commit this push (in a group with others, if the store likes), then call `committed`.
+        case commit(Push)
+        /// Read a page that begins at this cursor, then call `read`. Reads come after the commit of their own request.
+        case readPage(cursor: String, own: OwnDots)
+        case respond(SyncResponse)
+    }
+
+    /// What a replica pushes.
+    public struct Push: Sendable {
+        public var account: RecordID
+        public var epoch: UInt64
+        public var acknowledgement: String
+        public var cursor: String
+        public var logs: [LogPosition]
+        public var operations: Operations
+        public var tail: [OperationHash]
+        /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
+        public var time: Int64
+    }
+
+    /// The dots whose values the client still holds in its tail and need not be sent back.
+    public struct OwnDots: Sendable {
+        public var replica: ReplicaID
+        /// From the first number after the client's position to the last of the request.
+        public var numbers: ClosedRange<UInt32>?
+        public func contains(_ dot: Dot) -> Bool {
+            guard let numbers else { return false }
+            return dot.replica == replica && numbers.contains(dot.number)
+        }
+    }
+
+    /// Proof of a durable commit.
+    public struct Receipt: Sendable {
+        public var answer: PushAnswer
+        public init(answer: PushAnswer) { self.answer = answer }
+    }
+
+    /// A page that the store read.
+    public struct Page: Sendable {
+        public var page: RecordPage
+        public var cursor: String
+        public var more: Bool
+        public var isFill: Bool
+        public var positions: [Dot]
+        public init(page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot]) {
+            self.page = page
+            self.cursor = cursor
+            self.more = more
+            self.isFill = isFill
+            self.positions = positions
+        }
+    }
+
+    private let request: SyncRequest
+    private let account: RecordID
+    private let time: Int64
+    private var answer: PushAnswer?
+
+    public init(_ request: SyncRequest, account: RecordID, time: Int64) {
+        self.request = request
+        self.account = account
+        self.time = time
+    }
+
+    public func start() -> Action {
+        .commit(
+            Push(
+                account: account, epoch: request.epoch, acknowledgement: request.acknowledgement, cursor: request.cursor,
+                logs: request.logs, operations: request.operations, tail: request.tail, time: time))
+    }
+
+    /// The push is durable, or was found to be a fork or a rollback and changed nothing.
+    public mutating func committed(_ receipt: Receipt) -> Action {
+        answer = receipt.answer
+        switch receipt.answer {
+        case .fork, .rollback:
+            return .respond(
+                SyncResponse(
+                    push: receipt.answer, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: false,
+                    isFill: false, positions: [], time: time))
+        case .taken(let upTo, _, _), .identifierTaken(_, let upTo, _, _):
+            guard let log = request.logs.last else { return .readPage(cursor: request.cursor, own: Self.nobody) }
+            let numbers = log.position < upTo ? log.position + 1...upTo : nil
+            return .readPage(cursor: request.cursor, own: OwnDots(replica: log.replica, numbers: numbers))
+        }
+    }
+
+    private static let nobody = OwnDots(replica: ReplicaID(rawValue: 0), numbers: nil)
+
+    public func read(_ page: Page) -> Action {
+        let answer = answer ?? .taken(upTo: 0, acknowledgement: "", verdicts: [])
+        return .respond(
+            SyncResponse(
+                push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
+                isFill: page.isFill, positions: page.positions, time: time))
+    }
+}

@@ -1,0 +1,114 @@
+import CSQLite
+import GRDB
+
+/// A prepared statement on the C interface, for the loops in which GRDB's row handling would cost more than the work.
+///
+/// Valid as long as the connection that prepared it; used only on that connection's queue.
+public final class Statement {
+    private let handle: OpaquePointer
+    private let connection: OpaquePointer
+    private let path: String
+
+    /// Prepares `sql` on the connection of `database`.
+    public init(_ database: Database, _ sql: String) throws(StoreError) {
+        guard let connection = database.sqliteConnection else {
+            throw .other(code: SQLITE_MISUSE, reason: "the connection is closed")
+        }
+        self.connection = connection
+        path = String(cString: sqlite3_db_filename(connection, "main"))
+        var handle: OpaquePointer?
+        let code = sqlite3_prepare_v3(connection, sql, -1, UInt32(SQLITE_PREPARE_PERSISTENT), &handle, nil)
+        guard code == SQLITE_OK, let handle else {
+            throw StoreError(code: code, message: String(cString: sqlite3_errmsg(connection)), path: path)
+        }
+        self.handle = handle
+    }
+
+    deinit { sqlite3_finalize(handle) }
+
+    @inline(__always)
+    private func check(_ code: Int32) throws(StoreError) {
+        if code != SQLITE_OK { throw failure(code) }
+    }
+
+    private func failure(_ code: Int32) -> StoreError {
+        let extended = sqlite3_extended_errcode(connection)
+        return StoreError(
+            code: extended == SQLITE_OK ? code : extended, message: String(cString: sqlite3_errmsg(connection)), path: path)
+    }
+
+    public func bind(_ index: Int32, _ value: Int64) throws(StoreError) {
+        try check(sqlite3_bind_int64(handle, index, value))
+    }
+    public func bindNull(_ index: Int32) throws(StoreError) { try check(sqlite3_bind_null(handle, index)) }
+    public func bind(_ index: Int32, _ value: String) throws(StoreError) {
+        var copy = value
+        let code = copy.withUTF8 { bytes in
+            bytes.withMemoryRebound(to: CChar.self) {
+                sqlite3_bind_text(handle, index, $0.baseAddress, Int32(truncatingIfNeeded: bytes.count), shoal_sqlite_transient())
+            }
+        }
+        try check(code)
+    }
+    /// Binds bytes that are copied.
+    public func bind(_ index: Int32, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        guard bytes.count > 0 else { return try check(sqlite3_bind_zeroblob(handle, index, 0)) }
+        try check(
+            sqlite3_bind_blob(
+                handle, index, bytes.baseAddress, Int32(truncatingIfNeeded: bytes.count), shoal_sqlite_transient()))
+    }
+    public func bind(_ index: Int32, _ bytes: [UInt8]) throws(StoreError) {
+        let result: Result<Void, StoreError> = bytes.withUnsafeBytes { buffer in
+            do throws(StoreError) { return .success(try bind(index, buffer)) } catch { return .failure(error) }
+        }
+        try result.get()
+    }
+    /// Binds UTF-8 bytes as text; they are copied.
+    public func bindText(_ index: Int32, _ bytes: UnsafeRawBufferPointer) throws(StoreError) {
+        try check(
+            sqlite3_bind_text(
+                handle, index, bytes.baseAddress?.assumingMemoryBound(to: CChar.self) ?? nil,
+                Int32(truncatingIfNeeded: bytes.count), shoal_sqlite_transient()))
+    }
+
+    /// Steps once: true for a row, false when done.
+    @inline(__always)
+    public func step() throws(StoreError) -> Bool {
+        let code = sqlite3_step(handle)
+        if code == SQLITE_ROW { return true }
+        if code == SQLITE_DONE { return false }
+        let error = failure(code)
+        sqlite3_reset(handle)
+        throw error
+    }
+
+    public func reset() { sqlite3_reset(handle) }
+
+    /// Steps to the end and resets, for statements that return no rows.
+    public func run() throws(StoreError) {
+        let code = sqlite3_step(handle)
+        if code != SQLITE_DONE && code != SQLITE_ROW {
+            let error = failure(code)
+            sqlite3_reset(handle)
+            throw error
+        }
+        sqlite3_reset(handle)
+    }
+
+    public func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
+    public func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
+    public func string(_ column: Int32) -> String {
+        guard let text = sqlite3_column_text(handle, column) else { return "" }
+        return String(cString: text)
+    }
+    /// The bytes of a blob or text; valid until the next step.
+    public func bytes(_ column: Int32) -> UnsafeRawBufferPointer {
+        let count = Int(sqlite3_column_bytes(handle, column))
+        return UnsafeRawBufferPointer(start: sqlite3_column_blob(handle, column), count: count)
+    }
+}
+
+extension Database {
+    /// How many rows the last statement changed.
+    public var changedRows: Int { changesCount }
+}
