@@ -131,3 +131,18 @@ public struct Entry: Sendable {
     /// Whether this value is shown rather than `other`: the later time, then the greater dot.
     @inlinable func isShown(before other: Entry) -> Bool { (time, dot) > (other.time, other.dot) }
 }
+
+extension CellKey {
+    /// Whether two keys over one arena name the same cell.
+    @inlinable
+    public func isEqual(to other: CellKey, in arena: borrowing [UInt8]) -> Bool { compare(other, arena, arena) == 0 }
+}
+
+extension Entry {
+    /// Whether this entry stands before `other`, over one arena: by cell, then by dot.
+    @inlinable
+    public func precedes(_ other: Entry, in arena: borrowing [UInt8]) -> Bool {
+        let order = key.compare(other.key, arena, arena)
+        return order < 0 || order == 0 && dot < other.dot
+    }
+}

@@ -76,3 +76,16 @@ public struct RecordPage: Sendable {
     /// An approximation of the page's size in bytes on the wire before compression, to bound pages by.
     public var weight: Int { heads.count * 24 + entries.count * 16 + arena.count }
 }
+
+extension RecordPage {
+    /// Whether two entries of one record are in the same cell.
+    func isSameCell(_ a: Int, _ b: Int) -> Bool { entries[a].key.isEqual(to: entries[b].key, in: arena) }
+
+    /// Whether the entries of the record added last ascend by cell and dot.
+    func lastIsInOrder() -> Bool {
+        guard let range = heads.last?.entries, range.count > 1 else { return true }
+        return (range.lowerBound + 1..<range.upperBound).allSatisfy { index in
+            entries[index - 1].precedes(entries[index], in: arena)
+        }
+    }
+}

@@ -1,0 +1,92 @@
+import ShoalCRDT
+
+extension EnrollRequest {
+    /// The body of `POST /v1/enroll`: plain JSON.
+    public func encoded() -> [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("protocol")
+        json.integer(Int64(ProtocolVersion.current))
+        json.key("code")
+        json.string(code)
+        json.key("key")
+        json.string(key)
+        json.endObject()
+        return json.bytes
+    }
+
+    public init(decoding body: [UInt8]) throws(FrameError) {
+        self = try FrameError.mapping {
+            try JSONReader.read(body, depthLimit: Limits.depth) { reader in
+                var code: String?
+                var key: String?
+                try reader.readObject { reader, name in
+                    switch name {
+                    case "protocol":
+                        let version = try reader.readInteger()
+                        if version != Int64(ProtocolVersion.current) {
+                            throw FrameError.protocolVersion(Int(clamping: version))
+                        }
+                    case "code": code = try reader.readString()
+                    case "key": key = try reader.readString()
+                    default: try reader.skip()
+                    }
+                }
+                guard let code else { throw reader.error(.missingKey("code")) }
+                guard let key else { throw reader.error(.missingKey("key")) }
+                return EnrollRequest(code: code, key: key)
+            }
+        }
+    }
+}
+
+extension EnrollResponse {
+    /// The body of the answer to `POST /v1/enroll`: plain JSON.
+    public func encoded() -> [UInt8] {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("replica")
+        json.integer(Int64(replica.rawValue))
+        json.key("account")
+        json.string(account.description)
+        json.key("name")
+        json.string(name)
+        json.key("role")
+        json.string(role.rawValue)
+        json.key("epoch")
+        json.string(epoch.hexadecimal)
+        json.key("time")
+        json.integer(time)
+        json.endObject()
+        return json.bytes
+    }
+
+    public init(decoding body: [UInt8]) throws(FrameError) {
+        self = try FrameError.mapping {
+            try JSONReader.read(body, depthLimit: Limits.depth) { reader in
+                var replica: UInt32?
+                var account: RecordID?
+                var name: String?
+                var role: Role?
+                var epoch: UInt64?
+                var time: Int64?
+                try reader.readObject { reader, key in
+                    switch key {
+                    case "replica": replica = try reader.readUInt32()
+                    case "account": account = RecordID(text: try reader.readString())
+                    case "name": name = try reader.readString()
+                    case "role": role = Role(rawValue: try reader.readString())
+                    case "epoch": epoch = try reader.readHexadecimal()
+                    case "time": time = try reader.readInteger()
+                    default: try reader.skip()
+                    }
+                }
+                guard let replica, let account, let name, let role, let epoch, let time else {
+                    throw reader.error(.invalid("a member of the answer is missing or not of its form"))
+                }
+                return EnrollResponse(
+                    replica: ReplicaID(rawValue: replica), account: account, name: name, role: role, epoch: epoch, time: time)
+            }
+        }
+    }
+}

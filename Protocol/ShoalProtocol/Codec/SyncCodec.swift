@@ -1,0 +1,379 @@
+import ShoalCRDT
+
+extension SyncRequest {
+    /// The compressed body of `POST /v1/sync`; SPEC.md §6.
+    public func encoded() throws(FrameError) -> [UInt8] { try FrameError.mapping { try frame().compressed() } }
+
+    /// The body before compression.
+    public func json() -> [UInt8] { frame().json.bytes }
+
+    private func frame() -> FrameWriter {
+        var frame = FrameWriter()
+        frame.json.beginObject()
+        frame.json.key("protocol")
+        frame.json.integer(Int64(ProtocolVersion.current))
+        frame.json.key("epoch")
+        frame.json.string(epoch.hexadecimal)
+        frame.json.key("cursor")
+        frame.json.string(cursor)
+        frame.json.key("acknowledgement")
+        frame.json.string(acknowledgement)
+        frame.json.key("logs")
+        frame.json.beginArray()
+        for log in logs {
+            frame.json.beginArray()
+            frame.json.integer(Int64(log.replica.rawValue))
+            frame.json.integer(Int64(log.position))
+            frame.json.string(log.hash.hexadecimal)
+            frame.json.integer(Int64(log.end))
+            frame.json.endArray()
+        }
+        frame.json.endArray()
+        if !tail.isEmpty {
+            frame.json.key("tail")
+            frame.json.beginArray()
+            for hash in tail { frame.json.string(hash.hexadecimal) }
+            frame.json.endArray()
+        }
+        if !operations.isEmpty {
+            frame.json.key("operations")
+            OperationsCodec.write(operations, to: &frame)
+        }
+        frame.json.endObject()
+        return frame
+    }
+
+    /// Reads a body; nothing of a body that is refused can be applied.
+    ///
+    /// - Parameters:
+    ///   - operations: the most operations that the body may have.
+    public init(decoding body: [UInt8], operations limit: Int = Limits.operations) throws(FrameError) {
+        self = try FrameError.mapping {
+            guard body.count <= Limits.body else { throw FrameError.tooLarge(limit: Limits.body) }
+            let json = try Deflate.expand(body, limit: Limits.inflated, dictionary: FrameDictionary.bytes)
+            return try SyncRequest(json: json, operations: limit)
+        }
+    }
+
+    /// Reads a body that is not compressed.
+    public init(json: [UInt8], operations limit: Int = Limits.operations) throws(FrameError) {
+        self = try FrameError.mapping {
+            try JSONReader.read(json, depthLimit: Limits.depth) { try SyncRequest(from: &$0, limit: limit) }
+        }
+    }
+
+    private init(from reader: inout JSONReader, limit: Int) throws {
+        var epoch: UInt64?
+        var cursor: String?
+        var acknowledgement: String?
+        var logs: [LogPosition]?
+        var operations = Operations()
+        var tail: [OperationHash] = []
+        var version: Int64?
+        try reader.readObject { reader, key in
+            switch key {
+            case "protocol":
+                version = try reader.readInteger()
+                if version != Int64(ProtocolVersion.current) { throw FrameError.protocolVersion(Int(clamping: version ?? 0)) }
+            case "epoch": epoch = try reader.readHexadecimal()
+            case "cursor": cursor = try reader.readString()
+            case "acknowledgement": acknowledgement = try reader.readString()
+            case "logs": logs = try Self.readLogs(from: &reader)
+            case "tail":
+                try reader.readArray { reader in
+                    guard tail.count < limit else { throw reader.error(.tooMany(limit: limit)) }
+                    tail.append(OperationHash(rawValue: try reader.readHexadecimal()))
+                }
+            case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
+            default: try reader.skip()
+            }
+        }
+        guard version != nil else { throw reader.error(.missingKey("protocol")) }
+        guard let epoch else { throw reader.error(.missingKey("epoch")) }
+        guard let cursor else { throw reader.error(.missingKey("cursor")) }
+        guard let acknowledgement else { throw reader.error(.missingKey("acknowledgement")) }
+        guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
+        self.init(
+            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations, tail: tail)
+    }
+
+    private static let mostLogs = 1_024
+
+    private static func readLogs(from reader: inout JSONReader) throws -> [LogPosition] {
+        var logs: [LogPosition] = []
+        try reader.readArray { reader in
+            guard logs.count < mostLogs else { throw reader.error(.tooMany(limit: mostLogs)) }
+            var part = 0
+            var log = LogPosition(replica: ReplicaID(rawValue: 0), position: 0, hash: .start, end: 0)
+            try reader.readArray { reader in
+                switch part {
+                case 0: log.replica = ReplicaID(rawValue: try reader.readUInt32())
+                case 1: log.position = try reader.readUInt32()
+                case 2: log.hash = OperationHash(rawValue: try reader.readHexadecimal())
+                case 3: log.end = try reader.readUInt32()
+                default: throw reader.error(.tooMany(limit: 4))
+                }
+                part += 1
+            }
+            guard part == 4, log.position <= log.end else { throw reader.error(.invalid("not a log position")) }
+            logs.append(log)
+        }
+        return logs
+    }
+}
+
+extension SyncResponse {
+    /// The compressed body of the answer to `POST /v1/sync`; SPEC.md §6.
+    public func encoded() throws(FrameError) -> [UInt8] { try FrameError.mapping { try frame().compressed() } }
+
+    /// The body before compression.
+    public func json() -> [UInt8] { frame().json.bytes }
+
+    private func frame() -> FrameWriter {
+        var frame = FrameWriter()
+        frame.json.beginObject()
+        frame.json.key("push")
+        push.write(to: &frame.json)
+        frame.json.key("from")
+        frame.json.string(from)
+        frame.json.key("cursor")
+        frame.json.string(cursor)
+        frame.json.key("more")
+        frame.json.bool(more)
+        frame.json.key("fill")
+        frame.json.bool(isFill)
+        frame.json.key("positions")
+        frame.json.beginArray()
+        for dot in positions { frame.json.dot(dot) }
+        frame.json.endArray()
+        frame.json.key("time")
+        frame.json.integer(time)
+        if !page.isEmpty {
+            frame.json.key("page")
+            PageCodec.write(page, to: &frame)
+        }
+        frame.json.endObject()
+        return frame
+    }
+
+    public init(decoding body: [UInt8]) throws(FrameError) {
+        self = try FrameError.mapping {
+            let json = try Deflate.expand(body, limit: Limits.inflated, dictionary: FrameDictionary.bytes)
+            return try SyncResponse(json: json)
+        }
+    }
+
+    /// Reads a body that is not compressed.
+    public init(json: [UInt8]) throws(FrameError) {
+        self = try FrameError.mapping {
+            try JSONReader.read(json, depthLimit: Limits.depth) { try SyncResponse(from: &$0) }
+        }
+    }
+
+    private init(from reader: inout JSONReader) throws {
+        var push: PushAnswer?
+        var from: String?
+        var cursor: String?
+        var more: Bool?
+        var isFill: Bool?
+        var positions: [Dot] = []
+        var time: Int64?
+        var page = RecordPage()
+        try reader.readObject { reader, key in
+            switch key {
+            case "push": push = try PushAnswer(from: &reader)
+            case "from": from = try reader.readString()
+            case "cursor": cursor = try reader.readString()
+            case "more": more = try reader.readBool()
+            case "fill": isFill = try reader.readBool()
+            case "positions": try reader.readArray { positions.append(try $0.readDot()) }
+            case "time": time = try reader.readInteger()
+            case "page": page = try PageCodec.read(from: &reader)
+            default: try reader.skip()
+            }
+        }
+        guard let push else { throw reader.error(.missingKey("push")) }
+        guard let from else { throw reader.error(.missingKey("from")) }
+        guard let cursor else { throw reader.error(.missingKey("cursor")) }
+        guard let more, let isFill else { throw reader.error(.missingKey("more")) }
+        guard let time else { throw reader.error(.missingKey("time")) }
+        self.init(
+            push: push, from: from, page: page, cursor: cursor, more: more, isFill: isFill, positions: positions, time: time)
+    }
+}
+
+extension PushAnswer {
+    fileprivate func write(to json: inout JSONWriter) {
+        json.beginObject()
+        switch self {
+        case .taken(let upTo, let acknowledgement, let verdicts):
+            json.taken(upTo, acknowledgement, verdicts)
+        case .identifierTaken(let number, let upTo, let acknowledgement, let verdicts):
+            json.taken(upTo, acknowledgement, verdicts)
+            json.key("identifierTaken")
+            json.integer(Int64(number))
+        case .fork(let replica, let known):
+            json.key("fork")
+            json.beginObject()
+            if let replica {
+                json.key("replica")
+                json.integer(Int64(replica.rawValue))
+            }
+            json.key("known")
+            json.beginArray()
+            for operation in known {
+                json.beginArray()
+                json.integer(Int64(operation.dot.replica.rawValue))
+                json.integer(Int64(operation.dot.number))
+                if let reason = operation.reason { json.string(reason.rawValue) }
+                json.endArray()
+            }
+            json.endArray()
+            json.endObject()
+        case .rollback(let epoch, let replica):
+            json.key("rollback")
+            json.beginObject()
+            json.key("epoch")
+            json.string(epoch.hexadecimal)
+            if let replica {
+                json.key("replica")
+                json.integer(Int64(replica.rawValue))
+            }
+            json.endObject()
+        }
+        json.endObject()
+    }
+
+    fileprivate init(from reader: inout JSONReader) throws {
+        var taken: UInt32?
+        var acknowledgement: String?
+        var verdicts: [Verdict] = []
+        var identifierTaken: UInt32?
+        var answer: PushAnswer?
+        try reader.readObject { reader, key in
+            switch key {
+            case "taken": taken = try reader.readUInt32()
+            case "acknowledgement": acknowledgement = try reader.readString()
+            case "verdicts": verdicts = try Self.readVerdicts(from: &reader)
+            case "identifierTaken": identifierTaken = try reader.readUInt32()
+            case "fork": answer = try Self.readFork(from: &reader)
+            case "rollback": answer = try Self.readRollback(from: &reader)
+            default: try reader.skip()
+            }
+        }
+        if let answer {
+            self = answer
+        } else if let taken, let acknowledgement, let identifierTaken {
+            self = .identifierTaken(
+                number: identifierTaken, upTo: taken, acknowledgement: acknowledgement, verdicts: verdicts)
+        } else if let taken, let acknowledgement {
+            self = .taken(upTo: taken, acknowledgement: acknowledgement, verdicts: verdicts)
+        } else {
+            throw reader.error(.missingKey("taken"))
+        }
+    }
+
+    private static func readReason(from reader: inout JSONReader) throws -> RefusalReason {
+        // A reason of a newer version is still a refusal.
+        RefusalReason(rawValue: try reader.readString()) ?? .malformed
+    }
+
+    private static func readVerdicts(from reader: inout JSONReader) throws -> [Verdict] {
+        var verdicts: [Verdict] = []
+        try reader.readArray { reader in
+            var number: UInt32?
+            var reason: RefusalReason?
+            try reader.readArray { reader in
+                if number == nil { number = try reader.readUInt32() } else { reason = try readReason(from: &reader) }
+            }
+            guard let number, let reason else { throw reader.error(.invalid("not a verdict")) }
+            verdicts.append(Verdict(number: number, reason: reason))
+        }
+        return verdicts
+    }
+
+    private static func readFork(from reader: inout JSONReader) throws -> PushAnswer {
+        var replica: ReplicaID?
+        var known: [KnownOperation] = []
+        try reader.readObject { reader, key in
+            switch key {
+            case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
+            case "known":
+                try reader.readArray { reader in
+                    var numbers: [UInt32] = []
+                    var reason: RefusalReason?
+                    try reader.readArray { reader in
+                        if numbers.count < 2 {
+                            numbers.append(try reader.readUInt32())
+                        } else {
+                            reason = try readReason(from: &reader)
+                        }
+                    }
+                    guard numbers.count == 2 else { throw reader.error(.invalid("not a dot")) }
+                    known.append(
+                        KnownOperation(dot: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]), reason: reason))
+                }
+            default: try reader.skip()
+            }
+        }
+        return .fork(replica: replica, known: known)
+    }
+
+    private static func readRollback(from reader: inout JSONReader) throws -> PushAnswer {
+        var epoch: UInt64?
+        var replica: ReplicaID?
+        try reader.readObject { reader, key in
+            switch key {
+            case "epoch": epoch = try reader.readHexadecimal()
+            case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
+            default: try reader.skip()
+            }
+        }
+        guard let epoch else { throw reader.error(.missingKey("epoch")) }
+        return .rollback(epoch: epoch, replica: replica)
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func taken(_ upTo: UInt32, _ acknowledgement: String, _ verdicts: [Verdict]) {
+        key("taken")
+        integer(Int64(upTo))
+        key("acknowledgement")
+        string(acknowledgement)
+        key("verdicts")
+        beginArray()
+        for verdict in verdicts {
+            beginArray()
+            integer(Int64(verdict.number))
+            string(verdict.reason.rawValue)
+            endArray()
+        }
+        endArray()
+    }
+
+    mutating func dot(_ dot: Dot) {
+        beginArray()
+        integer(Int64(dot.replica.rawValue))
+        integer(Int64(dot.number))
+        endArray()
+    }
+}
+
+extension JSONReader {
+    mutating func readHexadecimal() throws -> UInt64 {
+        guard let value = UInt64(hexadecimal: try readString()) else {
+            throw error(.invalid("not 16 digits of base 16"))
+        }
+        return value
+    }
+
+    mutating func readDot() throws -> Dot {
+        var numbers: [UInt32] = []
+        try readArray { reader in
+            guard numbers.count < 2 else { throw reader.error(.tooMany(limit: 2)) }
+            numbers.append(try reader.readUInt32())
+        }
+        guard numbers.count == 2 else { throw error(.invalid("not a dot")) }
+        return Dot(ReplicaID(rawValue: numbers[0]), numbers[1])
+    }
+}
