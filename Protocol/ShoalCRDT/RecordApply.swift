@@ -58,7 +58,8 @@ extension Record {
         var changed = false
         for seen in batch.dots[edit.supersedes] where seen != dot {
             if let index = place(of: seen, in: cell.lowerBound..<end) {
-                if entries[index].kind == .deadAhead { continue }
+                // A part of a counter only grows, so that it does not matter which of its additions was seen.
+                if entries[index].kind == .deadAhead || entries[index].kind == .count { continue }
                 entries.remove(at: index)
                 end -= 1
                 changed = true
@@ -115,8 +116,7 @@ extension Record {
         if let index = cell.first(where: { entries[$0].kind == .count && entries[$0].dot.replica == dot.replica }) {
             guard entries[index].dot.number < dot.number else { return false }
             entry.payload = entries[index].integer &+ edit.integer
-            entries[index] = entry
-            return true
+            entries.remove(at: index)
         }
         insert(entry)
         return true
