@@ -35,7 +35,7 @@ extension Record {
                 || changed
         }
         for seen in batch.dots[operation.covers] {
-            changed = cover(seen, sequence: sequence, isKnown) || changed
+            changed = cover(seen, by: dot, sequence: sequence, isKnown) || changed
         }
         return changed
     }
@@ -123,7 +123,7 @@ extension Record {
     }
 
     /// Flags the entries of a dot as seen by a deletion.
-    private mutating func cover(_ seen: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool) -> Bool {
+    private mutating func cover(_ seen: Dot, by dot: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool) -> Bool {
         var found = false
         var changed = false
         for index in entries.indices where entries[index].dot == seen && !entries[index].kind.isMarker {
@@ -134,7 +134,7 @@ extension Record {
                 changed = true
             }
         }
-        if !found, !isKnown(seen) {
+        if !found, seen != dot, !isKnown(seen) {
             changed = insert(Entry(key: CellKey(.created), kind: .coveredAhead, dot: seen, time: 0, sequence: sequence))
         }
         return changed
