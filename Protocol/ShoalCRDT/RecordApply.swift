@@ -187,5 +187,5 @@ extension Record {
 
 extension ValueKind {
     /// Markers of one dot stand after its value.
-    fileprivate var order: UInt8 { isMarker ? rawValue : 0 }
+    var order: UInt8 { isMarker ? rawValue : 0 }
 }
