@@ -22,12 +22,12 @@ import Testing
             // A frame's operations may share a sequence, as long as nobody pulls in between.
             while random.oneIn(3) {
                 let reader = random.below(2)
-                replicas[reader].pull(from: server, records: 1 + random.below(3))
+                replicas[reader].pull(from: server, changes: 1 + random.below(3))
                 if random.oneIn(4), let fault = replicas[reader].repack() { return fault }
             }
         }
         for reader in replicas.indices {
-            while replicas[reader].cursor < server.sequence { replicas[reader].pull(from: server, records: 1 + random.below(2)) }
+            while replicas[reader].cursor < server.sequence { replicas[reader].pull(from: server, changes: 1 + random.below(2)) }
             if let fault = replicas[reader].repack() { return fault }
             if let fault = replicas[reader].difference(from: server) { return "replica \(reader): \(fault)" }
         }
@@ -58,10 +58,10 @@ import Testing
                 }
                 if !hasChanged { sequence -= 1 }
                 start = frame.endIndex
-                if random.oneIn(2) { replica.pull(from: Fold(records: records, known: known, sequence: sequence), records: .max) }
+                if random.oneIn(2) { replica.pull(from: Fold(records: records, known: known, sequence: sequence), changes: .max) }
             }
             let server = Fold(records: records, known: known, sequence: sequence)
-            replica.pull(from: server, records: .max)
+            replica.pull(from: server, changes: .max)
             return server.difference(from: history.acts) ?? replica.difference(from: server)
         }
     }
@@ -72,20 +72,27 @@ private struct Puller {
     var records: [RecordID: Record] = [:]
     var cursor: Int64 = 0
 
-    /// Takes the records that changed first after the cursor, of each the cells that changed.
-    mutating func pull(from server: Fold, records limit: Int) {
-        let changed = server.records.values.filter { $0.sequence > cursor }.sorted { $0.sequence < $1.sequence }
-        let page = changed.prefix(limit)
-        for record in page {
+    /// Takes the cells that changed first after the cursor, whole changes only.
+    ///
+    /// The order is that of the cells' sequences: a page of whole records, in the order of the records' sequences, would
+    /// move the cursor past cells of records that it did not bring.
+    mutating func pull(from server: Fold, changes limit: Int) {
+        var changed: [(sequence: Int64, record: Record, cell: Range<Int>)] = []
+        for record in server.records.values {
+            record.forEachCell { cell in
+                let sequence = record.entries[cell].reduce(0) { max($0, $1.sequence) }
+                if sequence > cursor { changed.append((sequence, record, cell)) }
+            }
+        }
+        let sequences = Set(changed.map(\.sequence)).sorted()
+        let end = sequences.count > limit ? sequences[limit - 1] : server.sequence
+        for (sequence, record, cell) in changed where sequence <= end {
             var own = records[record.id] ?? Record(id: record.id)
             own.setEnvelope(record.envelope)
-            record.forEachCell { cell in
-                let entries = record.entries[cell]
-                if entries.contains(where: { $0.sequence > cursor }) { own.replaceCell(with: entries, from: record.arena) }
-            }
+            own.replaceCell(with: record.entries[cell], from: record.arena)
             records[record.id] = own
         }
-        cursor = page.count == changed.count ? server.sequence : page.last?.sequence ?? cursor
+        cursor = end
     }
 
     /// Closes and opens the replica.
