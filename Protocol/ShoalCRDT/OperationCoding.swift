@@ -103,7 +103,10 @@ extension Operations {
         let editCount = try reader.varint(as: Int.self)
         // An edit takes at least four bytes, so a count that lies ends at the end of the bytes.
         for _ in 0..<editCount { try decodeEdit(from: &reader) }
-        if flags & 8 != 0 { cover(try decodeDots(from: &reader)) }
+        if flags & 8 != 0 {
+            cover(try decodeDots(from: &reader))
+            if operations[operations.count - 1].covers.isEmpty { throw reader.failure(.notCanonical) }
+        }
         if firstMisplacedEdit(of: operations.count - 1) != nil { throw reader.failure(.notCanonical) }
     }
 
@@ -167,8 +170,14 @@ extension Scope {
         case 0: return .workspace
         case 1: return .account(try reader.recordID())
         case 2: return .customer(record)
-        case 3: return .customer(try reader.recordID())
-        case 4: return .pair(try reader.recordID(), try reader.recordID())
+        case 3:
+            let id = try reader.recordID()
+            guard id != record else { throw reader.failure(.notCanonical) }
+            return .customer(id)
+        case 4:
+            let (a, b) = (try reader.recordID(), try reader.recordID())
+            guard a < b else { throw reader.failure(.notCanonical) }
+            return .pair(a, b)
         default: throw reader.failure(.outOfRange)
         }
     }

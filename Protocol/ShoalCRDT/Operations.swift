@@ -146,12 +146,13 @@ extension Operations {
 extension Operations {
     public func text(_ slice: Slice) -> String { String(decoding: arena[slice.range], as: UTF8.self) }
 
-    /// The first edit of operation `index` that is not in strict order or not a value, if there is one.
+    /// The first edit of operation `index` that is not in strict order or not a value, if there is one. The cell that
+    /// making the record leaves is not edited: it is made, and covered.
     public func firstMisplacedEdit(of index: Int) -> Int? {
         let range = operations[index].edits
         for position in range {
             let edit = edits[position]
-            if edit.kind.isMarker { return position }
+            if edit.kind.isMarker || edit.key.field == .created { return position }
             if position > range.lowerBound, edits[position - 1].key.compare(edit.key, arena, arena) >= 0 { return position }
         }
         return nil

@@ -11,15 +11,16 @@ extension Record {
     ///   - sequence: the server sequence that a change gets; 0 on a client.
     ///   - isKnown: whether an operation has arrived at all. A superseded or covered dot that is neither live nor known
     ///     is kept as dead or covered in advance.
-    /// - Returns: whether anything changed. Applying an operation twice changes nothing the second time.
+    /// - Returns: whether anything changed. Applying an operation again at once changes nothing; once it was superseded
+    ///   it would come back, so whoever applies must know which operations have arrived.
     @discardableResult
     public mutating func apply(
         _ index: Int, of batch: borrowing Operations, dot: Dot, time: Int64, sequence: Int64 = 0,
         isKnown: (Dot) -> Bool = { _ in true }
     ) -> Bool {
         let operation = batch.operations[index]
-        var changed = false
-        let isCovered = takeCoveredAhead(dot)
+        let isCovered = takeCoveredAhead(dot, sequence: sequence)
+        var changed = isCovered
         if let envelope = operation.creates {
             if !isMade { self.envelope = envelope }
             let entry = Entry(
@@ -34,7 +35,7 @@ extension Record {
                 || changed
         }
         for seen in batch.dots[operation.covers] {
-            changed = cover(seen, sequence: sequence, isKnown) || changed
+            changed = cover(seen, by: dot, sequence: sequence, isKnown) || changed
         }
         return changed
     }
@@ -54,31 +55,41 @@ extension Record {
                 ? CellKey(key.field, text: store(batch.arena[key.elementSlice.range])) : entries[cell.lowerBound].key
         }
         var end = cell.upperBound
-        var removed = false
+        var changed = false
         for seen in batch.dots[edit.supersedes] where seen != dot {
-            if let index = (cell.lowerBound..<end).first(where: { entries[$0].dot == seen && entries[$0].kind != .emptied }) {
-                if entries[index].kind == .deadAhead { continue }
+            if let index = place(of: seen, in: cell.lowerBound..<end) {
+                // A part of a counter only grows, so that it does not matter which of its additions was seen.
+                if entries[index].kind == .deadAhead || entries[index].kind == .count { continue }
                 entries.remove(at: index)
                 end -= 1
-                removed = true
-            } else if !isKnown(seen) {
-                let marker = Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence)
-                end += insert(marker) ? 1 : 0
+                changed = true
+            } else if !isKnown(seen), insert(Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence)) {
+                end += 1
+                changed = true
             }
         }
-        if edit.kind == .count {
-            return add(edit, key: key, cell.lowerBound..<end, dot, time, sequence, isCovered) || removed
-        }
-        if let index = (cell.lowerBound..<end).first(where: { entries[$0].dot == dot && entries[$0].kind != .emptied }) {
+        var isHere = false
+        if let index = place(of: dot, in: cell.lowerBound..<end) {
             // Either it is here already, or it was superseded before it came.
-            guard entries[index].kind == .deadAhead else { return removed }
-            entries.remove(at: index)
-            end -= 1
-            if removed { noteRemoval(from: cell.lowerBound..<end, key: key, sequence: sequence) }
-            return removed
+            isHere = true
+            if entries[index].kind == .deadAhead {
+                entries.remove(at: index)
+                end -= 1
+                changed = true
+            }
+        }
+        if edit.kind == .count, add(edit, key: key, cell.lowerBound..<end, dot, time, sequence, isCovered) { return true }
+        if isHere || edit.kind == .count {
+            if changed { noteLoss(of: key, sequence: sequence) }
+            return changed
         }
         insert(entry(for: edit, of: batch, dot, time, sequence, isCovered, key: key))
         return true
+    }
+
+    /// Where a cell has an entry of a dot, or the note that it is dead in advance.
+    private func place(of dot: Dot, in cell: Range<Int>) -> Int? {
+        cell.first { entries[$0].dot == dot && (!entries[$0].kind.isMarker || entries[$0].kind == .deadAhead) }
     }
 
     private mutating func entry(
@@ -105,15 +116,14 @@ extension Record {
         if let index = cell.first(where: { entries[$0].kind == .count && entries[$0].dot.replica == dot.replica }) {
             guard entries[index].dot.number < dot.number else { return false }
             entry.payload = entries[index].integer &+ edit.integer
-            entries[index] = entry
-            return true
+            entries.remove(at: index)
         }
         insert(entry)
         return true
     }
 
     /// Flags the entries of a dot as seen by a deletion.
-    private mutating func cover(_ seen: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool) -> Bool {
+    private mutating func cover(_ seen: Dot, by dot: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool) -> Bool {
         var found = false
         var changed = false
         for index in entries.indices where entries[index].dot == seen && !entries[index].kind.isMarker {
@@ -124,18 +134,19 @@ extension Record {
                 changed = true
             }
         }
-        if !found, !isKnown(seen) {
-            insert(Entry(key: CellKey(.created), kind: .coveredAhead, dot: seen, time: 0, sequence: sequence))
+        if !found, seen != dot, !isKnown(seen) {
+            changed = insert(Entry(key: CellKey(.created), kind: .coveredAhead, dot: seen, time: 0, sequence: sequence))
         }
         return changed
     }
 
     /// Whether a deletion that came before this dot has seen it; forgets that it did.
-    private mutating func takeCoveredAhead(_ dot: Dot) -> Bool {
+    private mutating func takeCoveredAhead(_ dot: Dot, sequence: Int64) -> Bool {
         var index = 0
         while index < entries.count, entries[index].key.field == .created {
             if entries[index].kind == .coveredAhead, entries[index].dot == dot {
                 entries.remove(at: index)
+                noteLoss(of: CellKey(.created), sequence: sequence)
                 return true
             }
             index += 1
@@ -162,17 +173,19 @@ extension Record {
         return true
     }
 
-    /// A cell that lost entries without gaining one still changed: the sequence must say so.
-    private mutating func noteRemoval(from cell: Range<Int>, key: CellKey, sequence: Int64) {
-        if let index = cell.first(where: { !entries[$0].kind.isMarker }) {
-            entries[index].sequence = sequence
+    /// A cell that lost an entry or a marker without gaining one still changed: a sequence in it must say so.
+    private mutating func noteLoss(of key: CellKey, sequence: Int64) {
+        let cell = range(of: key)
+        if cell.isEmpty {
+            entries.insert(
+                Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: sequence), at: cell.lowerBound)
         } else {
-            insert(Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: sequence))
+            entries[cell.lowerBound].sequence = sequence
         }
     }
 }
 
 extension ValueKind {
     /// Markers of one dot stand after its value.
-    fileprivate var order: UInt8 { isMarker ? rawValue : 0 }
+    var order: UInt8 { isMarker ? rawValue : 0 }
 }

@@ -159,8 +159,10 @@ extension Record {
                 number = sum.partialValue
             }
             let time = previous.time &+ (try reader.signed())
-            previous = Stamp(dot: Dot(replica, number), time: time)
-            stamps.append(previous)
+            let stamp = Stamp(dot: Dot(replica, number), time: time)
+            guard stamps.isEmpty || previous < stamp else { throw reader.failure(.notCanonical) }
+            previous = stamp
+            stamps.append(stamp)
         }
         return stamps
     }
@@ -169,7 +171,9 @@ extension Record {
         _ index: Int, from reader: inout ByteReader, sequence: Int64, stamps: [Stamp]
     ) throws(DecodingFailure) {
         let flags = try reader.byte()
-        guard let kind = ValueKind(rawValue: flags & 15) else { throw reader.failure(.outOfRange) }
+        guard let kind = ValueKind(rawValue: flags & 15), flags & 16 == 0 || !kind.isMarker else {
+            throw reader.failure(.outOfRange)
+        }
         var key: CellKey
         if flags & 32 != 0 {
             guard index > 0 else { throw reader.failure(.notCanonical) }
@@ -183,6 +187,10 @@ extension Record {
         var entry = Entry(
             key: key, kind: kind, isCovered: flags & 16 != 0, dot: stamps[stampIndex].dot, time: stamps[stampIndex].time,
             sequence: sequence &- below)
+        if flags & 32 != 0 {
+            let before = entries[index - 1]
+            guard (before.dot, before.kind.order) < (entry.dot, kind.order) else { throw reader.failure(.notCanonical) }
+        }
         if kind.isSlice {
             entry.slice = try slice(from: &reader)
         } else if kind == .integer || kind == .count {
