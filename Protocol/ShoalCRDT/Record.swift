@@ -187,4 +187,10 @@ extension Record {
     }
 
     public mutating func setEnvelope(_ envelope: Envelope) { self.envelope = envelope }
+
+    /// Gives every entry this sequence, so that the record is sent whole: how a record that comes back reaches replicas
+    /// whose fill left it out while it was deleted.
+    public mutating func renumber(sequence: Int64) {
+        for index in entries.indices { entries[index].sequence = sequence }
+    }
 }

@@ -136,6 +136,19 @@ extension Record {
         guard reader.isAtEnd else { throw reader.failure(.trailingBytes) }
     }
 
+    /// Reads a packed row's envelope alone.
+    ///
+    /// - Throws: `DecodingFailure` for bytes that are damaged or of a newer format.
+    public static func envelope(
+        of id: RecordID, packed bytes: UnsafeRawBufferPointer
+    ) throws(DecodingFailure) -> Envelope {
+        var reader = ByteReader(bytes)
+        let version = try reader.byte()
+        guard version == formatVersion else { throw reader.failure(.unknownVersion(version)) }
+        let kind = Kind(rawValue: try reader.varint(as: UInt16.self))
+        return Envelope(kind: kind, scope: try Scope.decode(from: &reader, of: id))
+    }
+
     private static func decodeStamps(from reader: inout ByteReader, id: RecordID) throws(DecodingFailure) -> [Stamp] {
         let count = try reader.varint(as: Int.self)
         guard count <= reader.bytes.count else { throw reader.failure(.truncated) }
