@@ -14,6 +14,8 @@ extension Field {
     // Account 账号
     public static let accountName = Field(rawValue: 10)
     public static let accountRole = Field(rawValue: 11)
+    /// The replicas that write for the account, so that authors can be named; the element is the replica's number.
+    public static let accountReplica = Field(rawValue: 12)
 
     // Customer 客户
     public static let name = Field(rawValue: 20)

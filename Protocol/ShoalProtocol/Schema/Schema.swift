@@ -13,7 +13,7 @@ public struct FieldSchema: Sendable {
     }
 
     /// What the element of a cell's key is.
-    public enum Element: Sendable { case none, account, tag, name }
+    public enum Element: Sendable { case none, account, tag, name, replica }
 
     public var field: Field
     /// The name in commands, JSON and dumps.
@@ -42,6 +42,7 @@ public enum Schema {
     public static let fields: [FieldSchema] = [
         FieldSchema(.accountName, "name", .account),
         FieldSchema(.accountRole, "role", .account),
+        FieldSchema(.accountReplica, "replica", .account, .elements, element: .replica),
 
         FieldSchema(.name, "name", .customer, searched: true),
         FieldSchema(.gender, "gender", .customer),

@@ -1,0 +1,154 @@
+import ShoalCRDT
+
+/// A field's name and its value as typed.
+public struct FieldValue: Hashable, Sendable {
+    public var name: String
+    public var value: String
+    public init(_ name: String, _ value: String) {
+        self.name = name
+        self.value = value
+    }
+}
+
+/// A tag on a customer.
+public struct AssignedTag: Hashable, Sendable {
+    public var id: RecordID
+    /// The group's name; empty for the ungrouped group.
+    public var group: String
+    public var name: String
+    /// The account that put it there.
+    public var by: String
+    /// Milliseconds since 1970.
+    public var at: Int64
+    public var isArchived: Bool
+}
+
+public struct NoteView: Hashable, Sendable {
+    public var id: RecordID
+    public var customer: RecordID
+    public var body: String
+    public var by: String
+    public var at: Int64
+    /// Other values that were written without seeing the body shown.
+    public var hasConflict: Bool
+}
+
+/// A customer as `customer show` prints it.
+public struct CustomerView: Hashable, Sendable {
+    public var id: RecordID
+    /// Only fields that are set, in the order of the schema; own follow fields and free fields included.
+    public var fields: [FieldValue]
+    public var tags: [AssignedTag]
+    /// Oldest first.
+    public var notes: [NoteView]
+    /// Account names, sorted.
+    public var followers: [String]
+    /// Names of fields in conflict.
+    public var conflicts: [String]
+}
+
+/// A customer in a list.
+public struct CustomerRow: Hashable, Sendable {
+    public var id: RecordID
+    public var name: String
+    public var stage: String
+    public var source: String
+    public var birthMonth: String
+    /// Milliseconds since 1970 at which the customer was added.
+    public var added: Int64
+}
+
+/// A tag of the book: one for all live tags that are equal in group and folded name.
+public struct TagView: Hashable, Sendable {
+    /// The smallest of the members' identifiers.
+    public var id: RecordID
+    public var members: [RecordID]
+    public var group: String
+    public var name: String
+    /// Of the group's tags a customer has at most one.
+    public var isSingle: Bool
+    public var isArchived: Bool
+    /// How many customers have it.
+    public var customers: Int
+}
+
+/// What is to happen to a tag on some customers.
+public enum TagChange: Hashable, Sendable {
+    /// NAME or GROUP/NAME; made if it is not in the book.
+    case add(String)
+    /// NAME or GROUP/NAME; must be in the book.
+    case remove(String)
+}
+
+/// A tag that an edit had to make.
+public struct CreatedTag: Hashable, Sendable {
+    public var id: RecordID
+    public var name: String
+    /// Names in the book that look like it: perhaps it was mistyped.
+    public var near: [String]
+}
+
+public struct SearchHit: Hashable, Sendable {
+    /// `customer` or `note`.
+    public var kind: String
+    public var id: RecordID
+    public var customer: RecordID
+    /// The text around the first match, or the customer's name.
+    public var text: String
+}
+
+/// A field of a record that was written by several operators who had not seen each other.
+public struct Conflict: Hashable, Sendable {
+    public struct Value: Hashable, Sendable {
+        public var value: String
+        public var by: String
+        public var at: Int64
+    }
+    public var record: RecordID
+    public var kind: String
+    /// As commands name it; `field@account` for another account's follow fields, `tag:GROUP` for a single-choice group.
+    public var field: String
+    public var shown: Value
+    /// Number `n` of `settle` is `others[n - 1]`; the newest dot first. 0 is the shown value.
+    public var others: [Value]
+    /// Stands for exactly these values.
+    public var token: UInt64
+}
+
+/// An operation that the server refused, with what it would have written.
+public struct Refused: Hashable, Sendable {
+    public var record: RecordID
+    public var kind: String
+    /// The protocol's word for it.
+    public var reason: String
+    public var values: [FieldValue]
+    public var at: Int64
+}
+
+public struct Status: Hashable, Sendable {
+    public var account: String
+    public var role: String
+    /// 8 hexadecimal digits.
+    public var replica: String
+    public var server: String
+    /// Unsent changes.
+    public var pending: Int
+    /// Opaque; empty before the first sync.
+    public var cursor: String
+    /// Milliseconds since 1970; nil before the first sync.
+    public var lastSync: Int64?
+    /// (record, field) pairs in conflict.
+    public var conflicts: Int
+    /// Operations that the server refused.
+    public var refused: Int
+}
+
+/// What a commit changed, for whoever observes the replica.
+public struct ReplicaChange: Sendable {
+    /// The records that look different now, at most `limit`; beyond that `isMany`.
+    public var records: [RecordID]
+    public var isMany: Bool
+    /// Whether it came from the server rather than from a local command.
+    public var isRemote: Bool
+    public static let limit = 1_000
+}

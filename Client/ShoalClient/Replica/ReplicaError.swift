@@ -1,0 +1,94 @@
+import ShoalCRDT
+
+/// Why a replica refused or failed; `description` is one sentence for a person.
+public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
+    /// There is no replica in the home, or it was not enrolled.
+    case notEnrolled(home: String)
+    case alreadyEnrolled(home: String, server: String)
+    /// Another process holds the replica.
+    case busy(home: String, pid: Int32?)
+    /// Another process is syncing this replica.
+    case syncing(home: String, pid: Int32?)
+    /// The home cannot be made or used.
+    case home(String, reason: String)
+
+    case idTooShort(String)
+    case unknownID(String)
+    case ambiguousID(String, [RecordID])
+    /// The record is of another kind than the command asks for.
+    case wrongKind(RecordID, is: String, wanted: String)
+
+    case unknownField(String, near: [String])
+    case invalidValue(field: String, reason: String)
+    case unknownTag(String, near: [String])
+    /// The name stands in several groups; name one as GROUP/NAME.
+    case ambiguousTag(String, groups: [String])
+    case invalidTag(String, reason: String)
+    case unknownAccount(String, near: [String])
+    case invalidQuery(String, reason: String)
+
+    /// Only the account itself or a supervisor removes a follower.
+    case mayNotUnfollow(account: String)
+    /// An account that does not follow the customer cannot add followers.
+    case mayNotFollow(RecordID)
+
+    case noConflict(RecordID, field: String?)
+    /// Several fields are in conflict and none was named.
+    case severalConflicts(RecordID, fields: [String])
+    case noSuchChoice(Int, count: Int)
+    /// The values changed since they were listed.
+    case conflictChanged(RecordID, field: String)
+
+    /// The clock's 41 bits of milliseconds are used up.
+    case noMoreIDs
+    /// The log's 32 bits of numbers are used up.
+    case logFull
+
+    /// Whether the person used the command wrongly (exit status 2) rather than it failing (1).
+    public var isUsage: Bool {
+        switch self {
+        case .unknownField, .invalidValue, .invalidQuery, .severalConflicts, .invalidTag: true
+        default: false
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .notEnrolled(let home): "\(home) is not enrolled yet: run shoal enroll URL CODE first"
+        case .alreadyEnrolled(let home, let server): "\(home) is enrolled with \(server) already"
+        case .busy(let home, let pid): "\(home) is in use by \(Self.process(pid)); try again when it has finished"
+        case .syncing(let home, let pid): "\(home) is being synced by \(Self.process(pid)) already"
+        case .home(let home, let reason): "\(home) cannot be used: \(reason)"
+        case .idTooShort(let text): "\"\(text)\" is too short for an id: give at least 4 characters of it"
+        case .unknownID(let text): "there is nothing with the id \(text)"
+        case .ambiguousID(let text, let ids):
+            "\(text) stands for several ids: \(ids.map(\.description).joined(separator: ", "))"
+        case .wrongKind(let id, let kind, let wanted): "\(id) is a \(kind), not a \(wanted)"
+        case .unknownField(let name, let near): "there is no field \"\(name)\"\(Self.suggestion(near))"
+        case .invalidValue(let field, let reason): "the value of \(field) cannot be stored: \(reason)"
+        case .unknownTag(let name, let near): "there is no tag \"\(name)\"\(Self.suggestion(near))"
+        case .ambiguousTag(let name, let groups):
+            "the tag \"\(name)\" is in several groups: write \(groups.map { "\($0)/\(name)" }.joined(separator: " or "))"
+        case .invalidTag(let name, let reason): "\"\(name)\" cannot be a tag: \(reason)"
+        case .unknownAccount(let name, let near): "there is no account \"\(name)\"\(Self.suggestion(near))"
+        case .invalidQuery(let query, let reason): "the query \"\(query)\" cannot be read: \(reason)"
+        case .mayNotUnfollow(let account): "only \(account) or a supervisor removes \(account) from the followers"
+        case .mayNotFollow(let id): "only a follower of \(id) or a supervisor adds followers"
+        case .noConflict(let id, let field):
+            field.map { "\($0) of \(id) is not in conflict" } ?? "\(id) has no conflict"
+        case .severalConflicts(let id, let fields):
+            "several fields of \(id) are in conflict: choose one with --field \(fields.joined(separator: "|"))"
+        case .noSuchChoice(let n, let count): "there is no value \(n): choose from 0 to \(count)"
+        case .conflictChanged(let id, let field):
+            "\(field) of \(id) has changed since it was listed; list the conflicts again"
+        case .noMoreIDs: "no more ids can be made: the clock stands beyond the year 2089"
+        case .logFull: "this replica's log is full: enroll a new one"
+        }
+    }
+
+    private static func process(_ pid: Int32?) -> String { pid.map { "process \($0)" } ?? "another process" }
+
+    private static func suggestion(_ near: [String]) -> String {
+        near.isEmpty ? "" : "; did you mean \(near.map { "\"\($0)\"" }.joined(separator: " or "))?"
+    }
+}

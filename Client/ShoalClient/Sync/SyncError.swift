@@ -1,0 +1,49 @@
+import ShoalProtocol
+
+/// Why a sync ended early. Nothing was lost: what was committed stays, the rest is sent again next time.
+public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
+    case transport(TransportError)
+    /// 401: the server does not know this replica's key.
+    case wrongToken
+    /// 403: the account was disabled or is unknown.
+    case unknownAccount(String)
+    /// 404, 410 or 400 on enrolment: the code is wrong, used or expired.
+    case wrongCode(String)
+    /// 426 or 415: the server speaks another version of the protocol.
+    case otherProtocol(String)
+    /// Another 4xx: the server refused the request.
+    case refused(status: Int, String)
+    /// 5xx or 429: the server cannot answer now.
+    case unavailable(status: Int, retryAfter: Int?, String)
+    /// The answer is not in the protocol's form.
+    case badAnswer(String)
+    /// The session ended with a fork, a rollback or an answer that does not fit.
+    case session(ClientSession.Problem)
+
+    public var helpsToRetry: Bool {
+        switch self {
+        case .transport(let error): error.helpsToRetry
+        case .unavailable: true
+        default: false
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .transport(let error): error.description
+        case .wrongToken: "the server does not accept this replica's key: enroll again in a new home"
+        case .unknownAccount(let detail): "the server refuses this account: \(detail)"
+        case .wrongCode(let detail): "the server refuses this code: \(detail)"
+        case .otherProtocol(let detail): "the server speaks another version of the protocol: \(detail)"
+        case .refused(let status, let detail): "the server refused the request (\(status)): \(detail)"
+        case .unavailable(let status, _, let detail): "the server cannot answer now (\(status)): \(detail)"
+        case .badAnswer(let detail): "the server's answer cannot be read: \(detail)"
+        case .session(.fork): "this replica is a copy or was restored from a backup: the server knows another "
+            + "continuation of its log; nothing was changed"
+        case .session(.rollback): "the server has lost changes that it had acknowledged; nothing was changed here"
+        case .session(.identifierTaken(let number)):
+            "operation \(number) makes a record whose id is taken; nothing after it was sent"
+        case .session(.protocolError(let detail)): "the server's answer does not fit: \(detail)"
+        }
+    }
+}

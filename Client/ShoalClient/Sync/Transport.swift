@@ -1,0 +1,56 @@
+/// The way to the server: one request, one answer. The library has one over AsyncHTTPClient; tests have their own.
+public protocol Transport: Sendable {
+    /// - Throws: `TransportError`.
+    func send(_ request: TransportRequest) async throws -> TransportResponse
+}
+
+public struct TransportRequest: Sendable {
+    /// The whole URL; the method is always POST.
+    public var url: String
+    public var headers: [(name: String, value: String)]
+    public var body: [UInt8]
+    public init(url: String, headers: [(name: String, value: String)], body: [UInt8]) {
+        self.url = url
+        self.headers = headers
+        self.body = body
+    }
+}
+
+public struct TransportResponse: Sendable {
+    public var status: Int
+    public var contentType: String
+    /// The `Retry-After` header, in seconds.
+    public var retryAfter: Int?
+    public var body: [UInt8]
+    public init(status: Int, contentType: String = "", retryAfter: Int? = nil, body: [UInt8]) {
+        self.status = status
+        self.contentType = contentType
+        self.retryAfter = retryAfter
+        self.body = body
+    }
+}
+
+/// Why no answer came.
+public enum TransportError: Error, Equatable, Sendable, CustomStringConvertible {
+    case invalidURL(String)
+    /// No connection, or it broke.
+    case unreachable(String)
+    case timeout
+    case answerTooLarge(limit: Int)
+
+    public var helpsToRetry: Bool {
+        switch self {
+        case .unreachable, .timeout: true
+        case .invalidURL, .answerTooLarge: false
+        }
+    }
+
+    public var description: String {
+        switch self {
+        case .invalidURL(let url): "\"\(url)\" is not the URL of a server: write it as https://HOST or http://HOST:PORT"
+        case .unreachable(let reason): "the server cannot be reached: \(reason)"
+        case .timeout: "the server did not answer in time"
+        case .answerTooLarge(let limit): "the server's answer is longer than \(limit) bytes"
+        }
+    }
+}
