@@ -70,7 +70,9 @@ struct IdentifierColumns {
         var read = IdentifierColumns()
         var times: [UInt64]?
         var text = scratch
+        var order = MemberOrder(["n", "ms", "counts", "count", "sequence", "derived"])
         try reader.readObject { reader, key in
+            try order.take(key, reader)
             switch key {
             case "n": count = Int(try reader.readInteger(in: 0...Int64(limit)))
             case "ms": times = try Column.read(count: count, from: &reader, scratch: &text)

@@ -8,9 +8,18 @@ extension OperationsCodec {
     ///   - limit: the most operations.
     static func read(limit: Int, from reader: inout JSONReader) throws -> Operations {
         var decoder = Decoder()
-        try reader.readObject { reader, key in try decoder.member(key, limit: limit, &reader) }
+        var order = MemberOrder(members)
+        try reader.readObject { reader, key in
+            try order.take(key, reader)
+            try decoder.member(key, limit: limit, &reader)
+        }
         return try decoder.assemble(reader)
     }
+
+    static let members: [StaticString] = [
+        "n", "shapes", "shape", "at", "salt", "hashes", "ids", "new", "elements", "target", "scope", "element", "replicas",
+        "replica", "number", "integers", "json", "alphabet", "names", "text",
+    ]
 
     /// What the shapes say that the columns must hold.
     private struct Demand {

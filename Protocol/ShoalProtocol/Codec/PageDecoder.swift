@@ -4,9 +4,18 @@ extension PageCodec {
     /// Reads a page in columns. Members stand in the order in which they are written.
     static func read(from reader: inout JSONReader) throws -> RecordPage {
         var decoder = Decoder()
-        try reader.readObject { reader, key in try decoder.member(key, &reader) }
+        var order = MemberOrder(members)
+        try reader.readObject { reader, key in
+            try order.take(key, reader)
+            try decoder.member(key, &reader)
+        }
         return try decoder.assemble(reader)
     }
+
+    static let members: [StaticString] = [
+        "n", "shapes", "shape", "records", "scopes", "replicas", "replica", "number", "time", "stamp", "elements", "element",
+        "integers", "json", "alphabet", "names", "text",
+    ]
 
     private struct Shape {
         struct Run {
