@@ -43,7 +43,9 @@ extension PageCodec {
                 guard let number = UInt16(exactly: field), 0...Code.all ~= code,
                     let element = CellKey.ElementKind(rawValue: UInt8(code & 3)),
                     let kind = ValueKind(rawValue: UInt8(code >> 2 & 15)), !kind.isMarker || kind == .emptied,
-                    1...Int64(mostEntries) ~= count, stamps > 0
+                    1...Int64(mostEntries) ~= count, stamps > 0,
+                    !kind.isMarker || code & (Code.covered | Code.sameCell | Code.own) == 0,
+                    kind != .count || code & Code.own == 0
                 else { return nil }
                 runs.append(
                     Run(field: Field(rawValue: number), element: element, kind: kind, code: code, count: Int(count)))
@@ -179,7 +181,7 @@ extension PageCodec {
             var name = 0
             var integer = 0
             var raw = 0
-            var previousScope = Scope.workspace
+            var previousScope: Scope?
             var lastNumber: [Int64]
         }
 
@@ -197,7 +199,9 @@ extension PageCodec {
                 if index > 0, records[index - 1] >= id { throw reader.error(.invalid("the records do not ascend")) }
                 let scopeIDs = scopes[next.scope..<next.scope + shape.scope.identifierCount]
                 next.scope += shape.scope.identifierCount
-                let scope = shape.scope.scope(record: id, previous: next.previousScope, scopeIDs)
+                guard let scope = shape.scope.scope(record: id, previous: next.previousScope, scopeIDs) else {
+                    throw reader.error(.invalid("not the scope of a record"))
+                }
                 next.previousScope = scope
                 result.begin(id, Envelope(kind: shape.kind, scope: scope))
                 try take(shape.stamps, of: id, into: &stamps, &next, reader)
@@ -216,12 +220,11 @@ extension PageCodec {
                 let place = Int(clamping: replica?[next.stamp] ?? 0)
                 guard place < replicas.count else { throw reader.error(.invalid("a replica that is not in the table")) }
                 let sum = next.lastNumber[place].addingReportingOverflow(Column.unzigzag(number?[next.stamp] ?? 0))
-                let at = previous.addingReportingOverflow(Column.unzigzag(time?[next.stamp] ?? 0))
-                guard !sum.overflow, !at.overflow, let value = UInt32(exactly: sum.partialValue) else {
+                guard !sum.overflow, let value = UInt32(exactly: sum.partialValue) else {
                     throw reader.error(.numberOutOfRange)
                 }
                 next.lastNumber[place] = sum.partialValue
-                previous = at.partialValue
+                previous &+= Column.unzigzag(time?[next.stamp] ?? 0)
                 stamps.append((Dot(ReplicaID(rawValue: UInt32(truncatingIfNeeded: replicas[place])), value), previous))
                 next.stamp += 1
             }
@@ -240,6 +243,9 @@ extension PageCodec {
                 var entry = Entry(
                     key: try key(run, &next, reader), kind: run.kind, isCovered: run.code & Code.covered != 0,
                     dot: stamps[place].0, time: stamps[place].1, sequence: 0)
+                guard entry.kind == .emptied ? entry.dot.rawValue == 0 : entry.dot.number > 0 else {
+                    throw reader.error(.invalid("not a dot"))
+                }
                 let isOwn = run.code & Code.own != 0
                 if !isOwn {
                     switch run.kind {
