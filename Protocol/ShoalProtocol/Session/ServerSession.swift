@@ -30,6 +30,10 @@ public struct ServerSession: Sendable {
         public var replica: ReplicaID
         /// From the first number after the client's position to the last of the request.
         public var numbers: ClosedRange<UInt32>?
+        public init(replica: ReplicaID, numbers: ClosedRange<UInt32>?) {
+            self.replica = replica
+            self.numbers = numbers
+        }
         public func contains(_ dot: Dot) -> Bool {
             guard let numbers else { return false }
             return dot.replica == replica && numbers.contains(dot.number)
