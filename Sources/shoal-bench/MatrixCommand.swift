@@ -1,5 +1,8 @@
 import ArgumentParser
+import Foundation
 import ShoalCRDT
+import ShoalProtocol
+import ShoalServer
 
 struct MatrixCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -10,10 +13,22 @@ struct MatrixCommand: AsyncParsableCommand {
 
     func run() async throws {
         let workload = try Workload(directory: workload)
-        _ = try BaseOperations(
-            workload,
-            accounts: workload.days.enumerated().map {
-                ($0.element.account, RecordID(milliseconds: 1_000_000, count: 0, sequence: UInt8($0.offset & 31)), ReplicaID(epoch: 7, count: UInt16($0.offset + 1)))
-            })
+        try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+        let path = scratch + "/server.db"
+        let server = try ServerBench(path: path, accounts: workload.days.map(\.account))
+        let base = try BaseOperations(
+            workload, accounts: server.members.map { ($0.name, $0.id, $0.replica) })
+        let pushes = server.pushes(base)
+        let memory = Measure.memory("VmRSS")
+        Measure.resetPeak()
+        let cpu = Measure.processor()
+        let (_, seconds) = try Measure.seconds { try server.store.commit(group: pushes) }
+        Measure.metric("a_load_rows_s", Double(workload.base.count) / seconds)
+        Measure.metric("a_load_s", seconds)
+        Measure.metric("a_load_cpu_s", Measure.processor() - cpu)
+        Measure.metric("base_rows", Double(workload.base.count))
+        Measure.metric("a_memory_MiB", Measure.memory("VmHWM") - memory)
+        try server.close()
+        Measure.metric("g_db_bytes", Measure.fileSize(path))
     }
 }
