@@ -23,6 +23,20 @@ public struct ServerSession: Sendable {
         public var tail: [OperationHash]
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
         public var time: Int64
+
+        public init(
+            account: RecordID, epoch: UInt64, acknowledgement: String, cursor: String, logs: [LogPosition],
+            operations: Operations, tail: [OperationHash], time: Int64
+        ) {
+            self.account = account
+            self.epoch = epoch
+            self.acknowledgement = acknowledgement
+            self.cursor = cursor
+            self.logs = logs
+            self.operations = operations
+            self.tail = tail
+            self.time = time
+        }
     }
 
     /// The dots whose values the client still holds in its tail and need not be sent back.
@@ -30,6 +44,10 @@ public struct ServerSession: Sendable {
         public var replica: ReplicaID
         /// From the first number after the client's position to the last of the request.
         public var numbers: ClosedRange<UInt32>?
+        public init(replica: ReplicaID, numbers: ClosedRange<UInt32>?) {
+            self.replica = replica
+            self.numbers = numbers
+        }
         public func contains(_ dot: Dot) -> Bool {
             guard let numbers else { return false }
             return dot.replica == replica && numbers.contains(dot.number)

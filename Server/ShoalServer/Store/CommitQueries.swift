@@ -1,0 +1,188 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// GRDB has a type of the same name.
+import class ShoalStore.Statement
+
+/// Where a replica's log stands.
+struct LogState: Hashable {
+    var account: RecordID
+    var position: UInt32
+    var hash: OperationHash
+    /// How many of its operations were refused.
+    var refusals: Int64
+}
+
+/// The statements of a commit, prepared once on the writer connection and used only on its queue.
+final class CommitQueries {
+    private let beginStatement: Statement
+    private let commitStatement: Statement
+    private let rollbackStatement: Statement
+    private let selectRecord: Statement
+    private let insertRecord: Statement
+    private let updateRecord: Statement
+    private let insertFeed: Statement
+    private let insertTag: Statement
+    private let selectTag: Statement
+    private let insertLogStatement: Statement
+    private let updateLogStatement: Statement
+    private let insertHashes: Statement
+    private let selectHashes: Statement
+    private let insertVerdict: Statement
+    private let selectVerdicts: Statement
+    private let database: Database
+
+    init(_ database: Database) throws(StoreError) {
+        self.database = database
+        beginStatement = try Statement(database, "BEGIN IMMEDIATE")
+        commitStatement = try Statement(database, "COMMIT")
+        rollbackStatement = try Statement(database, "ROLLBACK")
+        selectRecord = try Statement(database, "SELECT sequence, cells FROM record WHERE id = ?1")
+        insertRecord = try Statement(database, "INSERT INTO record (id, sequence, cells) VALUES (?1, ?2, ?3)")
+        updateRecord = try Statement(database, "UPDATE record SET sequence = ?2, cells = ?3 WHERE id = ?1")
+        insertFeed = try Statement(database, "INSERT INTO feed (sequence, record) VALUES (?1, ?2)")
+        insertTag = try Statement(database, "INSERT INTO commit_tag (sequence, tag) VALUES (?1, ?2)")
+        selectTag = try Statement(database, "SELECT tag FROM commit_tag WHERE sequence = ?1")
+        insertLogStatement = try Statement(
+            database,
+            "INSERT INTO log (replica, account, position, hash, refusals, sequence) VALUES (?1, ?2, 0, 0, 0, 0)")
+        updateLogStatement = try Statement(
+            database, "UPDATE log SET position = ?2, hash = ?3, refusals = ?4, sequence = ?5 WHERE replica = ?1")
+        insertHashes = try Statement(database, "INSERT INTO log_hashes (replica, first, hashes) VALUES (?1, ?2, ?3)")
+        selectHashes = try Statement(
+            database,
+            """
+            SELECT first, hashes FROM log_hashes
+            WHERE replica = ?1 AND first <= ?3 AND first >= coalesce(
+                (SELECT max(first) FROM log_hashes WHERE replica = ?1 AND first <= ?2), 0)
+            ORDER BY first
+            """)
+        insertVerdict = try Statement(database, "INSERT INTO verdict (replica, number, reason) VALUES (?1, ?2, ?3)")
+        selectVerdicts = try Statement(
+            database,
+            "SELECT number, reason FROM verdict WHERE replica = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number")
+    }
+
+    // MARK: Transactions
+
+    func begin() throws(StoreError) { try beginStatement.run() }
+    func commit() throws(StoreError) { try commitStatement.run() }
+
+    /// Ends a transaction that failed; SQLite may have rolled it back already.
+    func rollback() throws(StoreError) {
+        if database.isInsideTransaction { try rollbackStatement.run() }
+    }
+
+    // MARK: Records
+
+    /// Appends the packed row of a record to `arena`.
+    ///
+    /// - Returns: the row's sequence, or nil if there is no such record.
+    func readRecord(_ id: RecordID, into arena: inout [UInt8]) throws(StoreError) -> Int64? {
+        try selectRecord.bind(1, id.rawValue)
+        defer { selectRecord.reset() }
+        guard try selectRecord.step() else { return nil }
+        arena.append(contentsOf: selectRecord.bytes(1))
+        return selectRecord.integer(0)
+    }
+
+    func writeRecord(_ id: RecordID, sequence: Int64, packed: [UInt8], isNew: Bool) throws(StoreError) {
+        let statement = isNew ? insertRecord : updateRecord
+        try statement.bind(1, id.rawValue)
+        try statement.bind(2, sequence)
+        try statement.bind(3, packed)
+        try statement.run()
+    }
+
+    func appendFeed(_ id: RecordID, sequence: Int64) throws(StoreError) {
+        try insertFeed.bind(1, sequence)
+        try insertFeed.bind(2, id.rawValue)
+        try insertFeed.run()
+    }
+
+    // MARK: Commits
+
+    func appendTag(_ mark: CommitMark) throws(StoreError) {
+        try insertTag.bind(1, mark.sequence)
+        try insertTag.bind(2, Int64(mark.tag))
+        try insertTag.run()
+    }
+
+    func isKnown(_ mark: CommitMark) throws(StoreError) -> Bool {
+        try selectTag.bind(1, mark.sequence)
+        defer { selectTag.reset() }
+        return try selectTag.step() && selectTag.integer(0) == Int64(mark.tag)
+    }
+
+    // MARK: Logs
+
+    func insertLog(_ replica: ReplicaID, account: RecordID) throws(StoreError) {
+        try insertLogStatement.bind(1, Int64(replica.rawValue))
+        try insertLogStatement.bind(2, account.rawValue)
+        try insertLogStatement.run()
+    }
+
+    func updateLog(_ replica: ReplicaID, _ state: LogState, sequence: Int64) throws(StoreError) {
+        try updateLogStatement.bind(1, Int64(replica.rawValue))
+        try updateLogStatement.bind(2, Int64(state.position))
+        try updateLogStatement.bind(3, Int64(bitPattern: state.hash.rawValue))
+        try updateLogStatement.bind(4, state.refusals)
+        try updateLogStatement.bind(5, sequence)
+        try updateLogStatement.run()
+    }
+
+    func appendHashes(_ replica: ReplicaID, first: UInt32, _ hashes: ArraySlice<OperationHash>) throws(StoreError) {
+        var bytes: [UInt8] = []
+        bytes.reserveCapacity(hashes.count * 8)
+        for hash in hashes { withUnsafeBytes(of: hash.rawValue.littleEndian) { bytes.append(contentsOf: $0) } }
+        try insertHashes.bind(1, Int64(replica.rawValue))
+        try insertHashes.bind(2, Int64(first))
+        try insertHashes.bind(3, bytes)
+        try insertHashes.run()
+    }
+
+    /// Calls `body` with each stored hash of a log from number `first` to number `last`, ascending.
+    func forEachHash(
+        _ replica: ReplicaID, _ numbers: ClosedRange<UInt32>, _ body: (UInt32, OperationHash) -> Void
+    ) throws(StoreError) {
+        try selectHashes.bind(1, Int64(replica.rawValue))
+        try selectHashes.bind(2, Int64(numbers.lowerBound))
+        try selectHashes.bind(3, Int64(numbers.upperBound))
+        defer { selectHashes.reset() }
+        while try selectHashes.step() {
+            let first = selectHashes.integer(0)
+            let bytes = selectHashes.bytes(1)
+            for index in 0..<bytes.count / 8 {
+                guard let number = UInt32(exactly: first + Int64(index)), numbers.contains(number) else { continue }
+                let word = bytes.loadUnaligned(fromByteOffset: index * 8, as: UInt64.self)
+                body(number, OperationHash(rawValue: UInt64(littleEndian: word)))
+            }
+        }
+    }
+
+    // MARK: Verdicts
+
+    func appendVerdict(_ replica: ReplicaID, _ verdict: Verdict) throws(StoreError) {
+        try insertVerdict.bind(1, Int64(replica.rawValue))
+        try insertVerdict.bind(2, Int64(verdict.number))
+        try insertVerdict.bind(3, verdict.reason.rawValue)
+        try insertVerdict.run()
+    }
+
+    func verdicts(_ replica: ReplicaID, _ numbers: ClosedRange<UInt32>) throws(StoreError) -> [Verdict] {
+        try selectVerdicts.bind(1, Int64(replica.rawValue))
+        try selectVerdicts.bind(2, Int64(numbers.lowerBound))
+        try selectVerdicts.bind(3, Int64(numbers.upperBound))
+        defer { selectVerdicts.reset() }
+        var verdicts: [Verdict] = []
+        while try selectVerdicts.step() {
+            guard let number = UInt32(exactly: selectVerdicts.integer(0)),
+                let reason = RefusalReason(rawValue: selectVerdicts.string(1))
+            else { throw .damaged(path: "verdict of \(replica.rawValue)", reason: "the verdict is not one of this version") }
+            verdicts.append(Verdict(number: number, reason: reason))
+        }
+        return verdicts
+    }
+}

@@ -1,0 +1,336 @@
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+/// Folds a group of pushes into the records.
+///
+/// The records of the whole group are read once, ascending by identifier; then every command is checked in the order of
+/// its log; then each record takes its operations and is written once, again ascending. Operations on different records
+/// do not depend on each other, so going record by record gives what going log by log would (I1), and only one record is
+/// unpacked at a time, however large the group is.
+struct GroupFold {
+    private let writer: StoreWriter
+    private let group: [PreparedPush]
+    private(set) var outcomes: [PushOutcome?]
+
+    /// An operation that is new, and on which record it acts.
+    private struct Work {
+        var record: RecordID
+        var push: Int32
+        var operation: Int32
+    }
+
+    /// A record of the group: its packed bytes in `packed` while nothing has changed, and its operations in `work`.
+    private struct Slot {
+        var record: RecordID
+        var bytes: Range<Int>
+        var sequence: Int64
+        var envelope: Envelope?
+        var work: Range<Int>
+        var isStored: Bool { !bytes.isEmpty }
+    }
+
+    /// A push under way.
+    private struct Progress {
+        var firstNew: Int
+        /// For each operation from `firstNew` on: its slot, or -1 once it is refused or left.
+        var slots: [Int32]
+    }
+
+    /// New operations by record, then in the order in which they are taken.
+    private var work: [Work] = []
+    private var slots: [Slot] = []
+    private var packed: [UInt8] = []
+    private var progress: [Progress?]
+
+    init(_ writer: StoreWriter, _ group: [PreparedPush]) {
+        self.writer = writer
+        self.group = group
+        outcomes = Array(repeating: nil, count: group.count)
+        progress = Array(repeating: nil, count: group.count)
+    }
+
+    /// Folds everything; to be called in a transaction.
+    mutating func run() throws {
+        var waiting = Array(group.indices)
+        var moved: Set<ReplicaID> = []
+        while !waiting.isEmpty {
+            // Two pushes of one log (a retry beside the first try) go one after the other.
+            var round: [Int] = []
+            var later: [Int] = []
+            var replicas: Set<ReplicaID> = []
+            for index in waiting {
+                if let log = group[index].logs.last, !replicas.insert(log.replica).inserted {
+                    later.append(index)
+                } else {
+                    round.append(index)
+                }
+            }
+            try fold(round, &moved)
+            waiting = later
+        }
+        guard !moved.isEmpty else { return }
+        try writer.markCommit()
+        for replica in moved {
+            guard let state = writer.state.logs[replica] else { continue }
+            try writer.queries.updateLog(replica, state, sequence: writer.state.commit.sequence)
+        }
+    }
+
+    private mutating func fold(_ round: [Int], _ moved: inout Set<ReplicaID>) throws {
+        work.removeAll(keepingCapacity: true)
+        for index in round {
+            switch try writer.lineage(of: group[index]) {
+            case .ends(let outcome): outcomes[index] = outcome
+            case .continues(let firstNew): collect(index, from: firstNew)
+            }
+        }
+        try read()
+        for index in round where progress[index] != nil {
+            if let replica = try take(index) { moved.insert(replica) }
+        }
+        try write()
+        for index in round { progress[index] = nil }
+    }
+
+    private mutating func collect(_ index: Int, from firstNew: Int) {
+        let operations = group[index].operations.operations
+        progress[index] = Progress(
+            firstNew: firstNew, slots: Array(repeating: -1, count: operations.count - firstNew))
+        work.reserveCapacity(work.count + operations.count - firstNew)
+        for operation in firstNew..<operations.count {
+            work.append(
+                Work(
+                    record: operations[operation].record, push: Int32(truncatingIfNeeded: index),
+                    operation: Int32(truncatingIfNeeded: operation)))
+        }
+    }
+
+    // MARK: Reading
+
+    private mutating func read() throws(StoreError) {
+        work.sort { a, b in
+            if a.record != b.record { return a.record < b.record }
+            return a.push != b.push ? a.push < b.push : a.operation < b.operation
+        }
+        slots.removeAll(keepingCapacity: true)
+        packed.removeAll(keepingCapacity: true)
+        var start = 0
+        while start < work.count {
+            let record = work[start].record
+            var end = start + 1
+            while end < work.count, work[end].record == record { end += 1 }
+            for position in start..<end {
+                let item = work[position]
+                let first = progress[Int(item.push)]?.firstNew ?? 0
+                progress[Int(item.push)]?.slots[Int(item.operation) - first] = Int32(truncatingIfNeeded: slots.count)
+            }
+            try readSlot(record, work: start..<end)
+            start = end
+        }
+    }
+
+    private mutating func readSlot(_ record: RecordID, work: Range<Int>) throws(StoreError) {
+        let offset = packed.count
+        var slot = Slot(record: record, bytes: offset..<offset, sequence: 0, envelope: nil, work: work)
+        if let sequence = try writer.queries.readRecord(record, into: &packed) {
+            slot.sequence = sequence
+            slot.bytes = offset..<packed.count
+            slot.envelope = try unpack(slot) { bytes throws(DecodingFailure) in
+                try Record.envelope(of: record, packed: bytes)
+            }
+        }
+        slots.append(slot)
+    }
+
+    private func unpack<T>(
+        _ slot: Slot, _ body: (UnsafeRawBufferPointer) throws(DecodingFailure) -> T
+    ) throws(StoreError) -> T {
+        let result: Result<T, DecodingFailure> = packed.withUnsafeBytes { bytes in
+            do throws(DecodingFailure) {
+                return .success(try body(UnsafeRawBufferPointer(rebasing: bytes[slot.bytes])))
+            } catch { return .failure(error) }
+        }
+        switch result {
+        case .success(let value): return value
+        case .failure(let failure): throw .damaged(path: "record \(slot.record)", reason: failure.description)
+        }
+    }
+
+    // MARK: Checking
+
+    /// Takes the new operations of a push, command by command, and moves its log.
+    ///
+    /// - Returns: the replica whose log moved.
+    private mutating func take(_ index: Int) throws(StoreError) -> ReplicaID? {
+        let push = group[index]
+        guard let log = push.logs.last, var state = writer.state.logs[log.replica],
+            let firstNew = progress[index]?.firstNew
+        else { return nil }
+        let operations = push.operations.operations
+        var end = firstNew
+        var taken: UInt32?
+        commands: while end < operations.count {
+            let start = end
+            end += 1
+            while end < operations.count, operations[end].continuesCommand { end += 1 }
+            switch try check(start..<end, of: index, refusals: state.refusals) {
+            case .accepted: break
+            case .refused(let at, let reason):
+                for operation in start..<end {
+                    progress[index]?.slots[operation - firstNew] = -1
+                    let verdict = Verdict(
+                        number: log.position + UInt32(operation + 1), reason: operation == at ? reason : .command)
+                    try writer.queries.appendVerdict(log.replica, verdict)
+                }
+                state.refusals += Int64(end - start)
+                // Later operations of this push may name the refused ones.
+                writer.state.logs[log.replica]?.refusals = state.refusals
+            case .identifierTaken(let at):
+                for operation in start..<operations.count { progress[index]?.slots[operation - firstNew] = -1 }
+                taken = log.position + UInt32(at + 1)
+                end = start
+                break commands
+            }
+        }
+        let upTo = log.position + UInt32(end)
+        if end > firstNew {
+            try writer.queries.appendHashes(
+                log.replica, first: log.position + UInt32(firstNew + 1), push.hashes[firstNew..<end])
+            state.position = upTo
+            state.hash = push.hashes[end - 1]
+            writer.state.logs[log.replica] = state
+        }
+        let verdicts =
+            state.refusals > 0 && end > 0 ? try writer.queries.verdicts(log.replica, log.position + 1...upTo) : []
+        outcomes[index] =
+            taken.map { .identifierTaken(number: $0, upTo: upTo, verdicts: verdicts) }
+            ?? .taken(upTo: upTo, verdicts: verdicts)
+        return end > firstNew ? log.replica : nil
+    }
+
+    private enum CommandVerdict {
+        case accepted
+        case refused(at: Int, RefusalReason)
+        case identifierTaken(at: Int)
+    }
+
+    /// Judges a command as a whole. What it makes counts for its own later operations, and for nothing if it is refused.
+    private mutating func check(_ command: Range<Int>, of index: Int, refusals: Int64) throws(StoreError) -> CommandVerdict {
+        let push = group[index]
+        guard let log = push.logs.last else { return .accepted }
+        let before = log.position + UInt32(command.lowerBound)
+        if refusals > 0, before > 0, push.operations.operations[command.lowerBound].continuesCommand,
+            try !writer.queries.verdicts(log.replica, before...before).isEmpty
+        {
+            // The command began in an earlier request, and that part was refused.
+            return .refused(at: command.lowerBound, .command)
+        }
+        var made: [Int] = []
+        for operation in command {
+            guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
+            for slot in made { slots[slot].envelope = nil }
+            return verdict
+        }
+        return .accepted
+    }
+
+    private mutating func check(
+        _ index: Int, of pushIndex: Int, _ log: LogPosition, refusals: Int64, _ made: inout [Int]
+    ) throws(StoreError) -> CommandVerdict? {
+        let push = group[pushIndex]
+        guard let progress = progress[pushIndex] else { return nil }
+        if push.malformed.contains(index) { return .refused(at: index, .malformed) }
+        let operation = push.operations.operations[index]
+        let slot = Int(progress.slots[index - progress.firstNew])
+        let existing = slots[slot].envelope
+        if !push.isServer, existing?.kind == .account || operation.creates?.kind == .account {
+            return .refused(at: index, .forbidden)
+        }
+        switch (operation.creates, existing) {
+        case (nil, nil): return .refused(at: index, .unknownRecord)
+        case (let envelope?, nil):
+            slots[slot].envelope = envelope
+            made.append(slot)
+        case (let envelope?, let existing?):
+            if !operation.record.isDerived { return .identifierTaken(at: index) }
+            if envelope != existing { return .refused(at: index, .keyMismatch) }
+        case (nil, _?): break
+        }
+        let number = log.position + UInt32(index + 1)
+        for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
+            guard try areKnown(edit.supersedes, of: push, log.replica, before: number) else {
+                return .refused(at: index, .unknownDot)
+            }
+        }
+        guard try areKnown(operation.covers, of: push, log.replica, before: number) else {
+            return .refused(at: index, .unknownDot)
+        }
+        return nil
+    }
+
+    /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
+    private func areKnown(
+        _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32
+    ) throws(StoreError) -> Bool {
+        for dot in push.operations.dots[dots] {
+            guard dot.number > 0, let state = writer.state.logs[dot.replica] else { return false }
+            guard dot.replica == replica ? dot.number < number : dot.number <= state.position else { return false }
+            if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
+                return false
+            }
+        }
+        return true
+    }
+
+    // MARK: Writing
+
+    private mutating func write() throws(StoreError) {
+        var bytes: [UInt8] = []
+        for index in slots.indices {
+            let slot = slots[index]
+            let sequence = writer.state.sequence + 1
+            guard let record = try folded(slot, sequence: sequence) else { continue }
+            writer.state.sequence = sequence
+            bytes.removeAll(keepingCapacity: true)
+            record.encode(sequence: sequence, into: &bytes)
+            try writer.queries.writeRecord(slot.record, sequence: sequence, packed: bytes, isNew: !slot.isStored)
+            try writer.queries.appendFeed(slot.record, sequence: sequence)
+        }
+    }
+
+    /// The record with its operations applied, or nil if they change nothing.
+    private func folded(_ slot: Slot, sequence: Int64) throws(StoreError) -> Record? {
+        var record: Record?
+        var wasAway = false
+        var changed = false
+        for item in work[slot.work] {
+            let push = group[Int(item.push)]
+            guard let progress = progress[Int(item.push)], let log = push.logs.last,
+                progress.slots[Int(item.operation) - progress.firstNew] >= 0
+            else { continue }
+            if record == nil {
+                if slot.isStored {
+                    let stored = try unpack(slot) { bytes throws(DecodingFailure) in
+                        try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+                    }
+                    wasAway = !stored.isPresent
+                    record = stored
+                } else {
+                    record = Record(id: slot.record)
+                }
+            }
+            let index = Int(item.operation)
+            let isEffective = record?.apply(
+                index, of: push.operations, dot: Dot(log.replica, log.position + UInt32(index + 1)),
+                time: min(push.operations.operations[index].time, push.time), sequence: sequence)
+            changed = isEffective == true || changed
+        }
+        guard changed, var record else { return nil }
+        // Replicas that filled while it was deleted have nothing of it: a record that comes back is sent whole.
+        if wasAway, record.isPresent { record.renumber(sequence: sequence) }
+        return record
+    }
+}

@@ -1,0 +1,172 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// GRDB has types of the same names.
+import class ShoalStore.Statement
+import struct ShoalCRDT.Record
+
+extension ServerStore {
+    /// Reads the page that begins at a cursor, from one snapshot of the database.
+    ///
+    /// - Parameters:
+    ///   - cursor: as the replica sent it; empty to begin a fill.
+    ///   - own: the dots whose values the replica still holds.
+    ///   - account: whose replica it is.
+    ///   - budget: the weight in bytes at which the page is closed. A record's change is never split, so a page holds at
+    ///     least one.
+    /// - Throws: `SyncProblem.foreignToken` for a cursor that this server did not make, `StoreError`.
+    public func page(
+        cursor: String, own: ServerSession.OwnDots, account: RecordID, budget: Int = Limits.page
+    ) throws -> ServerSession.Page {
+        try StoreError.mapping(path: path) {
+            try pool.read { try page($0, cursor: cursor, own: own, account: account, budget: budget) }
+        }
+    }
+
+    /// The same without blocking the calling task's thread.
+    func page(
+        cursor: String, own: ServerSession.OwnDots, account: RecordID, budget: Int = Limits.page
+    ) async throws -> ServerSession.Page {
+        do {
+            return try await pool.read { try self.page($0, cursor: cursor, own: own, account: account, budget: budget) }
+        } catch let error as DatabaseError { throw StoreError(error, path: path) }
+    }
+
+    private func page(
+        _ database: Database, cursor text: String, own: ServerSession.OwnDots, account: RecordID, budget: Int
+    ) throws -> ServerSession.Page {
+        guard let now = try Self.newestCommit(database) else {
+            throw StoreError.damaged(path: path, reason: "there is no commit")
+        }
+        var cursor = Cursor(
+            sequence: now.sequence, commit: now, floor: now.sequence, hasPositions: false, fill: Cursor.Fill(record: 0))
+        if !text.isEmpty {
+            guard let opened = identity.seal.cursor(text, for: account) else { throw SyncProblem.foreignToken("cursor") }
+            cursor = opened
+        }
+        let isFill = cursor.fill != nil
+        var reader = PageReader(own: own, budget: budget)
+        if let fill = cursor.fill {
+            if let last = try reader.fill(database, after: fill.record) {
+                cursor.fill = Cursor.Fill(record: last)
+            } else {
+                cursor.fill = nil
+            }
+        } else {
+            let last = try reader.changes(database, after: cursor.sequence, floor: cursor.floor)
+            cursor.sequence = last ?? now.sequence
+        }
+        cursor.commit = now
+        let more = cursor.fill != nil || cursor.sequence < now.sequence
+        var positions: [Dot] = []
+        if !more {
+            positions = try Self.positions(database, after: cursor.hasPositions ? cursor.floor : 0)
+            cursor.floor = now.sequence
+            cursor.hasPositions = true
+        }
+        return ServerSession.Page(
+            page: reader.page, cursor: identity.seal.close(cursor, for: account), more: more, isFill: isFill,
+            positions: positions)
+    }
+
+    /// The logs that moved in commits after `sequence`, and to where.
+    private static func positions(_ database: Database, after sequence: Int64) throws -> [Dot] {
+        let statement = try Statement(
+            database, "SELECT replica, position FROM log WHERE sequence > ?1 AND position > 0 ORDER BY replica")
+        try statement.bind(1, sequence)
+        var positions: [Dot] = []
+        while try statement.step() {
+            let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: statement.integer(0)))
+            positions.append(Dot(replica, UInt32(truncatingIfNeeded: statement.integer(1))))
+        }
+        return positions
+    }
+
+    /// Calls `body` with each present record, ascending by identifier, from one snapshot.
+    public func forEachPresentRecord(_ body: (Record) throws -> Void) throws {
+        try StoreError.mapping(path: path) {
+            try pool.read { database in
+                try RecordTable(database).scan(after: RecordID(rawValue: 0)) { record, _ in
+                    if record.isPresent { try body(record) }
+                    return true
+                }
+            }
+        }
+    }
+}
+
+/// Gathers records and cells until the budget is used up.
+private struct PageReader {
+    private(set) var page = RecordPage()
+    private let own: ServerSession.OwnDots
+    private let budget: Int
+
+    init(own: ServerSession.OwnDots, budget: Int) {
+        self.own = own
+        self.budget = budget
+    }
+
+    /// Whole present records after `id`.
+    ///
+    /// - Returns: the last record that was looked at, or nil when there are no more.
+    mutating func fill(_ database: Database, after id: Int64) throws -> Int64? {
+        let statement = try Statement(database, "SELECT id, sequence, cells FROM record WHERE id > ?1 ORDER BY id")
+        try statement.bind(1, id)
+        var last = id
+        while try statement.step() {
+            if page.weight >= budget, last > id { return last }
+            last = statement.integer(0)
+            let record = try record(statement)
+            if record.isPresent { append(record, newerThan: 0) }
+        }
+        return nil
+    }
+
+    /// The changes after `sequence`, in their order; of each record the cells that are newer than `floor`.
+    ///
+    /// - Returns: the sequence of the last change that was looked at, or nil when there are no more.
+    mutating func changes(_ database: Database, after sequence: Int64, floor: Int64) throws -> Int64? {
+        let statement = try Statement(
+            database,
+            """
+            SELECT record.id, record.sequence, record.cells
+            FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
+            WHERE feed.sequence > ?1 ORDER BY feed.sequence
+            """)
+        try statement.bind(1, sequence)
+        var last = sequence
+        while try statement.step() {
+            if page.weight >= budget, last > sequence { return last }
+            last = statement.integer(1)
+            append(try record(statement), newerThan: floor)
+        }
+        return nil
+    }
+
+    private func record(_ statement: Statement) throws -> Record {
+        let id = RecordID(rawValue: statement.integer(0))
+        do {
+            return try Record(id: id, sequence: statement.integer(1), packed: statement.bytes(2))
+        } catch { throw StoreError.damaged(path: "record \(id)", reason: error.description) }
+    }
+
+    private mutating func append(_ record: Record, newerThan sequence: Int64) {
+        page.begin(record.id, record.envelope)
+        record.forEachCell { cell in
+            guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
+            for entry in record.entries[cell] {
+                var copy = entry
+                // Sequences are the server's; they do not travel.
+                copy.sequence = 0
+                page.append(copy, from: record.arena, isOwn: isOwn(entry))
+            }
+        }
+    }
+
+    /// Only what has a value of its own is worth leaving out; a count is a sum, which the replica's operation is not.
+    private func isOwn(_ entry: Entry) -> Bool {
+        (entry.kind.isSlice || entry.kind == .integer) && own.contains(entry.dot)
+    }
+}

@@ -1,0 +1,69 @@
+import GRDB
+import ShoalStore
+
+/// The tables of the server's database. A migration is never edited once shipped; a test holds their hash.
+public enum ServerSchema {
+    public static let migrations: [(name: String, sql: [String])] = [
+        (
+            "1 records, feed, logs, accounts",
+            [
+                RecordTable.schema,
+                // One row for each record that a commit changed, under the sequence of that change. An entry is current
+                // while its record's sequence is the entry's; the others are passed over.
+                "CREATE TABLE feed (sequence INTEGER PRIMARY KEY, record INTEGER NOT NULL)",
+                // Every commit that changed something, and the random tag that proves that it happened here. Its sequence
+                // is above those of all its changes.
+                "CREATE TABLE commit_tag (sequence INTEGER PRIMARY KEY, tag INTEGER NOT NULL)",
+                // Where each replica's log stands. `sequence` is that of the commit that moved it last.
+                """
+                CREATE TABLE log (
+                    replica INTEGER PRIMARY KEY, account INTEGER NOT NULL, position INTEGER NOT NULL,
+                    hash INTEGER NOT NULL, refusals INTEGER NOT NULL, sequence INTEGER NOT NULL
+                )
+                """,
+                "CREATE INDEX log_sequence ON log (sequence)",
+                // The hashes of the operations from number `first` on, 8 bytes each, little-endian; a row a push.
+                """
+                CREATE TABLE log_hashes (
+                    replica INTEGER NOT NULL, first INTEGER NOT NULL, hashes BLOB NOT NULL, PRIMARY KEY (replica, first)
+                ) WITHOUT ROWID
+                """,
+                """
+                CREATE TABLE verdict (
+                    replica INTEGER NOT NULL, number INTEGER NOT NULL, reason TEXT NOT NULL, PRIMARY KEY (replica, number)
+                ) WITHOUT ROWID
+                """,
+                // Accounts by name, derived from the records of their kind.
+                "CREATE TABLE account (id INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE, role TEXT NOT NULL)",
+                // Codes and keys only as SHA-256. A used code keeps the key that used it and the replica it got.
+                """
+                CREATE TABLE enrolment (
+                    code BLOB PRIMARY KEY, account INTEGER NOT NULL, expires INTEGER NOT NULL, key BLOB, replica INTEGER
+                ) WITHOUT ROWID
+                """,
+                """
+                CREATE TABLE credential (
+                    key BLOB PRIMARY KEY, account INTEGER NOT NULL, replica INTEGER NOT NULL, created INTEGER NOT NULL
+                ) WITHOUT ROWID
+                """,
+                // One row. `replicas` counts the identifiers handed out in this epoch; 0 is the server's own.
+                """
+                CREATE TABLE server (
+                    id INTEGER PRIMARY KEY CHECK (id = 1), epoch INTEGER NOT NULL, seal BLOB NOT NULL,
+                    replica_epoch INTEGER NOT NULL, replicas INTEGER NOT NULL, allocator INTEGER NOT NULL
+                )
+                """,
+            ]
+        )
+    ]
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        for migration in migrations {
+            migrator.registerMigration(migration.name) { database in
+                for statement in migration.sql { try database.execute(sql: statement) }
+            }
+        }
+        return migrator
+    }
+}

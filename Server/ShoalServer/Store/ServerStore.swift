@@ -1,0 +1,211 @@
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+/// The server's database: records, logs, accounts. Safe to use from any thread.
+///
+/// One writer connection, on which everything that changes the file runs in turn, and readers beside it. What a call
+/// returned is durable.
+public final class ServerStore: Sendable {
+    /// What does not change while the store is open.
+    struct Identity: Sendable {
+        var epoch: UInt64
+        var replicaEpoch: UInt16
+        var seal: Seal
+        /// The server's own log.
+        var replica: ReplicaID { ReplicaID(epoch: replicaEpoch, count: 0) }
+    }
+
+    /// Holds the writer for its queue.
+    ///
+    /// `@unchecked Sendable`: `writer` is touched only inside `pool.writeWithoutTransaction`, which runs one at a time.
+    private final class WriterBox: @unchecked Sendable {
+        var writer: StoreWriter?
+    }
+
+    public let path: String
+    let pool: DatabasePool
+    let identity: Identity
+    private let box = WriterBox()
+
+    /// The account in whose name the server writes its own log.
+    static let serverAccount = RecordID(rawValue: 0)
+
+    /// Opens the database at `path`, and makes it when there is none.
+    ///
+    /// - Parameter environment: draws the keys of a new database and the tags of commits.
+    /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
+    public init(path: String, environment: ServerEnvironment) throws {
+        self.path = path
+        var opened: DatabasePool?
+        do {
+            let pool = try StoreError.mapping(path: path) {
+                try DatabasePool(path: path, configuration: Self.configuration())
+            }
+            opened = pool
+            let migrator = ServerSchema.migrator
+            identity = try StoreError.mapping(path: path) {
+                try pool.read { try StoreFile.refuseNewer(migrator, $0, path: path) }
+                try migrator.migrate(pool)
+                return try pool.write { try Self.identity($0, environment) }
+            }
+            self.pool = pool
+            try StoreError.mapping(path: path) {
+                try pool.writeWithoutTransaction { database in
+                    box.writer = try Self.writer(database, environment)
+                }
+            }
+        } catch {
+            try? opened?.close()
+            throw error
+        }
+    }
+
+    private static func configuration() -> Configuration {
+        var configuration = StoreFile.configuration(label: "shoald")
+        configuration.prepareDatabase { database in
+            // Pages are read in order and once; only the writer profits from a large cache.
+            if database.configuration.readonly { try database.execute(sql: "PRAGMA cache_size = -4096") }
+        }
+        return configuration
+    }
+
+    private static func identity(_ database: Database, _ environment: ServerEnvironment) throws -> Identity {
+        if try Int.fetchOne(database, sql: "SELECT count(*) FROM server") == 0 {
+            let replicaEpoch = UInt16(truncatingIfNeeded: environment.randomUInt32())
+            try database.execute(
+                sql: """
+                    INSERT INTO server (id, epoch, seal, replica_epoch, replicas, allocator) VALUES (1, ?, ?, ?, 0, -1)
+                    """,
+                arguments: [
+                    Int64(bitPattern: environment.randomUInt64()), Data(environment.random(Seal.keyLength)),
+                    Int64(replicaEpoch),
+                ])
+            try database.execute(
+                sql: "INSERT INTO commit_tag (sequence, tag) VALUES (0, ?)", arguments: [Int64(environment.randomUInt32())])
+            let replica = ReplicaID(epoch: replicaEpoch, count: 0)
+            try database.execute(
+                sql: "INSERT INTO log (replica, account, position, hash, refusals, sequence) VALUES (?, ?, 0, 0, 0, 0)",
+                arguments: [Int64(replica.rawValue), serverAccount.rawValue])
+        }
+        guard
+            let row = try Row.fetchOne(database, sql: "SELECT epoch, seal, replica_epoch FROM server"),
+            let replicaEpoch = UInt16(exactly: row["replica_epoch"] as Int64)
+        else { throw StoreError.damaged(path: "server", reason: "the server's own row is not in form") }
+        let epoch = UInt64(bitPattern: row["epoch"] as Int64)
+        let key = Array(row["seal"] as Data)
+        return Identity(epoch: epoch, replicaEpoch: replicaEpoch, seal: Seal(key: key, epoch: epoch))
+    }
+
+    private static func writer(_ database: Database, _ environment: ServerEnvironment) throws -> StoreWriter {
+        var logs: [ReplicaID: LogState] = [:]
+        let rows = try Row.fetchCursor(database, sql: "SELECT replica, account, position, hash, refusals FROM log")
+        while let row = try rows.next() {
+            let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64))
+            logs[replica] = LogState(
+                account: RecordID(rawValue: row["account"]), position: UInt32(truncatingIfNeeded: row["position"] as Int64),
+                hash: OperationHash(rawValue: UInt64(bitPattern: row["hash"] as Int64)), refusals: row["refusals"])
+        }
+        guard let mark = try newestCommit(database) else {
+            throw StoreError.damaged(path: "commit_tag", reason: "there is no commit")
+        }
+        return try StoreWriter(database, logs: logs, commit: mark, random: environment.random)
+    }
+
+    static func newestCommit(_ database: Database) throws -> CommitMark? {
+        try Row.fetchOne(database, sql: "SELECT sequence, tag FROM commit_tag ORDER BY sequence DESC LIMIT 1").map {
+            CommitMark(sequence: $0["sequence"], tag: UInt32(truncatingIfNeeded: $0["tag"] as Int64))
+        }
+    }
+
+    /// The epoch of this server: 64 random bits.
+    public var epoch: UInt64 { identity.epoch }
+
+    /// Finishes what is under way, moves the write-ahead log into the file and closes.
+    public func close() throws {
+        try StoreError.mapping(path: path) {
+            try pool.writeWithoutTransaction { _ in
+                try box.writer?.truncateLog()
+                box.writer?.detach()
+                box.writer = nil
+            }
+            try pool.close()
+        }
+    }
+
+    /// Runs `body` on the writer's queue.
+    func withWriter<T>(_ body: (StoreWriter, Database) throws -> T) throws -> T {
+        try StoreError.mapping(path: path) {
+            try pool.writeWithoutTransaction { database in
+                guard let writer = box.writer else { throw StoreError.cannotOpen(path: path, reason: "it is closed") }
+                return try body(writer, database)
+            }
+        }
+    }
+}
+
+// MARK: - Committing
+
+extension ServerStore {
+    /// Checks a push and works out what needs no database; callers do this side by side.
+    public func prepare(_ push: ServerSession.Push) throws(SyncProblem) -> PreparedPush {
+        try PreparedPush(push, seal: identity.seal, epoch: identity.epoch)
+    }
+
+    /// Commits a group of pushes in one durable transaction. A push of any size is taken; the protocol's limits are the
+    /// handler's business.
+    ///
+    /// - Returns: for each push its receipt, or why it was refused as a whole.
+    /// - Throws: `StoreError`, and then nothing of the group was stored.
+    public func commit(_ group: [PreparedPush]) throws -> [Result<ServerSession.Receipt, SyncProblem>] {
+        try withWriter { writer, _ in
+            let outcomes = try writer.transaction {
+                var fold = GroupFold(writer, group)
+                try fold.run()
+                return fold.outcomes
+            }
+            let mark = writer.state.commit
+            return zip(group, outcomes).map { push, outcome in
+                receipt(outcome, identity.seal.close(mark, for: push.account))
+            }
+        }
+    }
+
+    /// Commits a group of pushes in one durable transaction.
+    ///
+    /// - Returns: their receipts, in order.
+    /// - Throws: `SyncProblem` if a push is refused as a whole, `StoreError` if the store fails.
+    public func commit(group: [ServerSession.Push]) throws -> [ServerSession.Receipt] {
+        var prepared: [PreparedPush] = []
+        for push in group { prepared.append(try prepare(push)) }
+        return try commit(prepared).map { try $0.get() }
+    }
+
+    private func receipt(
+        _ outcome: PushOutcome?, _ acknowledgement: String
+    ) -> Result<ServerSession.Receipt, SyncProblem> {
+        switch outcome {
+        case .taken(let upTo, let verdicts):
+            .success(.init(answer: .taken(upTo: upTo, acknowledgement: acknowledgement, verdicts: verdicts)))
+        case .identifierTaken(let number, let upTo, let verdicts):
+            .success(
+                .init(
+                    answer: .identifierTaken(
+                        number: number, upTo: upTo, acknowledgement: acknowledgement, verdicts: verdicts)))
+        case .fork(let known): .success(.init(answer: .fork(replica: nil, known: known)))
+        case .rollback: .success(.init(answer: .rollback(epoch: identity.epoch, replica: nil)))
+        case .refused(let problem): .failure(problem)
+        case nil: .failure(.malformed("the request names no log"))
+        }
+    }
+
+    /// Moves the write-ahead log into the file if it has grown long; for moments when nobody waits.
+    public func checkpointIfLong() throws { try withWriter { writer, _ in try writer.checkpointIfLong() } }
+
+    /// Moves the write-ahead log into the file and empties it.
+    public func truncateLog() throws { try withWriter { writer, _ in try writer.truncateLog() } }
+}

@@ -1,0 +1,66 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+/// The one writer: the state that every commit needs, kept in memory beside the statements.
+///
+/// Used only on the queue of the pool's writer connection. What a transaction changes here counts only once it is
+/// durable: `transaction` puts the old state back when it fails.
+final class StoreWriter {
+    let queries: CommitQueries
+    let random: @Sendable (Int) -> [UInt8]
+    private let wal: WriteAheadLog
+
+    /// What a transaction may change.
+    struct State {
+        var logs: [ReplicaID: LogState]
+        /// The newest commit.
+        var commit: CommitMark
+        /// The last sequence given out; that of the newest commit between transactions.
+        var sequence: Int64
+    }
+    var state: State
+    private var isFailed = false
+
+    init(
+        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark, random: @escaping @Sendable (Int) -> [UInt8]
+    ) throws {
+        queries = try CommitQueries(database)
+        wal = WriteAheadLog(database)
+        state = State(logs: logs, commit: commit, sequence: commit.sequence)
+        self.random = random
+    }
+
+    /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.
+    ///
+    /// - Throws: what `body` throws, or `StoreError`. After `inputOutput` the disk's state is unknown, and every later
+    ///   transaction is refused: trying an fsync again may report success for pages that were lost.
+    func transaction<T>(_ body: () throws -> T) throws -> T {
+        guard !isFailed else { throw StoreError.inputOutput(path: "the database", reason: "it failed before") }
+        let before = state
+        do {
+            try queries.begin()
+            let result = try body()
+            try queries.commit()
+            return result
+        } catch {
+            state = before
+            if case .inputOutput? = error as? StoreError { isFailed = true }
+            try queries.rollback()
+            throw error
+        }
+    }
+
+    /// Marks the commit under way; called once everything else of it is written.
+    func markCommit() throws {
+        let tag = random(4).reduce(0) { $0 << 8 | UInt32($1) }
+        state.sequence += 1
+        state.commit = CommitMark(sequence: state.sequence, tag: tag)
+        try queries.appendTag(state.commit)
+    }
+
+    func checkpointIfLong() throws { try wal.checkpointIfLong() }
+    func truncateLog() throws { try wal.truncate() }
+    func detach() { wal.detach() }
+}

@@ -1,0 +1,108 @@
+import ShoalCRDT
+import ShoalProtocol
+
+/// Why a request is refused as a whole; nothing of it was applied.
+public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    /// The body is not in the form of the specification.
+    case malformed(String)
+    /// The replica belongs to another server, or to an earlier epoch of this one.
+    case otherEpoch
+    /// The request names a log that is not this account's.
+    case foreignLog(ReplicaID)
+    /// The cursor or the acknowledgement was not made by this server for this account.
+    case foreignToken(String)
+    case tooManyOperations(Int)
+
+    public var description: String {
+        switch self {
+        case .malformed(let reason): reason
+        case .otherEpoch:
+            "this replica belongs to another workspace, or to an earlier epoch of this one; enroll it with this server"
+        case .foreignLog(let replica): "the log \(replica.rawValue) does not belong to this account"
+        case .foreignToken(let name): "the \(name) was not made by this server for this account"
+        case .tooManyOperations(let count):
+            "the request has \(count) operations; send at most \(Limits.operations) at a time"
+        }
+    }
+}
+
+/// A push with everything worked out that needs no database, so that callers do it side by side.
+public struct PreparedPush: Sendable {
+    let account: RecordID
+    let logs: [LogPosition]
+    let operations: Operations
+    let tail: [OperationHash]
+    /// Milliseconds since 1970: the latest time that an operation may carry.
+    let time: Int64
+    /// The link of the hash chain after each operation.
+    let hashes: [OperationHash]
+    /// The operations that are not in form, by their index.
+    let malformed: Set<Int>
+    /// The commits that the cursor and the acknowledgement name.
+    let marks: [CommitMark]
+    /// Whether the server itself writes this, which alone may write accounts.
+    let isServer: Bool
+
+    init(_ push: ServerSession.Push, seal: Seal, epoch: UInt64, isServer: Bool = false) throws(SyncProblem) {
+        guard push.epoch == epoch else { throw .otherEpoch }
+        account = push.account
+        logs = push.logs
+        operations = push.operations
+        tail = push.tail
+        time = push.time
+        self.isServer = isServer
+        guard let log = logs.last else { throw .malformed("the request names no log") }
+        guard Set(logs.map(\.replica)).count == logs.count else { throw .malformed("the request names a log twice") }
+        for log in logs where log.end < log.position {
+            throw .malformed("the log \(log.replica.rawValue) ends before its position")
+        }
+        guard operations.count <= Int(log.end - log.position) else {
+            throw .malformed("the request has more operations than its log")
+        }
+        marks = try Self.marks(push, seal)
+        hashes = Self.chain(operations, after: log.hash)
+        malformed = Self.malformed(operations)
+    }
+
+    private static func marks(_ push: ServerSession.Push, _ seal: Seal) throws(SyncProblem) -> [CommitMark] {
+        var marks: [CommitMark] = []
+        if !push.cursor.isEmpty {
+            guard let cursor = seal.cursor(push.cursor, for: push.account) else { throw .foreignToken("cursor") }
+            marks.append(cursor.commit)
+        }
+        if !push.acknowledgement.isEmpty {
+            guard let mark = seal.acknowledgement(push.acknowledgement, for: push.account) else {
+                throw .foreignToken("acknowledgement")
+            }
+            marks.append(mark)
+        }
+        return marks
+    }
+
+    private static func chain(_ operations: Operations, after start: OperationHash) -> [OperationHash] {
+        var hashes: [OperationHash] = []
+        hashes.reserveCapacity(operations.count)
+        var scratch: [UInt8] = []
+        var last = start
+        for index in 0..<operations.count {
+            last = operations.hash(of: index, after: last, scratch: &scratch)
+            hashes.append(last)
+        }
+        return hashes
+    }
+
+    private static func malformed(_ operations: Operations) -> Set<Int> {
+        var found: Set<Int> = []
+        for (index, operation) in operations.operations.enumerated() {
+            let isWellFormed =
+                operation.record.isValid && operation.creates?.kind != Kind.none
+                && operations.firstMisplacedEdit(of: index) == nil
+                && operations.edits[operation.edits].allSatisfy { edit in
+                    edit.key.field != .created && !(edit.kind.isSlice && edit.slice.count > Limits.text)
+                        && !(edit.key.elementKind == .text && edit.key.elementSlice.count > Limits.text)
+                }
+            if !isWellFormed { found.insert(index) }
+        }
+        return found
+    }
+}

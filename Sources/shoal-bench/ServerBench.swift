@@ -1,0 +1,74 @@
+import Foundation
+import ShoalCRDT
+import ShoalProtocol
+import ShoalServer
+
+/// The server's part of the matrix: its store in a scratch directory, with an account for each of the workload.
+final class ServerBench {
+    struct Member {
+        var name: String
+        var id: RecordID
+        var replica: ReplicaID
+        var key: String
+        var enrolment: EnrollResponse
+    }
+
+    let path: String
+    private(set) var store: ServerStore
+    private(set) var members: [Member] = []
+    static let environment = ServerEnvironment(
+        now: { Int64(Date().timeIntervalSince1970 * 1000) },
+        random: { count in (0..<count).map { _ in UInt8.random(in: 0...255) } },
+        sleep: { try await Task.sleep(for: .milliseconds($0)) })
+
+    init(path: String, accounts: [String]) throws {
+        self.path = path
+        store = try ServerStore(path: path, environment: Self.environment)
+        let book = Accounts(store: store, environment: Self.environment)
+        for name in accounts {
+            let made = try book.add(name: name, role: .sales)
+            let key = Data(Self.environment.random(32)).base64EncodedString()
+                .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+                .replacingOccurrences(of: "=", with: "")
+            let answer = try book.enroll(EnrollRequest(code: made.code, key: key))
+            members.append(
+                Member(name: name, id: made.account, replica: answer.replica, key: key, enrolment: answer))
+        }
+    }
+
+    func reopen() throws {
+        try store.close()
+        store = try ServerStore(path: path, environment: Self.environment)
+    }
+
+    func close() throws { try store.close() }
+
+    /// The base in one transaction: each account's log, then the relations that follow.
+    func pushes(_ base: BaseOperations) -> [ServerSession.Push] {
+        let time = Self.environment.now()
+        var pushes: [ServerSession.Push] = []
+        for (index, member) in members.enumerated() {
+            for (operations, position) in [(base.makes[index], 0), (base.follows[index], base.makes[index].count)]
+            where !operations.isEmpty {
+                let end = UInt32(position + operations.count)
+                pushes.append(
+                    ServerSession.Push(
+                        account: member.id, epoch: store.epoch, acknowledgement: "", cursor: "",
+                        logs: [
+                            LogPosition(
+                                replica: member.replica, position: UInt32(position),
+                                hash: position == 0 ? .start : lastHash(base.makes[index]), end: end)
+                        ], operations: operations, tail: [], time: time))
+            }
+        }
+        // Everything is made before anything refers to it.
+        return pushes.filter { $0.logs[0].position == 0 } + pushes.filter { $0.logs[0].position > 0 }
+    }
+
+    private func lastHash(_ operations: Operations) -> OperationHash {
+        var scratch: [UInt8] = []
+        var hash = OperationHash.start
+        for index in 0..<operations.count { hash = operations.hash(of: index, after: hash, scratch: &scratch) }
+        return hash
+    }
+}
