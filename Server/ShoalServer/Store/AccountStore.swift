@@ -56,13 +56,14 @@ extension ServerStore {
     }
 
     /// Adds a code for the account of that name.
-    func addCode(_ code: [UInt8], account name: String, expires: Int64) throws {
+    func addCode(_ code: [UInt8], account name: String, expires: Int64) throws -> RecordID {
         try withWriter { writer, database in
             try writer.transaction {
                 guard let account = try Self.account(database, named: name) else {
                     throw AccountProblem.unknownAccount(name)
                 }
                 try Self.insertCode(database, code, account: account, expires: expires)
+                return account
             }
         }
     }
