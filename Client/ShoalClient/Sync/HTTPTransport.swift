@@ -46,7 +46,7 @@ public final class HTTPTransport: Transport {
 
     private static func sorted(_ error: HTTPClientError, _ url: String) -> TransportError {
         switch error {
-        case .invalidURL, .emptyHost, .emptyScheme, .unsupportedScheme(_): .invalidURL(url)
+        case .invalidURL, .emptyHost, .emptyScheme: .invalidURL(url)
         case .connectTimeout, .readTimeout, .writeTimeout, .deadlineExceeded: .timeout
         default: .unreachable(error.description)
         }
