@@ -64,6 +64,19 @@ import Testing
         #expect(settled.kept(.name).isEmpty)
     }
 
+    @Test func aTimeThatTheServerLoweredDecidesInPlaceOfTheWritersOwn() {
+        var history = customer(replicas: 2)
+        history.perform(.write(.name, "a"), by: 0, at: 4_102_444_800_000)
+        history.perform(.write(.name, "b"), by: 1, at: 1_770_000_000_000)
+        let batch = Operations(history.acts)
+        var record = Record(id: .sample)
+        for (index, act) in history.acts.enumerated() {
+            record.apply(index, of: batch, dot: act.dot, time: min(act.time, 1_760_000_000_000))
+        }
+        #expect(record.shown(.name) == .text("b"))
+        #expect(record.entries.allSatisfy { $0.time <= 1_760_000_000_000 } as Bool)
+    }
+
     @Test func equalConcurrentValuesAreNoConflict() {
         var history = customer(replicas: 2)
         history.perform(.write(.name, "same"), by: 0, at: 30)
