@@ -1,0 +1,45 @@
+import ArgumentParser
+import ShoalClient
+import ShoalProtocol
+
+/// Why a command did not do what it was asked: one sentence and the exit status.
+enum Failure: Error, Equatable {
+    /// The command was written wrongly: status 2.
+    case usage(String)
+    /// It was refused or failed: status 1.
+    case failed(String)
+
+    /// Sorts whatever a command threw.
+    init(_ error: any Error) {
+        switch error {
+        case let failure as Failure: self = failure
+        case let error as ReplicaError where error.isUsage: self = .usage(error.description)
+        case is CancellationError: self = .failed("interrupted; nothing was lost")
+        default:
+            if Shoal.exitCode(for: error) == .validationFailure {
+                self = .usage(Self.explain(Shoal.message(for: error)))
+            } else {
+                self = .failed("\(error)")
+            }
+        }
+    }
+
+    var status: Int32 {
+        switch self {
+        case .usage: 2
+        case .failed: 1
+        }
+    }
+
+    var sentence: String {
+        switch self {
+        case .usage(let text), .failed(let text): text
+        }
+    }
+
+    /// Adds what helps most people who see a message of the parser.
+    private static func explain(_ message: String) -> String {
+        let isAboutDash = message.hasPrefix("Unknown option '-") && !message.hasPrefix("Unknown option '--")
+        return isAboutDash ? message + "; write text that begins with - after --" : message
+    }
+}
