@@ -12,5 +12,5 @@ struct ShoalBench: AsyncParsableCommand {
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
-        subcommands: [MatrixCommand.self])
+        subcommands: [MatrixCommand.self, GenerateCommand.self])
 }

@@ -77,8 +77,6 @@ extension Alphabet {
         }
         codes.withUnsafeBufferPointer { codes in
             // Two bytes stay two or less, three become two or stay three: the output is never longer.
-            let start = output.count
-            output.reserveCapacity(start + text.count)
             var offset = 0
             while offset < text.count {
                 let byte = text[offset]
@@ -159,7 +157,6 @@ extension Alphabet {
             return start..<output.count
         }
         return scalars.withUnsafeBufferPointer { scalars in
-            output.reserveCapacity(start + text.count + text.count / 2)
             var offset = 0
             while offset < text.count {
                 let byte = text[offset]

@@ -18,20 +18,22 @@ extension EnrollRequest {
     public init(decoding body: [UInt8]) throws(FrameError) {
         self = try FrameError.mapping {
             try JSONReader.read(body, depthLimit: Limits.depth) { reader in
+                var version: Int64?
                 var code: String?
                 var key: String?
                 try reader.readObject { reader, name in
                     switch name {
                     case "protocol":
-                        let version = try reader.readInteger()
+                        version = try reader.readInteger()
                         if version != Int64(ProtocolVersion.current) {
-                            throw FrameError.protocolVersion(Int(clamping: version))
+                            throw FrameError.protocolVersion(Int(clamping: version ?? 0))
                         }
                     case "code": code = try reader.readString()
                     case "key": key = try reader.readString()
                     default: try reader.skip()
                     }
                 }
+                guard version != nil else { throw reader.error(.missingKey("protocol")) }
                 guard let code else { throw reader.error(.missingKey("code")) }
                 guard let key else { throw reader.error(.missingKey("key")) }
                 return EnrollRequest(code: code, key: key)

@@ -70,7 +70,9 @@ struct IdentifierColumns {
         var read = IdentifierColumns()
         var times: [UInt64]?
         var text = scratch
+        var order = MemberOrder(["n", "ms", "counts", "count", "sequence", "derived"])
         try reader.readObject { reader, key in
+            try order.take(key, reader)
             switch key {
             case "n": count = Int(try reader.readInteger(in: 0...Int64(limit)))
             case "ms": times = try Column.read(count: count, from: &reader, scratch: &text)
@@ -100,13 +102,13 @@ struct IdentifierColumns {
         var previous: Int64 = 0
         for index in milliseconds.indices {
             let base = bases.map { $0[index] &- RecordID.epoch } ?? previous
-            let sum = base.addingReportingOverflow(Column.unzigzag(milliseconds[index]))
+            let sum = base &+ Column.unzigzag(milliseconds[index])
             let place = places?[index] ?? 0
             let sequence = sequences?[index] ?? 0
-            guard !sum.overflow, 0..<(1 << 41) ~= sum.partialValue, place < UInt64(counts.count), sequence < 32 else {
+            guard 0..<(1 << 41) ~= sum, place < UInt64(counts.count), sequence < 32 else {
                 return nil
             }
-            previous = sum.partialValue
+            previous = sum
             let id = RecordID(
                 milliseconds: previous, count: UInt16(truncatingIfNeeded: counts[Int(place)]), sequence: UInt8(sequence))
             guard id.isValid else { return nil }

@@ -258,14 +258,15 @@ enum ScopeTag: Int64 {
         }
     }
 
-    func scope(record: RecordID, previous: Scope, _ ids: ArraySlice<RecordID>) -> Scope {
-        let first = ids.first ?? record
-        return switch self {
+    /// The scope, or nil when it has not the one form that it should have.
+    func scope(record: RecordID, previous: Scope?, _ ids: ArraySlice<RecordID>) -> Scope? {
+        switch self {
         case .workspace: .workspace
-        case .account: .account(first)
+        case .account: ids.first.map { .account($0) }
         case .itself: .customer(record)
-        case .customer: .customer(first)
-        case .pair: .pair(first, ids.last ?? record)
+        case .customer: ids.first.flatMap { $0 == record ? nil : .customer($0) }
+        case .pair:
+            if let first = ids.first, let last = ids.last, first < last { .pair(first, last) } else { nil }
         case .same: previous
         }
     }

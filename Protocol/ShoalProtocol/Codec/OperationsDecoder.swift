@@ -8,9 +8,18 @@ extension OperationsCodec {
     ///   - limit: the most operations.
     static func read(limit: Int, from reader: inout JSONReader) throws -> Operations {
         var decoder = Decoder()
-        try reader.readObject { reader, key in try decoder.member(key, limit: limit, &reader) }
+        var order = MemberOrder(members)
+        try reader.readObject { reader, key in
+            try order.take(key, reader)
+            try decoder.member(key, limit: limit, &reader)
+        }
         return try decoder.assemble(reader)
     }
+
+    static let members: [StaticString] = [
+        "n", "shapes", "shape", "at", "salt", "hashes", "ids", "new", "elements", "target", "scope", "element", "replicas",
+        "replica", "number", "integers", "json", "alphabet", "names", "text",
+    ]
 
     /// What the shapes say that the columns must hold.
     private struct Demand {
@@ -155,6 +164,7 @@ extension OperationsCodec {
         private mutating func readRaw(_ reader: inout JSONReader) throws {
             try reader.readArray { reader in
                 let range = try reader.readRaw()
+                guard range.count <= Limits.text else { throw reader.error(.tooLong(limit: Limits.text)) }
                 raw.append(result.store(reader.slice(range)))
             }
         }
@@ -205,7 +215,7 @@ extension OperationsCodec {
                 new.timedCount == demand.timed, new.derivedCount == demand.derived, names.count == demand.names,
                 replicas.allSatisfy({ 0...Int64(UInt32.max) ~= $0 }), texts.fits(demand.texts)
             else { throw reader.error(.invalid("the columns do not hold what the shapes ask for")) }
-            let times = try times(reader)
+            let times = times()
             let made = try made(times, reader)
             result.reserve(operations: count, bytes: 64)
             var next = Next()
@@ -235,14 +245,13 @@ extension OperationsCodec {
             var name = 0
         }
 
-        private func times(_ reader: JSONReader) throws -> [Int64] {
+        /// Differences wrap around, so that every clock can be written down.
+        private func times() -> [Int64] {
             var times: [Int64] = []
             times.reserveCapacity(count)
             var previous: Int64 = 0
             for index in 0..<count {
-                let sum = previous.addingReportingOverflow(Column.unzigzag(time?[index] ?? 0))
-                guard !sum.overflow else { throw reader.error(.numberOutOfRange) }
-                previous = sum.partialValue
+                previous &+= Column.unzigzag(time?[index] ?? 0)
                 times.append(previous)
             }
             return times
@@ -278,8 +287,10 @@ extension OperationsCodec {
                     scopeIDs.append(try entry(of: ids, Int(clamping: scope?[next.scope] ?? 0), reader))
                     next.scope += 1
                 }
-                envelope = Envelope(
-                    kind: shape.kind, scope: shape.scope.scope(record: record, previous: .workspace, scopeIDs[...]))
+                guard let scope = shape.scope.scope(record: record, previous: nil, scopeIDs[...]) else {
+                    throw reader.error(.invalid("not the scope of a record"))
+                }
+                envelope = Envelope(kind: shape.kind, scope: scope)
             } else {
                 let place = Int(clamping: target?[next.target] ?? 0)
                 next.target += 1
@@ -316,6 +327,7 @@ extension OperationsCodec {
             case .text:
                 let range = names[next.name]
                 next.name += 1
+                guard range.count <= Limits.text else { throw reader.error(.tooLong(limit: Limits.text)) }
                 key = CellKey(edit.field, text: result.store(nameArena[range]))
             }
             let seen = try dots(edit.supersedes, &next, reader)
@@ -323,7 +335,7 @@ extension OperationsCodec {
             case .text:
                 let slice = result.withArena { texts.take(edit.field, alphabet, into: &$0) }
                 guard let slice else { throw reader.error(.invalid("a text outside the alphabet")) }
-                guard slice.count <= Limits.text else { throw reader.error(.tooMany(limit: Limits.text)) }
+                guard slice.count <= Limits.text else { throw reader.error(.tooLong(limit: Limits.text)) }
                 result.edit(key, .text, slice: slice, supersedes: seen)
             case .json:
                 result.edit(key, .json, slice: raw[next.raw], supersedes: seen)

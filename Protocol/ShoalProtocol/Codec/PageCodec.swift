@@ -3,14 +3,16 @@ import ShoalCRDT
 /// A page of records in columns; SPEC.md §6.3 gives the form.
 ///
 /// A *shape* is what records have in common but for identifiers, stamps and values:
-/// `[kind, scope, stamps, then for each run of entries: field, code, count]` where the code is
-/// element kind + 4 × value kind + 64 covered + 128 in the cell of the entry before + 256 own (its value left out).
+/// `[kind, scope, stamps, then for each run of entries: field, code, count]` where the scope is its tag + 8 and 16 where
+/// its first and second identifiers are derived, which are listed apart, and the code is element kind + 4 × value kind + 64 covered + 128 in the cell of the entry before + 256 own (its value left out).
 enum PageCodec {
     enum Code {
         static let covered: Int64 = 64
         static let sameCell: Int64 = 128
         static let own: Int64 = 256
         static let all: Int64 = 511
+        /// In the scope: its first identifier is derived; twice as much: its second.
+        static let derivedScope: Int64 = 8
     }
 
     /// The most records and the most entries of a page.
@@ -110,12 +112,18 @@ enum PageCodec {
         mutating func add(_ head: RecordPage.Head, of page: RecordPage, _ placeOf: [RecordID: UInt64]) {
             var tag = ScopeTag.of(head.envelope.scope, record: head.id)
             if tag.identifierCount > 0, head.envelope.scope == previousScope { tag = .same }
-            if tag != .same { scopes += ScopeTag.identifiers(of: head.envelope.scope, record: head.id) }
+            var scopeCode = tag.rawValue
+            if tag != .same {
+                for (place, id) in ScopeTag.identifiers(of: head.envelope.scope, record: head.id).enumerated() {
+                    if id.isDerived { scopeCode |= Code.derivedScope << Int64(place) }
+                    scopes.append(id)
+                }
+            }
             previousScope = head.envelope.scope
             collectStamps(page.entries[head.entries])
             parts.removeAll(keepingCapacity: true)
             parts.append(Int64(head.envelope.kind.rawValue))
-            parts.append(tag.rawValue)
+            parts.append(scopeCode)
             parts.append(Int64(stamps.count))
             addStamps(head.id)
             var lastCode: Int64 = -1

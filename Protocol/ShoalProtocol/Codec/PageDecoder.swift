@@ -4,9 +4,18 @@ extension PageCodec {
     /// Reads a page in columns. Members stand in the order in which they are written.
     static func read(from reader: inout JSONReader) throws -> RecordPage {
         var decoder = Decoder()
-        try reader.readObject { reader, key in try decoder.member(key, &reader) }
+        var order = MemberOrder(members)
+        try reader.readObject { reader, key in
+            try order.take(key, reader)
+            try decoder.member(key, &reader)
+        }
         return try decoder.assemble(reader)
     }
+
+    static let members: [StaticString] = [
+        "n", "shapes", "shape", "records", "scopes", "replicas", "replica", "number", "time", "stamp", "elements", "element",
+        "integers", "json", "alphabet", "names", "text",
+    ]
 
     private struct Shape {
         struct Run {
@@ -18,23 +27,30 @@ extension PageCodec {
         }
         var kind: Kind
         var scope: ScopeTag
+        /// Which identifiers of the scope are derived.
+        var derivedScopes: [Bool]
         var stamps: Int
         var runs: [Run] = []
 
         init?(_ parts: [Int64]) {
             var rest = parts[...]
             guard let kind = rest.popFirst(), let number = UInt16(exactly: kind), number > 0,
-                let scope = rest.popFirst(), let tag = ScopeTag(rawValue: scope),
+                let scope = rest.popFirst(), 0..<4 * Code.derivedScope ~= scope,
+                let tag = ScopeTag(rawValue: scope % Code.derivedScope),
+                scope / Code.derivedScope >> Int64(tag.identifierCount) == 0,
                 let stamps = rest.popFirst(), 0...Int64(mostEntries) ~= stamps, rest.count % 3 == 0
             else { return nil }
             self.kind = Kind(rawValue: number)
             self.scope = tag
+            derivedScopes = (0..<tag.identifierCount).map { scope & Code.derivedScope << Int64($0) != 0 }
             self.stamps = Int(stamps)
             while let field = rest.popFirst(), let code = rest.popFirst(), let count = rest.popFirst() {
                 guard let number = UInt16(exactly: field), 0...Code.all ~= code,
                     let element = CellKey.ElementKind(rawValue: UInt8(code & 3)),
                     let kind = ValueKind(rawValue: UInt8(code >> 2 & 15)), !kind.isMarker || kind == .emptied,
-                    1...Int64(mostEntries) ~= count, stamps > 0
+                    1...Int64(mostEntries) ~= count, stamps > 0,
+                    !kind.isMarker || code & (Code.covered | Code.sameCell | Code.own) == 0,
+                    kind != .count || code & Code.own == 0
                 else { return nil }
                 runs.append(
                     Run(field: Field(rawValue: number), element: element, kind: kind, code: code, count: Int(count)))
@@ -43,7 +59,8 @@ extension PageCodec {
     }
 
     private struct Demand {
-        var scopes = 0
+        var timedScopes = 0
+        var derivedScopes = 0
         var stamps = 0
         var stampUses = 0
         var elements = 0
@@ -60,7 +77,7 @@ extension PageCodec {
         var hasShapes = false
         var demand = Demand()
         var records: [RecordID] = []
-        var scopes: [RecordID] = []
+        var scopes = IdentifierColumns()
         var replicas: [Int64] = []
         var replica: [UInt64]?
         var number: [UInt64]?
@@ -103,7 +120,8 @@ extension PageCodec {
             case "records":
                 records = try IdentifierColumns(limit: count, from: &reader, scratch: &scratch).all(reader)
             case "scopes":
-                scopes = try IdentifierColumns(limit: demand.scopes, from: &reader, scratch: &scratch).all(reader)
+                let most = max(demand.timedScopes, demand.derivedScopes)
+                scopes = try IdentifierColumns(limit: most, from: &reader, scratch: &scratch)
             case "replicas": try reader.readIntegers(into: &replicas, limit: demand.stamps)
             case "replica": replica = try column(demand.stamps, &reader)
             case "number": number = try column(demand.stamps, &reader)
@@ -133,7 +151,9 @@ extension PageCodec {
             for place in shape {
                 guard place < shapes.count else { throw reader.error(.invalid("a shape that is not in the table")) }
                 let shape = shapes[place]
-                demand.scopes += shape.scope.identifierCount
+                for isDerived in shape.derivedScopes {
+                    if isDerived { demand.derivedScopes += 1 } else { demand.timedScopes += 1 }
+                }
                 demand.stamps += shape.stamps
                 for run in shape.runs {
                     entries += run.count
@@ -163,32 +183,40 @@ extension PageCodec {
         // MARK: Assembly
 
         private struct Next {
-            var scope = 0
+            var timedScopes: ArraySlice<RecordID>
+            var derivedScopes: ArraySlice<RecordID>
             var stamp = 0
             var stampUse = 0
             var element = 0
             var name = 0
             var integer = 0
             var raw = 0
-            var previousScope = Scope.workspace
+            var previousScope: Scope?
             var lastNumber: [Int64]
         }
 
         mutating func assemble(_ reader: JSONReader) throws -> RecordPage {
             if !hasShapes { try takeShapes(reader) }
-            guard records.count == count, scopes.count == demand.scopes, raw.count == demand.raw,
+            guard records.count == count, scopes.timedCount == demand.timedScopes,
+                scopes.derivedCount == demand.derivedScopes, raw.count == demand.raw,
                 names.count == demand.names, replicas.allSatisfy({ 0...Int64(UInt32.max) ~= $0 }),
                 texts.fits(demand.texts)
             else { throw reader.error(.invalid("the columns do not hold what the shapes ask for")) }
-            var next = Next(lastNumber: [Int64](repeating: 0, count: replicas.count))
+            guard let timed = scopes.timed(), let derived = scopes.derivedIDs() else { throw reader.error(.numberOutOfRange) }
+            var next = Next(
+                timedScopes: timed[...], derivedScopes: derived[...],
+                lastNumber: [Int64](repeating: 0, count: replicas.count))
             var stamps: [(Dot, Int64)] = []
             for (index, place) in shape.enumerated() {
                 let shape = shapes[place]
                 let id = records[index]
                 if index > 0, records[index - 1] >= id { throw reader.error(.invalid("the records do not ascend")) }
-                let scopeIDs = scopes[next.scope..<next.scope + shape.scope.identifierCount]
-                next.scope += shape.scope.identifierCount
-                let scope = shape.scope.scope(record: id, previous: next.previousScope, scopeIDs)
+                let scopeIDs = shape.derivedScopes.compactMap {
+                    $0 ? next.derivedScopes.popFirst() : next.timedScopes.popFirst()
+                }
+                guard let scope = shape.scope.scope(record: id, previous: next.previousScope, scopeIDs[...]) else {
+                    throw reader.error(.invalid("not the scope of a record"))
+                }
                 next.previousScope = scope
                 result.begin(id, Envelope(kind: shape.kind, scope: scope))
                 try take(shape.stamps, of: id, into: &stamps, &next, reader)
@@ -207,12 +235,11 @@ extension PageCodec {
                 let place = Int(clamping: replica?[next.stamp] ?? 0)
                 guard place < replicas.count else { throw reader.error(.invalid("a replica that is not in the table")) }
                 let sum = next.lastNumber[place].addingReportingOverflow(Column.unzigzag(number?[next.stamp] ?? 0))
-                let at = previous.addingReportingOverflow(Column.unzigzag(time?[next.stamp] ?? 0))
-                guard !sum.overflow, !at.overflow, let value = UInt32(exactly: sum.partialValue) else {
+                guard !sum.overflow, let value = UInt32(exactly: sum.partialValue) else {
                     throw reader.error(.numberOutOfRange)
                 }
                 next.lastNumber[place] = sum.partialValue
-                previous = at.partialValue
+                previous &+= Column.unzigzag(time?[next.stamp] ?? 0)
                 stamps.append((Dot(ReplicaID(rawValue: UInt32(truncatingIfNeeded: replicas[place])), value), previous))
                 next.stamp += 1
             }
@@ -231,6 +258,9 @@ extension PageCodec {
                 var entry = Entry(
                     key: try key(run, &next, reader), kind: run.kind, isCovered: run.code & Code.covered != 0,
                     dot: stamps[place].0, time: stamps[place].1, sequence: 0)
+                guard entry.kind == .emptied ? entry.dot.rawValue == 0 : entry.dot.number > 0 else {
+                    throw reader.error(.invalid("not a dot"))
+                }
                 let isOwn = run.code & Code.own != 0
                 if !isOwn {
                     switch run.kind {

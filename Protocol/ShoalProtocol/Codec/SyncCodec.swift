@@ -35,6 +35,10 @@ extension SyncRequest {
             for hash in tail { frame.json.string(hash.hexadecimal) }
             frame.json.endArray()
         }
+        if !wantsPage {
+            frame.json.key("page")
+            frame.json.bool(false)
+        }
         if !operations.isEmpty {
             frame.json.key("operations")
             OperationsCodec.write(operations, to: &frame)
@@ -69,6 +73,7 @@ extension SyncRequest {
         var logs: [LogPosition]?
         var operations = Operations()
         var tail: [OperationHash] = []
+        var wantsPage = true
         var version: Int64?
         try reader.readObject { reader, key in
             switch key {
@@ -84,6 +89,7 @@ extension SyncRequest {
                     guard tail.count < limit else { throw reader.error(.tooMany(limit: limit)) }
                     tail.append(OperationHash(rawValue: try reader.readHexadecimal()))
                 }
+            case "page": wantsPage = try reader.readBool()
             case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
             default: try reader.skip()
             }
@@ -94,7 +100,8 @@ extension SyncRequest {
         guard let acknowledgement else { throw reader.error(.missingKey("acknowledgement")) }
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
         self.init(
-            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations, tail: tail)
+            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations, tail: tail,
+            wantsPage: wantsPage)
     }
 
     private static let mostLogs = 1_024
@@ -195,7 +202,8 @@ extension SyncResponse {
         guard let push else { throw reader.error(.missingKey("push")) }
         guard let from else { throw reader.error(.missingKey("from")) }
         guard let cursor else { throw reader.error(.missingKey("cursor")) }
-        guard let more, let isFill else { throw reader.error(.missingKey("more")) }
+        guard let more else { throw reader.error(.missingKey("more")) }
+        guard let isFill else { throw reader.error(.missingKey("fill")) }
         guard let time else { throw reader.error(.missingKey("time")) }
         self.init(
             push: push, from: from, page: page, cursor: cursor, more: more, isFill: isFill, positions: positions, time: time)
@@ -256,12 +264,14 @@ extension PushAnswer {
             case "acknowledgement": acknowledgement = try reader.readString()
             case "verdicts": verdicts = try Self.readVerdicts(from: &reader)
             case "identifierTaken": identifierTaken = try reader.readUInt32()
-            case "fork": answer = try Self.readFork(from: &reader)
-            case "rollback": answer = try Self.readRollback(from: &reader)
+            case "fork", "rollback":
+                guard answer == nil else { throw reader.error(.invalid("a fork and a rollback at once")) }
+                answer = key == "fork" ? try Self.readFork(from: &reader) : try Self.readRollback(from: &reader)
             default: try reader.skip()
             }
         }
         if let answer {
+            guard taken == nil, identifierTaken == nil else { throw reader.error(.invalid("two answers at once")) }
             self = answer
         } else if let taken, let acknowledgement, let identifierTaken {
             self = .identifierTaken(
@@ -284,6 +294,7 @@ extension PushAnswer {
             var number: UInt32?
             var reason: RefusalReason?
             try reader.readArray { reader in
+                guard reason == nil else { throw reader.error(.tooMany(limit: 2)) }
                 if number == nil { number = try reader.readUInt32() } else { reason = try readReason(from: &reader) }
             }
             guard let number, let reason else { throw reader.error(.invalid("not a verdict")) }
@@ -303,6 +314,7 @@ extension PushAnswer {
                     var numbers: [UInt32] = []
                     var reason: RefusalReason?
                     try reader.readArray { reader in
+                        guard reason == nil else { throw reader.error(.tooMany(limit: 3)) }
                         if numbers.count < 2 {
                             numbers.append(try reader.readUInt32())
                         } else {

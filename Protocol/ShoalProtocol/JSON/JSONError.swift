@@ -39,6 +39,8 @@ public struct JSONError: Error, Equatable, Sendable {
         case tooDeep(limit: Int)
         /// More elements in an array than the caller allows.
         case tooMany(limit: Int)
+        /// A text or a value of more bytes than the caller allows.
+        case tooLong(limit: Int)
         /// A value of another type than the caller expects.
         case wrongType(expected: JSONReader.Kind)
         /// The caller did not read the value it was shown: a fault of the program, not of the document.
@@ -72,6 +74,7 @@ extension JSONError.Reason: CustomStringConvertible {
         case .notAnInteger: "an integer is expected, without fraction, exponent, leading zeros or negative zero."
         case .tooDeep(let limit): "values are nested deeper than \(limit) levels."
         case .tooMany(let limit): "the array has more than \(limit) elements."
+        case .tooLong(let limit): "the value is longer than \(limit) bytes."
         case .wrongType(let expected): "a value of type \(expected) is expected."
         case .unreadValue: "the program left this value unread."
         case .unknownKey: "this key is not known here."

@@ -26,8 +26,11 @@ public struct RecordPage: Sendable {
     }
 
     /// Adds an entry to the record begun last, with its text copied from `source`.
+    ///
+    /// The part of a counter is the sum of many operations, none of which says it, so its value is never left out.
     public mutating func append(_ entry: Entry, from source: borrowing [UInt8], isOwn: Bool = false) {
         guard let last = heads.indices.last else { return }
+        let isOwn = isOwn && entry.kind != .count && !entry.kind.isMarker
         var copy = entry
         if entry.key.elementKind == .text {
             copy.key = CellKey(entry.key.field, text: store(source, entry.key.elementSlice))
@@ -81,11 +84,12 @@ extension RecordPage {
     /// Whether two entries of one record are in the same cell.
     func isSameCell(_ a: Int, _ b: Int) -> Bool { entries[a].key.isEqual(to: entries[b].key, in: arena) }
 
-    /// Whether the entries of the record added last ascend by cell and dot.
+    /// Whether the entries of the record added last ascend by cell and dot, and an emptied cell has no others.
     func lastIsInOrder() -> Bool {
         guard let range = heads.last?.entries, range.count > 1 else { return true }
         return (range.lowerBound + 1..<range.upperBound).allSatisfy { index in
             entries[index - 1].precedes(entries[index], in: arena)
+                && !(entries[index - 1].kind == .emptied && isSameCell(index - 1, index))
         }
     }
 }

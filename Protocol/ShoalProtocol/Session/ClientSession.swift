@@ -88,8 +88,16 @@ public struct ClientSession: Sendable {
         guard response.from == request.cursor else {
             return stop(.protocolError("the page does not begin at the cursor that was asked for"))
         }
-        report.pushed += Int(taken.upTo - log.position) - taken.verdicts.count { $0.number > log.position }
-        report.refused += taken.verdicts
+        if response.more, response.cursor == request.cursor {
+            return stop(.protocolError("the server has more and the cursor does not move"))
+        }
+        // Verdicts are repeated; those up to the position were reported when they came first.
+        let refused = taken.verdicts.filter { $0.number > log.position }
+        guard Set(refused.map(\.number)).count == refused.count, refused.allSatisfy({ $0.number <= taken.upTo }) else {
+            return stop(.protocolError("a verdict on an operation that was not taken"))
+        }
+        report.pushed += Int(taken.upTo - log.position) - refused.count
+        report.refused += refused
         state = .committing(request, isLast: !response.more, problem)
         return .commit(
             Commit(
