@@ -37,9 +37,16 @@ enum Failure: Error, Equatable {
         }
     }
 
-    /// Adds what helps most people who see a message of the parser.
+    /// The parser's message as one sentence in our spelling.
     private static func explain(_ message: String) -> String {
-        let isAboutDash = message.hasPrefix("Unknown option '-") && !message.hasPrefix("Unknown option '--")
-        return isAboutDash ? message + "; write text that begins with - after --" : message
+        let sentence = message.split(separator: "\n").joined(separator: " ").replacing(". ", with: "; ")
+        return sentence.prefix(1).lowercased() + sentence.dropFirst()
+    }
+
+    /// Adds what helps most people whose words cannot be understood.
+    func explained(for words: [String]) -> Failure {
+        guard case .usage(let text) = self, !words.contains("--") else { return self }
+        let hasDash = words.contains { $0.count > 1 && $0.hasPrefix("-") && !$0.hasPrefix("--") && $0 != "-h" }
+        return hasDash ? .usage(text + "; write text that begins with - after --") : self
     }
 }

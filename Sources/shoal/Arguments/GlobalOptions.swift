@@ -6,7 +6,8 @@ import ShoalClient
 struct GlobalOptions: ParsableArguments {
     @Option(
         help: ArgumentHelp(
-            "The directory of your data (default: $SHOAL_HOME, else shoal in the XDG data directory).", valueName: "dir"),
+            "The directory of your data (default: $SHOAL_HOME, else shoal in the XDG data directory).", valueName: "dir"
+        ),
         completion: .directory)
     var home: String?
 

@@ -35,7 +35,9 @@ struct Enroll: AsyncParsableCommand {
             }
             do {
                 let report = try await Network.sync(replica, over: transport)
-                if !screen.isJSON { screen.line(.plain("Received \(Format.count(report.pulled, "change", "changes")).")) }
+                if !screen.isJSON {
+                    screen.line(.plain("Received \(Format.count(report.pulled, "change", "changes"))."))
+                }
             } catch {
                 Screen.say("enrolled, but the first sync failed (\(Failure(error).sentence)); run shoal sync later")
             }

@@ -38,7 +38,8 @@ struct StatusCommand: ReplicaCommand {
     }
 
     private func printRefused(_ refused: [Refused], to screen: inout Screen) {
-        screen.line(.dim(TextWidth.padded("set aside", to: 11)), .warning("refused by the server; only you have these:"))
+        screen.line(
+            .dim(TextWidth.padded("set aside", to: 11)), .warning("refused by the server; only you have these:"))
         for one in refused {
             let values = one.values.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
             screen.line(.plain("  \(one.record) \(one.kind) (\(one.reason)) \(Format.time(one.at)) \(values)"))

@@ -22,6 +22,8 @@ struct Tag: ReplicaCommand, StyledCommand {
     var words: [String]
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
+    func validate() throws { _ = try read() }
+
     func run(on replica: Replica, _ screen: inout Screen) throws {
         let (ids, changes) = try read()
         let customers = try ids.map { try replica.resolve($0, kind: .customer) }

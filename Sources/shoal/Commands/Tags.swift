@@ -33,7 +33,9 @@ struct TagsList: ReplicaCommand {
         if screen.isJSON { return screen.json { $0.array(tags) { $0.tag($1) } } }
         var table = Table("group", "tag", "customers", "id", "")
         for tag in tags {
-            let remarks = [tag.isSingle ? "one of its group" : "", tag.isArchived ? "archived" : ""].filter { !$0.isEmpty }
+            let remarks = [tag.isSingle ? "one of its group" : "", tag.isArchived ? "archived" : ""].filter {
+                !$0.isEmpty
+            }
             table.add(
                 tag.group, tag.name, Format.number(tag.customers), tag.id.description, remarks.joined(separator: ", "))
         }

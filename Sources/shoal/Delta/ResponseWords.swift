@@ -30,7 +30,9 @@ extension PushAnswer {
             screen.line(.warning("fork: the log does not continue what the server has"))
             if let replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
             for one in known {
-                screen.line(.plain("known           \(Spell.dot(one.dot))\(one.reason.map { " refused: \($0.rawValue)" } ?? "")"))
+                screen.line(
+                    .plain(
+                        "known           \(Spell.dot(one.dot))\(one.reason.map { " refused: \($0.rawValue)" } ?? "")"))
             }
         case .rollback(let epoch, let replica):
             screen.line(.warning("rollback: the server has begun epoch \(String(epoch, radix: 16))"))
@@ -40,7 +42,9 @@ extension PushAnswer {
 
     private func print(_ acknowledgement: String, _ verdicts: [Verdict], to screen: inout Screen) {
         screen.line(.plain("acknowledgement \(Spell.opaque(acknowledgement))"))
-        for verdict in verdicts { screen.line(.warning("refused         \(verdict.number): \(verdict.reason.rawValue)")) }
+        for verdict in verdicts {
+            screen.line(.warning("refused         \(verdict.number): \(verdict.reason.rawValue)"))
+        }
     }
 }
 
@@ -51,7 +55,8 @@ extension RecordPage {
             let entry = entries[position]
             let value =
                 own.contains(position)
-                ? "as the receiver wrote it" : Spell.value(entry.kind, integer: entry.integer, slice: entry.slice, arena)
+                ? "as the receiver wrote it"
+                : Spell.value(entry.kind, integer: entry.integer, slice: entry.slice, arena)
             screen.line(
                 .plain("    \(Spell.key(entry.key, arena)) \(value)"),
                 .dim("  \(Spell.dot(entry.dot)) \(Format.time(entry.time))\(entry.isCovered ? ", deleted" : "")"))

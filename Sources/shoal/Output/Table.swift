@@ -23,7 +23,8 @@ struct Table {
 
     private func fit(_ widths: inout [Int], into columns: Int) {
         var excess = widths.reduce(0, +) + Self.gap * (widths.count - 1) - columns
-        while excess > 0, let widest = widths.max(), widest > Self.narrowest, let column = widths.lastIndex(of: widest) {
+        while excess > 0, let widest = widths.max(), widest > Self.narrowest, let column = widths.lastIndex(of: widest)
+        {
             widths[column] -= 1
             excess -= 1
         }

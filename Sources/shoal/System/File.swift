@@ -30,7 +30,9 @@ enum File {
     static func write(_ bytes: [UInt8], to descriptor: Int32, name: String) throws {
         var start = 0
         while start < bytes.count {
-            let count = bytes.withUnsafeBytes { Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, $0.count - start) }
+            let count = bytes.withUnsafeBytes {
+                Glibc.write(descriptor, $0.baseAddress.map { $0 + start }, $0.count - start)
+            }
             if count < 0 {
                 if errno == EINTR { continue }
                 throw Failure.failed("\(name) cannot be written: \(System.reason())")
