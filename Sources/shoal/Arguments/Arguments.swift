@@ -44,7 +44,7 @@ enum Arguments {
         let place = try CommandPath(head)
         let rest = Array(head[place.length...])
         guard let leaf = place.leaf else { return place.words + rest + tail }
-        return place.words + global + arrange(rest, tail, (leaf as? StyledCommand.Type)?.style ?? .plain)
+        return place.words + global + (try arrange(rest, tail, (leaf as? StyledCommand.Type)?.style ?? .plain))
     }
 
     private static func takeGlobalOptions(from head: inout [String]) throws -> [String] {
@@ -74,7 +74,7 @@ enum Arguments {
 
     /// - Parameters:
     ///   - tail: the bare `--` and what follows it, or nothing.
-    private static func arrange(_ rest: [String], _ tail: [String], _ style: WordStyle) -> [String] {
+    private static func arrange(_ rest: [String], _ tail: [String], _ style: WordStyle) throws -> [String] {
         switch style {
         case .plain: return rest + tail
         case .tags:
@@ -82,6 +82,9 @@ enum Arguments {
             let ids = rest.first.map { !$0.hasPrefix("-") } ?? false
             guard ids else { return rest + tail }
             let isOption = { (word: String) in word.hasPrefix("--") }
+            if let option = rest.first(where: { isOption($0) && $0 != "--help" && $0 != "--version" }) {
+                throw Failure.usage("unknown option '\(option)'; write a tag that begins with -- after a bare --")
+            }
             return rest.filter(isOption) + ["--"] + rest.filter { !isOption($0) } + tail
         case .query:
             let isTerm = { (word: String) in word.hasPrefix("-") && !word.hasPrefix("--") && word.contains(":") }

@@ -20,6 +20,10 @@ struct CustomerAdd: ReplicaCommand {
     var field: [FieldArgument] = []
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
+    func validate() throws {
+        if name.isEmpty { throw ValidationError("a customer needs a name") }
+    }
+
     func run(on replica: Replica, _ screen: inout Screen) throws {
         screen.made(try replica.addCustomer(name: name, fields: field.map(\.field)))
     }

@@ -42,7 +42,7 @@ struct Enroll: AsyncParsableCommand {
                 Screen.say("enrolled, but the first sync failed (\(Failure(error).sentence)); run shoal sync later")
             }
             try screen.finish()
-            try replica.close()
+            replica.leave()
         }
     }
 }

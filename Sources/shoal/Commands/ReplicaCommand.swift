@@ -13,6 +13,14 @@ extension ReplicaCommand {
         let replica = try global.replica()
         try await run(on: replica, &screen)
         try screen.finish()
-        try replica.close()
+        replica.leave()
+    }
+}
+
+extension Replica {
+    /// Closes the replica at the end of a command. What the command did is durable already, so that a failure to tidy up,
+    /// as on a full disk, is none of the command: the next one meets it too.
+    func leave() {
+        do { try close() } catch {}
     }
 }

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Glibc
 import ShoalClient
 import ShoalProtocol
 import Synchronization
@@ -39,7 +40,7 @@ struct SyncCommand: AsyncParsableCommand {
         var screen = Screen(isJSON: global.json)
         screen.report(report)
         try screen.finish()
-        try replica.close()
+        replica.leave()
         guard report.refused.isEmpty else {
             let what = Format.count(report.refused.count, "change", "changes")
             throw Failure.failed("the server refused \(what) of yours, which shoal status shows")
@@ -49,13 +50,16 @@ struct SyncCommand: AsyncParsableCommand {
     private func keepSyncing(_ replica: Replica, _ transport: HTTPTransport) async throws {
         let log = WatchLog(isJSON: global.json)
         let driver = SyncDriver(replica: replica, transport: transport)
+        if isatty(STDERR_FILENO) == 1 {
+            Screen.say("keeping in step with \(try replica.status().server); Ctrl-C ends it")
+        }
         let work = Task { try await driver.watch { log.show($0) } }
         let interruption = Interruption { work.cancel() }
         defer { interruption.stop() }
         do { try await work.value } catch {
             guard work.isCancelled else { throw error }
         }
-        try replica.close()
+        replica.leave()
     }
 }
 
@@ -90,7 +94,8 @@ extension Screen {
         if isJSON { return json { $0.report(report) } }
         let traffic = "\(Format.bytes(report.bytesUp)) up, \(Format.bytes(report.bytesDown)) down"
         line(
-            .plain("sent \(Format.number(report.pushed)), received \(Format.number(report.pulled)) changes"),
+            .plain(
+                "sent \(Format.count(report.pushed, "change", "changes")), received \(Format.number(report.pulled))"),
             .dim(" (\(traffic), \(Format.number(report.milliseconds)) ms)"))
         for one in report.refused { line(.warning("refused: \(one.record) (\(one.reason))")) }
     }

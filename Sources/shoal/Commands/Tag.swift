@@ -22,7 +22,9 @@ struct Tag: ReplicaCommand, StyledCommand {
     var words: [String]
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
-    func validate() throws { _ = try read() }
+    func validate() throws {
+        do { _ = try read() } catch let failure as Failure { throw ValidationError(failure.sentence) }
+    }
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
         let (ids, changes) = try read()

@@ -16,13 +16,28 @@ enum Network {
     static func sync(_ replica: Replica, over transport: HTTPTransport) async throws -> SyncReport {
         let progress = Progress()
         defer { progress.finish() }
-        let report = try await SyncDriver(replica: replica, transport: transport).sync { state in
-            progress.show(
-                "sent \(Format.number(state.pushed)), received \(Format.number(state.pulled)) changes"
-                    + " (\(Format.bytes(state.bytesUp)) up, \(Format.bytes(state.bytesDown)) down)")
+        let driver = SyncDriver(replica: replica, transport: transport)
+        let report = try await waitingForOthers(progress) {
+            try await driver.sync { state in
+                progress.show(
+                    "sent \(Format.number(state.pushed)), received \(Format.number(state.pulled)) changes"
+                        + " (\(Format.bytes(state.bytesUp)) up, \(Format.bytes(state.bytesDown)) down)")
+            }
         }
         try index(replica, progress)
         return report
+    }
+
+    /// Runs `body` as soon as no other process syncs this home, at the latest after 10 seconds.
+    private static func waitingForOthers<T>(_ progress: Progress, _ body: () async throws -> T) async throws -> T {
+        let deadline = System.ticks() + 10_000_000_000
+        while true {
+            do { return try await body() } catch let error as ReplicaError {
+                guard case .syncing = error, System.ticks() < deadline else { throw error }
+                progress.show(error.description)
+                try await System.environment.sleep(.milliseconds(50))
+            }
+        }
     }
 
     /// Searching does not need the index, so that one who is in the way is no reason to fail.
