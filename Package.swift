@@ -68,7 +68,10 @@ let package = Package(
         // The programs.
         .executableTarget(
             name: "shoal",
-            dependencies: ["ShoalClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         .executableTarget(
             name: "shoald",
             dependencies: [
