@@ -97,6 +97,7 @@ let package = Package(
             dependencies: [
                 "ShoalCRDT", "ShoalProtocol", "ShoalServer", "ShoalStore",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
