@@ -92,7 +92,7 @@ let package = Package(
         .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
         .testTarget(name: "ShoalServerTests", dependencies: ["ShoalServer", "ShoalClient"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["ShoalProtocol"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
     ],
     swiftLanguageModes: [.v6]
 )
