@@ -84,6 +84,7 @@ let package = Package(
             name: "shoal-bench",
             dependencies: [
                 "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Tests, a folder a target.
@@ -91,8 +92,21 @@ let package = Package(
         .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
         .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
+<<<<<<< HEAD
         .testTarget(name: "ShoalServerTests", dependencies: ["ShoalServer", "ShoalClient"]),
         .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
+=======
+        .testTarget(
+            name: "ShoalServerTests",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalServer", "ShoalStore",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .testTarget(name: "EndToEndTests", dependencies: ["ShoalProtocol"]),
+>>>>>>> c8c7fdf6e5fe23ec235bcdaa8e734334a1b644c9
     ],
     swiftLanguageModes: [.v6]
 )

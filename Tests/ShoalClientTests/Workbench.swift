@@ -107,13 +107,15 @@ final class TinyServer {
         }
         let own = ServerSession.OwnDots(
             replica: log.replica, numbers: log.position < last ? log.position + 1...last : nil)
-        let after = Int64(request.cursor) ?? 0
+        // The cursor is how far the pull has come and where it began: of each record the cells since then are sent.
+        let parts = request.cursor.split(separator: "/").compactMap { Int64($0) }
+        let (after, floor) = parts.count == 2 ? (parts[0], parts[1]) : (0, 0)
         let changed = records.values.filter { $0.sequence > after }.sorted { ($0.sequence, $0.id) < ($1.sequence, $1.id) }
         var page = RecordPage()
         for record in changed.prefix(pageSize) {
             page.begin(record.id, record.envelope)
             record.forEachCell { cell in
-                guard cell.contains(where: { record.entries[$0].sequence > after }) else { return }
+                guard cell.contains(where: { record.entries[$0].sequence > floor }) else { return }
                 for index in cell {
                     let entry = record.entries[index]
                     page.append(entry, from: record.arena, isOwn: !entry.kind.isMarker && own.contains(entry.dot))
@@ -121,10 +123,10 @@ final class TinyServer {
             }
         }
         let more = changed.count > pageSize
-        let cursor = more ? changed[pageSize - 1].sequence : sequence
+        let cursor = more ? "\(changed[pageSize - 1].sequence)/\(floor)" : "\(sequence)/\(sequence)"
         return SyncResponse(
             push: .taken(upTo: last, acknowledgement: "\(last)", verdicts: verdicts[log.replica] ?? []),
-            from: request.cursor, page: page, cursor: String(cursor), more: more, isFill: request.cursor.isEmpty,
+            from: request.cursor, page: page, cursor: cursor, more: more, isFill: floor == 0,
             positions: logs.map { Dot($0.key, $0.value) }, time: time)
     }
 

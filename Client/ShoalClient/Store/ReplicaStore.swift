@@ -72,6 +72,9 @@ final class ReplicaStore {
         try wal.truncate()
     }
 
+    /// For programs that stay open; see `WriteAheadLog.extendFile`.
+    func extendLogFile() { wal.extendFile() }
+
     // MARK: Transactions
 
     /// Runs `body` in one durable transaction under the home's lock; nothing of it stays if it throws.
