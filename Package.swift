@@ -92,10 +92,6 @@ let package = Package(
         .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
         .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
-<<<<<<< HEAD
-        .testTarget(name: "ShoalServerTests", dependencies: ["ShoalServer", "ShoalClient"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
-=======
         .testTarget(
             name: "ShoalServerTests",
             dependencies: [
@@ -105,8 +101,7 @@ let package = Package(
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
             ]),
-        .testTarget(name: "EndToEndTests", dependencies: ["ShoalProtocol"]),
->>>>>>> c8c7fdf6e5fe23ec235bcdaa8e734334a1b644c9
+        .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
     ],
     swiftLanguageModes: [.v6]
 )
