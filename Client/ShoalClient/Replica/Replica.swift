@@ -122,7 +122,7 @@ public final class Replica: Sendable {
 
     private func transaction<T>(isRemote: Bool, _ body: (ReplicaStore) throws -> T) throws -> T {
         try connection.access { store in
-            let result = try store.transaction { try body(store) }
+            let result = try store.transaction(isRepeatable: isRemote) { try body(store) }
             observers.send(store.projection.table.touched, isRemote: isRemote)
             if let bound = options.textQueueBound, store.projection.table.queued > bound {
                 while try store.drainText(limit: 1_000) > bound {}
