@@ -88,6 +88,7 @@ public struct RecordIDAllocator: Hashable, Sendable {
     public mutating func next(time: Int64, replica: ReplicaID) -> RecordID? {
         let since = time.subtractingReportingOverflow(RecordID.epoch)
         let milliseconds = since.overflow ? 0 : min(max(since.partialValue, 0), RecordID.millisecondLimit - 1)
+        guard state < RecordID.millisecondLimit << 5 else { return nil }
         let candidate = max(milliseconds << 5, state + 1)
         guard candidate >> 5 < RecordID.millisecondLimit else { return nil }
         state = candidate

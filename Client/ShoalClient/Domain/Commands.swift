@@ -1,6 +1,8 @@
 import ShoalCRDT
 import ShoalProtocol
 
+import struct ShoalCRDT.Record
+
 /// The commands of one transaction; handed to the body of `Replica.write` and valid only in it.
 ///
 /// Each call is one command: the server takes or refuses all its operations together.
@@ -9,59 +11,111 @@ public final class Commands {
     /// tests and benchmarks set it.
     public var time: Int64?
 
-    init() {}
+    let store: ReplicaStore
+    private var batch = Operations()
+    private var isContinuing = false
 
-    // MARK: Customers
-
-    /// Makes a customer that the own account follows.
-    ///
-    /// - Parameter fields: as in `setFields`.
-    public func addCustomer(name: String, fields: [FieldValue] = []) throws -> RecordID { throw ReplicaError.noMoreIDs }
-
-    /// Sets fields by their names: those of the customer, those of one's own follow relation (`remark`, `description`,
-    /// `remark_mobiles`, `add_way`, `state`) and free ones (`x-…`). An empty value clears.
-    ///
-    /// - Throws: `unknownField` with near names, `invalidValue`, `unknownID`, `wrongKind`.
-    public func setFields(of customer: RecordID, _ fields: [FieldValue]) throws { throw ReplicaError.noMoreIDs }
-
-    /// Deletes the customer and its notes: one command.
-    public func deleteCustomer(_ id: RecordID) throws { throw ReplicaError.noMoreIDs }
-
-    public func follow(_ customer: RecordID, account: String) throws { throw ReplicaError.noMoreIDs }
-    public func unfollow(_ customer: RecordID, account: String? = nil) throws { throw ReplicaError.noMoreIDs }
-
-    // MARK: Tags
-
-    /// Adds and removes tags on all these customers: all or nothing.
-    public func editTags(of customers: [RecordID], _ changes: [TagChange]) throws -> [CreatedTag] {
-        throw ReplicaError.noMoreIDs
-    }
-
-    /// Makes a tag, NAME or GROUP/NAME, and its group; one that is there already (when folded) is returned.
-    ///
-    /// - Parameter single: makes the group a single-choice one.
-    public func addTag(_ name: String, single: Bool = false) throws -> RecordID { throw ReplicaError.noMoreIDs }
-
-    // MARK: Notes
-
-    public func addNote(to customer: RecordID, _ body: String) throws -> RecordID { throw ReplicaError.noMoreIDs }
-    public func editNote(_ id: RecordID, _ body: String) throws { throw ReplicaError.noMoreIDs }
-    public func deleteNote(_ id: RecordID) throws { throw ReplicaError.noMoreIDs }
-
-    // MARK: Conflicts
-
-    public func settle(_ record: RecordID, field: String?, choice: Int, token: UInt64?) throws {
-        throw ReplicaError.noMoreIDs
-    }
+    init(_ store: ReplicaStore) { self.store = store }
 
     // MARK: By number, for importers and benchmarks
 
-    /// Makes a record of any kind with a new id.
-    public func make(_ envelope: Envelope) throws -> RecordID { throw ReplicaError.noMoreIDs }
-    /// Writes a register.
-    public func set(_ record: RecordID, _ field: Field, _ value: String) throws { throw ReplicaError.noMoreIDs }
+    /// Makes a record of any kind with a new id; a customer is its own scope.
+    ///
+    /// - Parameter scope: nil for a customer.
+    public func make(_ kind: Kind, scope: Scope? = nil) throws -> RecordID {
+        try command { try makeRecord(kind, scope: scope, []) }
+    }
+
+    /// Makes a record with text in some of its registers: one operation.
+    public func make(_ kind: Kind, scope: Scope? = nil, _ fields: [(Field, String)]) throws -> RecordID {
+        try command { try makeRecord(kind, scope: scope, fields.map { CellEdit($0.0, .none, .text($0.1)) }) }
+    }
+
+    /// Writes a register, whether or not it changes. The record must be there.
+    public func set(_ id: RecordID, _ field: Field, _ value: String) throws {
+        let record = try store.effective(id)
+        guard record.isMade else { throw ReplicaError.unknownID(id.description) }
+        let key = CellKey(field)
+        begin(id)
+        batch.edit(key, text: value, supersedes: record.liveDots(in: record.range(of: key)))
+        try store.append(batch, to: record)
+        isContinuing = false
+    }
+
     /// Adds or removes an element of an add-wins set (`.tagged`, `.follow`); nothing is written if it is so already.
-    public func setElement(_ record: RecordID, _ field: Field, _ element: RecordID, isPresent: Bool) throws {
-        throw ReplicaError.noMoreIDs
+    public func setElement(_ id: RecordID, _ field: Field, _ element: RecordID, isPresent: Bool) throws {
+        let record = try store.effective(id)
+        guard record.isMade else { throw ReplicaError.unknownID(id.description) }
+        let key = CellKey(field, id: element)
+        let cell = record.range(of: key)
+        if cell.contains(where: { record.entries[$0].kind == .present }) == isPresent { return }
+        begin(id)
+        batch.edit(key, isPresent ? .present : .absent, supersedes: record.liveDots(in: cell))
+        try store.append(batch, to: record)
+        isContinuing = false
+    }
+
+    // MARK: Operations
+
+    /// Runs `body` as one command: its operations are taken or refused together.
+    func command<T>(_ body: () throws -> T) throws -> T {
+        isContinuing = false
+        defer { isContinuing = false }
+        return try body()
+    }
+
+    var now: Int64 { time ?? store.correctedTime }
+
+    private func begin(_ id: RecordID, creates: Envelope? = nil) {
+        batch.removeAll()
+        batch.begin(
+            record: id, time: now, creates: creates, salt: store.nextSalt(), continuesCommand: isContinuing)
+        isContinuing = true
+    }
+
+    func makeRecord(_ kind: Kind, scope: Scope?, _ edits: [CellEdit]) throws -> RecordID {
+        let id = try store.newID(time: now)
+        let record = Record(id: id)
+        begin(id, creates: Envelope(kind: kind, scope: scope ?? .customer(id)))
+        for edit in edits.sorted(by: <) { edit.write(to: &batch, seen: record) }
+        try store.append(batch, to: record)
+        return id
+    }
+
+    /// Writes the edits as one operation; nothing when there are none.
+    func write(_ edits: [CellEdit], to record: Record) throws {
+        if edits.isEmpty { return }
+        begin(record.id)
+        for edit in edits.sorted(by: <) { edit.write(to: &batch, seen: record) }
+        try store.append(batch, to: record)
+    }
+
+    /// Covers everything that is seen of the record.
+    func cover(_ record: Record) throws {
+        let seen = record.uncoveredDots()
+        if seen.isEmpty { return }
+        begin(record.id)
+        batch.cover(seen)
+        try store.append(batch, to: record)
+    }
+
+    // MARK: Records
+
+    /// The effective customer.
+    func customer(_ id: RecordID) throws -> Record {
+        let record = try present(id, .customer, "customer")
+        return record
+    }
+
+    func note(_ id: RecordID) throws -> Record { try present(id, .note, "note") }
+
+    private func present(_ id: RecordID, _ kind: Kind, _ wanted: String) throws -> Record {
+        let record = try store.effective(id)
+        let isThere = try record.isPresent || (record.isMade && store.projection.table.hasCustomer(id))
+        guard isThere else { throw ReplicaError.unknownID(id.description) }
+        guard record.envelope.kind == kind else {
+            throw ReplicaError.wrongKind(id, is: Schema.name(of: record.envelope.kind), wanted: wanted)
+        }
+        return record
     }
 }

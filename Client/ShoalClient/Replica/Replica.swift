@@ -1,5 +1,7 @@
+import GRDB
 import ShoalCRDT
 import ShoalProtocol
+import ShoalStore
 
 /// A replica: the operator's own copy of the data in a directory, the *home*.
 ///
@@ -9,17 +11,43 @@ import ShoalProtocol
 ///
 /// Errors are `ReplicaError`, and `StoreError` where disk or database fail.
 public final class Replica: Sendable {
+    /// What a program may set.
+    public struct Options: Sendable {
+        /// A commit that leaves more records than this waiting for the text index moves them into it; nil never does, and
+        /// `drainTextIndex` is the caller's.
+        public var textQueueBound: Int?
+        public init(textQueueBound: Int? = 5_000) { self.textQueueBound = textQueueBound }
+    }
+
     /// The directory.
     public let home: String
     public let environment: Environment
+    let options: Options
+    private let connection: StoreConnection
+    private let observers = Observers()
 
     /// Opens the replica in `home`.
     ///
     /// - Throws: `ReplicaError.notEnrolled` if there is none, `StoreError.newerVersion` if a newer version wrote it.
-    public init(home: String, environment: Environment) throws {
+    public convenience init(home: String, environment: Environment, options: Options = Options()) throws {
+        guard HomeDirectory.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
+        try self.init(opening: home, environment, options)
+        guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
+            throw ReplicaError.notEnrolled(home: home)
+        }
+    }
+
+    private init(opening home: String, _ environment: Environment, _ options: Options) throws {
         self.home = home
         self.environment = environment
-        throw ReplicaError.notEnrolled(home: home)
+        self.options = options
+        connection = try StoreConnection(home: home, environment: environment)
+    }
+
+    /// Moves the write-ahead log into the database and closes it. Also happens when the replica goes away.
+    public func close() throws {
+        observers.finish()
+        try connection.close()
     }
 
     // MARK: Enrolment
@@ -29,23 +57,50 @@ public final class Replica: Sendable {
     ///
     /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
     public static func enroll(
-        home: String, url: String, code: String, transport: any Transport, environment: Environment
+        home: String, url: String, code: String, transport: any Transport, environment: Environment,
+        options: Options = Options()
     ) async throws -> Replica {
-        throw ReplicaError.notEnrolled(home: home)
+        let server = try Endpoint.normalized(url)
+        let replica = try create(home, environment, options)
+        let key = try replica.connection.enrolling {
+            try StandingStore.begin(server: server, code: code, key: Endpoint.key(environment.random), $0.database)
+        }
+        let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(code: code, key: key)
+        try replica.connection.enrolling { store in
+            try StandingStore.finish(answer, now: environment.now(), store.database)
+        }
+        return replica
     }
 
     /// Makes a home and enrols it with an answer obtained elsewhere: for simulators and benchmarks.
     public static func create(
-        home: String, server: String, key: String, enrolment: EnrollResponse, environment: Environment
+        home: String, server: String, key: String, enrolment: EnrollResponse, environment: Environment,
+        options: Options = Options()
     ) throws -> Replica {
-        throw ReplicaError.notEnrolled(home: home)
+        let replica = try create(home, environment, options)
+        try replica.connection.enrolling { store in
+            _ = try StandingStore.begin(server: server, code: "", key: key, store.database)
+            try StandingStore.finish(enrolment, now: environment.now(), store.database)
+        }
+        return replica
+    }
+
+    private static func create(_ home: String, _ environment: Environment, _ options: Options) throws -> Replica {
+        try HomeDirectory.create(home)
+        let replica = try Replica(opening: home, environment, options)
+        if let known = try replica.connection.access({ try StandingStore.credential($0.database) }) {
+            throw ReplicaError.alreadyEnrolled(home: home, server: known.server)
+        }
+        return replica
     }
 
     /// Where the server is and with which key to speak to it.
-    public func credential() throws -> (server: String, key: String) { throw ReplicaError.notEnrolled(home: home) }
-
-    /// Moves the write-ahead log into the database and closes it. Also happens when the replica goes away.
-    public func close() throws {}
+    public func credential() throws -> (server: String, key: String) {
+        guard let known = try connection.access({ try StandingStore.credential($0.database) }) else {
+            throw ReplicaError.notEnrolled(home: home)
+        }
+        return known
+    }
 
     // MARK: Writing
 
@@ -53,62 +108,62 @@ public final class Replica: Sendable {
     ///
     /// The lock is held while `body` runs: do not wait for a network or a person in it.
     @discardableResult
-    public func write<T>(_ body: (Commands) throws -> T) throws -> T { throw ReplicaError.notEnrolled(home: home) }
+    public func write<T>(_ body: (Commands) throws -> T) throws -> T {
+        try transaction(isRemote: false) { try body(Commands($0)) }
+    }
+
+    private func transaction<T>(isRemote: Bool, _ body: (ReplicaStore) throws -> T) throws -> T {
+        try connection.access { store in
+            let result = try store.transaction { try body(store) }
+            observers.send(store.projection.table.touched, isRemote: isRemote)
+            if let bound = options.textQueueBound, store.projection.table.queued > bound {
+                while try store.drainText(limit: 1_000) > bound {}
+            }
+            return result
+        }
+    }
+
+    func remember(_ conflicts: [Conflict]) throws { try transaction(isRemote: false) { try $0.remember(conflicts) } }
+
+    // MARK: Syncing
+
+    /// Where the replica stands, with the first frame of its tail: what to ask the server next.
+    public func nextRequest() throws -> SyncRequest { try connection.read { try $0.nextRequest() } }
+
+    /// Stores a server's answer in one durable transaction.
+    @discardableResult
+    public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {
+        try transaction(isRemote: true) { store in
+            var page = try PageStore(store, commit)
+            return try page.run()
+        }
+    }
+
+    /// Runs `body` as the only sync of this home.
+    func exclusively<T>(_ body: () async throws -> T) async throws -> T {
+        let lock = try HomeLock(home: home, name: HomeDirectory.syncLock)
+        guard lock.tryAcquire() else { throw ReplicaError.syncing(home: home, pid: lock.holder) }
+        defer { lock.release() }
+        return try await body()
+    }
 
     // MARK: Reading
 
-    /// Finds the record whose 13-character id begins or ends with `text`: at least 4 characters, any case, Crockford's
-    /// aliases allowed. Only present records count.
-    ///
-    /// - Parameter kind: finds only records of this kind, and a record of another kind is `wrongKind`.
-    public func resolve(_ text: String, kind: Kind? = nil) throws -> RecordID { throw ReplicaError.notEnrolled(home: home) }
-
-    public func customer(_ id: RecordID) throws -> CustomerView { throw ReplicaError.notEnrolled(home: home) }
-
-    /// The customers that a QUERY names (all for an empty one), in id order.
-    ///
-    /// QUERY is words (any substring of name, fields or notes), `tag:X`, `-tag:X`, `birth:05`, `source:X`, `account:NAME`,
-    /// `stage:X`, `added:>2026-01-01` (also `<`, `>=`, `<=`, `=`), all of which must hold; quotes keep spaces together.
-    public func customers(_ query: String = "", limit: Int? = nil) throws -> [CustomerRow] {
-        throw ReplicaError.notEnrolled(home: home)
-    }
-
-    public func note(_ id: RecordID) throws -> NoteView { throw ReplicaError.notEnrolled(home: home) }
-
-    /// The customer's notes, oldest first.
-    public func notes(of customer: RecordID) throws -> [NoteView] { throw ReplicaError.notEnrolled(home: home) }
-
-    /// The tag book, by group and name; archived tags only while in use.
-    public func tags() throws -> [TagView] { throw ReplicaError.notEnrolled(home: home) }
-
-    /// Account names, sorted.
-    public func accounts() throws -> [String] { throw ReplicaError.notEnrolled(home: home) }
-
-    /// Customers and notes in which every word of `query` occurs; the QUERY terms of `customers` work too.
-    public func search(_ query: String, limit: Int? = nil) throws -> [SearchHit] { throw ReplicaError.notEnrolled(home: home) }
-
-    /// All conflicts, or those of one record, in id and field order. What was listed is remembered, so that `settle`
-    /// can tell whether the values changed since.
-    public func conflicts(of record: RecordID? = nil) throws -> [Conflict] { throw ReplicaError.notEnrolled(home: home) }
-
-    /// What the server refused.
-    public func refused() throws -> [Refused] { throw ReplicaError.notEnrolled(home: home) }
-
-    public func status() throws -> Status { throw ReplicaError.notEnrolled(home: home) }
-
-    /// Calls `line` with the canonical line (without a line feed) of each present record, in id order.
-    public func dump(_ line: ([UInt8]) throws -> Void) throws { throw ReplicaError.notEnrolled(home: home) }
+    func read<T>(_ body: (ReplicaStore) throws -> T) throws -> T { try connection.read(body) }
 
     /// What each commit of this process changes from now on. A slow reader loses the oldest.
-    public func changes() -> AsyncStream<ReplicaChange> { AsyncStream { $0.finish() } }
+    public func changes() -> AsyncStream<ReplicaChange> { observers.stream() }
 
-    // MARK: Text index
+    /// Derives all tables anew from records and tail, and queues all text: after damage, or to check that they are right.
+    public func rebuildProjections() throws {
+        try transaction(isRemote: false) { try $0.rebuildProjections() }
+    }
 
     /// Moves up to `limit` records from the queue into the text index. Searching does not need it; it keeps it fast.
     ///
     /// - Returns: how many are left.
     @discardableResult
-    public func drainTextIndex(limit: Int = 1_000) throws -> Int { throw ReplicaError.notEnrolled(home: home) }
+    public func drainTextIndex(limit: Int = 1_000) throws -> Int { try connection.access { try $0.drainText(limit: limit) } }
 }
 
 // MARK: - Single commands

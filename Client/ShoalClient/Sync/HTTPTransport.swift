@@ -1,11 +1,57 @@
 import AsyncHTTPClient
+import NIOCore
+import NIOHTTP1
 
 /// The transport over AsyncHTTPClient, HTTP/1.1 or 2.
 public final class HTTPTransport: Transport {
-    public init() {}
+    private let client: HTTPClient
+    private let timeout: TimeAmount
+    private static let answerLimit = 32 << 20
 
-    public func send(_ request: TransportRequest) async throws -> TransportResponse { throw TransportError.timeout }
+    /// - Parameter timeout: for a whole request.
+    public init(timeout: Duration = .seconds(60)) {
+        var configuration = HTTPClient.Configuration()
+        configuration.timeout.connect = .seconds(10)
+        configuration.redirectConfiguration = .disallow
+        // Bodies are compressed by the protocol itself.
+        configuration.decompression = .disabled
+        // Whether to try again is the driver's to say: it waits between attempts and names what went wrong.
+        configuration.connectionPool.retryConnectionEstablishment = false
+        client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
+        self.timeout = .milliseconds(Int64(timeout / .milliseconds(1)))
+    }
+
+    public func send(_ request: TransportRequest) async throws -> TransportResponse {
+        var outgoing = HTTPClientRequest(url: request.url)
+        outgoing.method = .POST
+        for header in request.headers { outgoing.headers.add(name: header.name, value: header.value) }
+        outgoing.body = .bytes(ByteBuffer(bytes: request.body))
+        do {
+            let answer = try await client.execute(outgoing, timeout: timeout)
+            let body = try await answer.body.collect(upTo: Self.answerLimit)
+            return TransportResponse(
+                status: Int(answer.status.code), contentType: answer.headers.first(name: "Content-Type") ?? "",
+                retryAfter: answer.headers.first(name: "Retry-After").flatMap { Int($0) },
+                body: Array(body.readableBytesView))
+        } catch let error as CancellationError {
+            throw error
+        } catch let error as HTTPClientError {
+            throw Self.sorted(error, request.url)
+        } catch is NIOTooManyBytesError {
+            throw TransportError.answerTooLarge(limit: Self.answerLimit)
+        } catch {
+            throw TransportError.unreachable("\(error)")
+        }
+    }
+
+    private static func sorted(_ error: HTTPClientError, _ url: String) -> TransportError {
+        switch error {
+        case .invalidURL, .emptyHost, .emptyScheme: .invalidURL(url)
+        case .connectTimeout, .readTimeout, .writeTimeout, .deadlineExceeded: .timeout
+        default: .unreachable(error.description)
+        }
+    }
 
     /// Closes the connections; call it once, at the end.
-    public func close() async throws {}
+    public func close() async throws { try await client.shutdown() }
 }

@@ -60,7 +60,62 @@ public struct SyncDriver: Sendable {
     ///
     /// - Throws: `SyncError`, `ReplicaError.syncing`, `StoreError`, `CancellationError`.
     public func sync(progress: @Sendable (SyncProgress) -> Void = { _ in }) async throws -> SyncReport {
-        throw SyncError.wrongToken
+        try await replica.exclusively { try await run(progress) }
+    }
+
+    private func run(_ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
+        let start = replica.environment.ticks()
+        let credential = try replica.credential()
+        let endpoint = Endpoint(server: credential.server, key: credential.key, transport: transport)
+        var report = SyncReport()
+        var session = ClientSession()
+        var action = session.start(try replica.nextRequest())
+        while true {
+            try Task.checkCancellation()
+            switch action {
+            case .send(let request):
+                let body = try Self.encoded(request)
+                let answer = try await exchange(body, endpoint, &report)
+                report.bytesDown += answer.bytes
+                action = session.receive(answer.response)
+            case .commit(let commit):
+                let outcome = try replica.commit(commit)
+                report.pulled += outcome.pulled
+                report.refused += outcome.refused
+                let next = try replica.nextRequest()
+                action = session.committed(next: next, pulled: outcome.pulled)
+                progress(
+                    SyncProgress(
+                        pushed: Int(commit.takenUpTo), pulled: report.pulled, bytesUp: report.bytesUp,
+                        bytesDown: report.bytesDown))
+            case .finish(let result):
+                report.pushed = result.pushed
+                report.milliseconds = Int(clamping: (replica.environment.ticks() &- start) / 1_000_000)
+                return report
+            case .stop(let problem): throw SyncError.session(problem)
+            }
+        }
+    }
+
+    private static func encoded(_ request: SyncRequest) throws -> [UInt8] {
+        do throws(FrameError) { return try request.encoded() } catch { throw SyncError.badAnswer(error.description) }
+    }
+
+    /// One request and its answer, repeated as the policy says: every request may be sent again.
+    private func exchange(
+        _ body: [UInt8], _ endpoint: Endpoint, _ report: inout SyncReport
+    ) async throws -> (response: SyncResponse, bytes: Int) {
+        var backoff = Backoff(policy: retry, random: replica.environment.random)
+        while true {
+            report.requests += 1
+            report.bytesUp += body.count
+            do {
+                return try await endpoint.sync(body)
+            } catch let error as SyncError where error.helpsToRetry {
+                guard let wait = backoff.next(retryAfter: error.retryAfter) else { throw error }
+                try await replica.environment.sleep(wait)
+            }
+        }
     }
 
     /// Syncs again and again until the task is cancelled: after every local change and at least every `interval`. What
@@ -68,6 +123,69 @@ public struct SyncDriver: Sendable {
     public func watch(
         interval: Duration = .seconds(5), each: @Sendable (Result<SyncReport, any Error>) -> Void
     ) async throws {
-        throw SyncError.wrongToken
+        var backoff = Backoff(policy: RetryPolicy(attempts: .max, longest: retry.longest), random: replica.environment.random)
+        while !Task.isCancelled {
+            var wait = interval
+            do {
+                each(.success(try await sync()))
+                backoff.reset()
+            } catch let error as SyncError where error.helpsToRetry {
+                each(.failure(error))
+                wait = max(interval, backoff.next(retryAfter: error.retryAfter) ?? interval)
+            } catch let error as ReplicaError {
+                // Another process is syncing this home: as good as done.
+                guard case .syncing = error else { throw error }
+            }
+            try await pause(wait)
+        }
+    }
+
+    /// Waits, but not longer than until the next local change.
+    private func pause(_ wait: Duration) async throws {
+        let changes = replica.changes()
+        let sleep = replica.environment.sleep
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            group.addTask { try await sleep(wait) }
+            group.addTask {
+                for await change in changes where !change.isRemote { return }
+            }
+            try await group.next()
+            group.cancelAll()
+        }
+    }
+}
+
+/// How long to wait before the next attempt: exponential, with jitter, never less than the server asked for.
+struct Backoff {
+    private let policy: RetryPolicy
+    private let random: @Sendable () -> UInt64
+    private var attempt = 1
+
+    init(policy: RetryPolicy, random: @escaping @Sendable () -> UInt64) {
+        self.policy = policy
+        self.random = random
+    }
+
+    /// - Returns: nil when there is no attempt left.
+    mutating func next(retryAfter seconds: Int?) -> Duration? {
+        guard attempt < policy.attempts else { return nil }
+        let doublings = min(attempt - 1, 20)
+        attempt += 1
+        let full = min(policy.longest, policy.first * (1 << doublings))
+        // From the upper half, so that many replicas that lost one server do not come back at once.
+        let share = Double(random() >> 11) / Double(1 << 53)
+        let wait = full * (0.5 + share / 2)
+        // A server that asks for an hour is not obeyed for longer than ten of the longest waits.
+        guard let seconds, seconds > 0 else { return wait }
+        return max(wait, min(.seconds(seconds), policy.longest * 10))
+    }
+
+    mutating func reset() { attempt = 1 }
+}
+
+extension SyncError {
+    var retryAfter: Int? {
+        if case .unavailable(_, let seconds, _) = self { return seconds }
+        return nil
     }
 }

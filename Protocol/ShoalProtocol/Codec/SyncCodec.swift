@@ -35,6 +35,10 @@ extension SyncRequest {
             for hash in tail { frame.json.string(hash.hexadecimal) }
             frame.json.endArray()
         }
+        if !wantsPage {
+            frame.json.key("page")
+            frame.json.bool(false)
+        }
         if !operations.isEmpty {
             frame.json.key("operations")
             OperationsCodec.write(operations, to: &frame)
@@ -69,6 +73,7 @@ extension SyncRequest {
         var logs: [LogPosition]?
         var operations = Operations()
         var tail: [OperationHash] = []
+        var wantsPage = true
         var version: Int64?
         try reader.readObject { reader, key in
             switch key {
@@ -84,6 +89,7 @@ extension SyncRequest {
                     guard tail.count < limit else { throw reader.error(.tooMany(limit: limit)) }
                     tail.append(OperationHash(rawValue: try reader.readHexadecimal()))
                 }
+            case "page": wantsPage = try reader.readBool()
             case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
             default: try reader.skip()
             }
@@ -94,7 +100,8 @@ extension SyncRequest {
         guard let acknowledgement else { throw reader.error(.missingKey("acknowledgement")) }
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
         self.init(
-            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations, tail: tail)
+            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations, tail: tail,
+            wantsPage: wantsPage)
     }
 
     private static let mostLogs = 1_024

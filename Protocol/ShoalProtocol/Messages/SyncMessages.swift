@@ -36,10 +36,12 @@ public struct SyncRequest: Sendable {
     public var operations: Operations
     /// After a fork: the hashes of the whole tail, in order.
     public var tail: [OperationHash]
+    /// Whether the answer shall carry a page; not while there are more frames to push.
+    public var wantsPage: Bool
 
     public init(
         epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,
-        tail: [OperationHash] = []
+        tail: [OperationHash] = [], wantsPage: Bool = true
     ) {
         self.epoch = epoch
         self.cursor = cursor
@@ -47,6 +49,7 @@ public struct SyncRequest: Sendable {
         self.logs = logs
         self.operations = operations
         self.tail = tail
+        self.wantsPage = wantsPage
     }
 }
 

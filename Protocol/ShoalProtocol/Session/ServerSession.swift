@@ -98,16 +98,20 @@ public struct ServerSession: Sendable {
     public mutating func committed(_ receipt: Receipt) -> Action {
         answer = receipt.answer
         switch receipt.answer {
-        case .fork, .rollback:
-            return .respond(
-                SyncResponse(
-                    push: receipt.answer, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: false,
-                    isFill: false, positions: [], time: time))
+        case .fork, .rollback: return .respond(withoutPage(receipt.answer, more: false))
+        case .taken where !request.wantsPage, .identifierTaken where !request.wantsPage:
+            return .respond(withoutPage(receipt.answer, more: true))
         case .taken(let upTo, _, _), .identifierTaken(_, let upTo, _, _):
             guard let log = request.logs.last else { return .readPage(cursor: request.cursor, own: Self.nobody) }
             let numbers = log.position < upTo ? log.position + 1...upTo : nil
             return .readPage(cursor: request.cursor, own: OwnDots(replica: log.replica, numbers: numbers))
         }
+    }
+
+    private func withoutPage(_ answer: PushAnswer, more: Bool) -> SyncResponse {
+        SyncResponse(
+            push: answer, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: more, isFill: false,
+            positions: [], time: time)
     }
 
     private static let nobody = OwnDots(replica: ReplicaID(rawValue: 0), numbers: nil)

@@ -66,9 +66,11 @@ public struct Accounts: Sendable {
     ///
     /// - Throws: `AccountProblem.badName`, `.nameTaken`; `StoreError`.
     public func add(name: String, role: Role) throws -> (account: RecordID, code: String) {
-        guard (1...64).contains(name.utf8.count), name.unicodeScalars.allSatisfy({ !$0.properties.isPatternWhitespace || $0 == " " }),
-            name.unicodeScalars.allSatisfy({ $0.properties.generalCategory != .control }),
-            name.first?.isWhitespace == false, name.last?.isWhitespace == false
+        let hasControls = name.unicodeScalars.contains {
+            [.control, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
+        }
+        guard (1...64).contains(name.utf8.count), !hasControls, name.first?.isWhitespace == false,
+            name.last?.isWhitespace == false
         else { throw AccountProblem.badName }
         let (code, hash) = try drawCode()
         let time = environment.now()
@@ -81,10 +83,10 @@ public struct Accounts: Sendable {
     /// Makes another code for an account. Codes that were handed out before stay good until they expire.
     ///
     /// - Throws: `AccountProblem.unknownAccount`; `StoreError`.
-    public func newCode(name: String) throws -> String {
+    public func newCode(name: String) throws -> (account: RecordID, code: String) {
         let (code, hash) = try drawCode()
-        try store.addCode(hash, account: name, expires: environment.now() + EnrolmentCode.lifetime)
-        return code
+        let account = try store.addCode(hash, account: name, expires: environment.now() + EnrolmentCode.lifetime)
+        return (account, code)
     }
 
     public func list() throws -> [Account] { try store.accounts() }
@@ -95,7 +97,8 @@ public struct Accounts: Sendable {
     public func enroll(_ request: EnrollRequest) throws -> EnrollResponse {
         guard let code = EnrolmentCode.hash(request.code) else { throw AccountProblem.wrongCode }
         guard let key = BearerKey.hash(request.key) else { throw AccountProblem.badKey }
-        return try store.enroll(code: code, key: key, time: environment.now())
+        return try store.enroll(
+            code: code, key: key, salt: environment.randomUInt32(), time: environment.now())
     }
 
     /// Whose key this is; nil if nobody's.

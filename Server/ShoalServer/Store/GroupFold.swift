@@ -99,7 +99,6 @@ struct GroupFold {
         let operations = group[index].operations.operations
         progress[index] = Progress(
             firstNew: firstNew, slots: Array(repeating: -1, count: operations.count - firstNew))
-        work.reserveCapacity(work.count + operations.count - firstNew)
         for operation in firstNew..<operations.count {
             work.append(
                 Work(

@@ -83,18 +83,6 @@ extension ServerStore {
         }
         return positions
     }
-
-    /// Calls `body` with each present record, ascending by identifier, from one snapshot.
-    public func forEachPresentRecord(_ body: (Record) throws -> Void) throws {
-        try StoreError.mapping(path: path) {
-            try pool.read { database in
-                try RecordTable(database).scan(after: RecordID(rawValue: 0)) { record, _ in
-                    if record.isPresent { try body(record) }
-                    return true
-                }
-            }
-        }
-    }
 }
 
 /// Gathers records and cells until the budget is used up.

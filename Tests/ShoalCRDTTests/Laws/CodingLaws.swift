@@ -24,6 +24,40 @@ import Testing
         }
     }
 
+    @Test func aRecordIsItsCellsInOrderAndEachIsFoundWhereItLies() {
+        law(generate: History.sensible, smaller: \.smaller) { history, random in
+            let batch = Operations(history.acts)
+            var fold = Fold()
+            for index in history.interleaving(&random) {
+                if let fault = fold.take(index, of: history.acts, batch) { return fault }
+            }
+            for (id, record) in fold.records {
+                var built = Record(id: id)
+                var replaced = Record(id: id)
+                built.setEnvelope(record.envelope)
+                replaced.setEnvelope(record.envelope)
+                var cells: [Range<Int>] = []
+                record.forEachCell { cells.append($0) }
+                for cell in cells {
+                    for entry in record.entries[cell] { built.appendInOrder(entry, from: record.arena) }
+                    let key = record.entries[cell.lowerBound].key
+                    if record.range(of: key, in: record.arena) != cell { return "\(record.cell(key)) is not found at \(cell)" }
+                    let field = record.range(of: key.field)
+                    let places = record.entries.indices.filter { record.entries[$0].key.field == key.field }
+                    if Array(field) != places { return "field \(key.field.rawValue) is not found at \(places)" }
+                    var inField: [Range<Int>] = []
+                    record.forEachCell(in: field) { inField.append($0) }
+                    if inField != cells.filter({ field.contains($0.lowerBound) }) { return "the cells of a field are \(inField)" }
+                }
+                for cell in cells.shuffled(using: &random) {
+                    replaced.replaceCell(with: record.entries[cell], from: record.arena)
+                }
+                if built.bytes != record.bytes || replaced.bytes != record.bytes { return "record \(id) is not its cells" }
+            }
+            return nil
+        }
+    }
+
     private func roundTripFault(_ record: Record) -> String? {
         var bytes: [UInt8] = []
         record.encode(sequence: record.sequence, into: &bytes)
@@ -40,6 +74,7 @@ import Testing
         law(generate: damagedRow) { row, random in
             guard var record = try? row.bytes.withUnsafeBytes({ try Record(id: row.id, sequence: 9, packed: $0) }) else { return nil }
             if row.isTruncated { return "a truncated row is taken" }
+            if let disorder = record.disorder { return disorder }
             // Whatever was read can be looked at, changed and written.
             _ = record.difference(from: record.model)
             record.forEachCell { cell in
@@ -52,7 +87,7 @@ import Testing
                 record.apply(index, of: batch, dot: act.dot, time: act.time, sequence: 10, isKnown: { _ in false })
             }
             _ = record.bytes
-            return nil
+            return record.disorder
         }
     }
 

@@ -59,6 +59,49 @@ import Testing
         }
     }
 
+    @Test func anAllocatorGoesOnFromAnyStateOrRefuses() {
+        law(generate: { Int64(bitPattern: $0.next() >> UInt64($0.below(64))) &- Int64($0.below(3)) }) { state, random in
+            for state in [state, .max &- Int64(random.below(2)), .min &+ Int64(random.below(2))] {
+                var allocator = RecordIDAllocator(state: state)
+                let before = max(state, -1)
+                guard let id = allocator.next(time: 0, replica: ReplicaID(rawValue: 0)) else {
+                    if state < RecordID.millisecondLimit << 5 - 1 { return "refused after \(state)" }
+                    continue
+                }
+                if !id.isValid || allocator.state <= before || id.milliseconds << 5 | Int64(id.sequence) != allocator.state {
+                    return "\(id) follows \(state)"
+                }
+            }
+            return nil
+        }
+    }
+
+    @Test func vectorsJoinToTheGreaterOfEachNumber() {
+        law(generate: { random in (vector(&random), vector(&random)) }) { pair, _ in
+            let (a, b) = pair
+            var joined = a
+            joined.merge(b)
+            var other = b
+            other.merge(a)
+            for raw in 0..<6 as Range<UInt32> {
+                let replica = ReplicaID(rawValue: raw)
+                if joined[replica] != max(a[replica], b[replica]) { return "\(joined) of \(a) and \(b)" }
+                let last = joined[replica]
+                if last > 0, !joined.contains(Dot(replica, last)) || !joined.contains(Dot(replica, 1)) { return "\(joined) lacks \(last)" }
+                if joined.contains(Dot(replica, last + 1)) { return "\(joined) goes beyond \(last)" }
+            }
+            return joined == other ? nil : "\(joined) and \(other)"
+        }
+    }
+
+    private func vector(_ random: inout SplitMix64) -> VersionVector {
+        var vector = VersionVector()
+        for _ in 0..<random.below(6) {
+            vector.advance(ReplicaID(rawValue: UInt32(random.below(6))), to: UInt32(1 + random.below(5)))
+        }
+        return vector
+    }
+
     @Test func anIdentifiersTextReadsBackAndSortsAsItsNumber() {
         law(generate: { random in (identifier(&random), identifier(&random)) }) { pair, random in
             let (a, b) = pair

@@ -100,21 +100,24 @@ extension Record {
         return nil
     }
 
-    /// How the entries break the rules of their array, if they do: strict order by cell, then dot, a value before a
-    /// marker; a cell says that it is empty only if it is.
+    /// How the entries break the rules of their array, if they do.
     var misshape: String? {
-        for index in entries.indices {
-            let entry = entries[index]
+        for entry in entries {
             if entry.kind == .coveredAhead, cell(entry.key) != Cell(.created) { return "covered ahead in \(cell(entry.key))" }
             if entry.kind.isMarker, entry.isCovered { return "a covered marker" }
             let cellmates = entries[range(of: entry.key, in: arena)]
             if entry.kind == .emptied, cellmates.contains(where: { !$0.kind.isMarker }) { return "an empty cell that is not" }
-            guard index > 0 else { continue }
-            let before = entries[index - 1]
+        }
+        return disorder
+    }
+
+    /// How the entries are out of their order, if they are: by cell, then dot, a value before a marker, none twice.
+    var disorder: String? {
+        for (before, entry) in zip(entries, entries.dropFirst()) {
             if cell(before.key) < cell(entry.key) { continue }
-            if cell(before.key) > cell(entry.key) { return "cells out of order at \(index)" }
+            if cell(before.key) > cell(entry.key) { return "cells out of order at \(cell(entry.key))" }
             let role = { (kind: ValueKind) in kind.isMarker ? kind.rawValue : 0 }
-            if (before.dot, role(before.kind)) >= (entry.dot, role(entry.kind)) { return "dots out of order at \(index)" }
+            if (before.dot, role(before.kind)) >= (entry.dot, role(entry.kind)) { return "dots out of order at \(entry.dot)" }
         }
         return nil
     }

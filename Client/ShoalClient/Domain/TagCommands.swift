@@ -1,0 +1,139 @@
+import ShoalCRDT
+import ShoalProtocol
+
+import struct ShoalCRDT.Record
+
+extension Commands {
+    /// Adds and removes tags on all these customers: all or nothing.
+    ///
+    /// Equal tags are one: adding one that is there under another identifier does nothing, removing takes all of them
+    /// away. In a single-choice group the new tag replaces the others that are seen.
+    ///
+    /// - Throws: `unknownTag` for a removal of a tag that is not in the book, `ambiguousTag`, `invalidTag`.
+    public func editTags(of customers: [RecordID], _ changes: [TagChange]) throws -> [CreatedTag] {
+        let records = try customers.map { try self.customer($0).id }
+        return try command {
+            var created: [CreatedTag] = []
+            var added: [TagBook.View] = []
+            var removed: [TagBook.View] = []
+            for change in changes {
+                switch change {
+                case .add(let text):
+                    if let view = try find(text) {
+                        added.append(view)
+                    } else {
+                        let near = NearNames.of(text, among: try store.readBook().views.map(\.path))
+                        let view = try createTag(text)
+                        created.append(CreatedTag(id: view.id, name: view.path, near: near))
+                        added.append(view)
+                    }
+                case .remove(let text):
+                    let book = try store.readBook()
+                    guard let view = try find(text) else {
+                        throw ReplicaError.unknownTag(text, near: NearNames.of(text, among: book.views.map(\.path)))
+                    }
+                    removed.append(view)
+                }
+            }
+            try refuseContradiction(added, removed)
+            var seen: Set<RecordID> = []
+            for id in records where seen.insert(id).inserted {
+                let record = try store.effective(id)
+                try write(edits(added: added, removed: removed, of: record), to: record)
+            }
+            return created
+        }
+    }
+
+    private func refuseContradiction(_ added: [TagBook.View], _ removed: [TagBook.View]) throws {
+        var singles: [String: RecordID] = [:]
+        for view in added {
+            if removed.contains(where: { $0.id == view.id }) {
+                throw ReplicaError.invalidTag(view.path, reason: "it is added and removed at once")
+            }
+            guard view.isSingle else { continue }
+            if let other = singles.updateValue(view.id, forKey: view.groupFolded), other != view.id {
+                throw ReplicaError.invalidTag(view.path, reason: "a customer has only one tag of the group \(view.group)")
+            }
+        }
+    }
+
+    private func edits(added: [TagBook.View], removed: [TagBook.View], of record: Record) throws -> [CellEdit] {
+        var edits: [RecordID: CellEdit] = [:]
+        func set(_ tag: RecordID, _ isPresent: Bool) {
+            let edit = CellEdit(.tagged, .id(tag), isPresent ? .present : .absent)
+            if !edit.isShown(in: record) { edits[tag] = edit }
+        }
+        let book = try store.readBook()
+        for view in removed { for member in view.members { set(member, false) } }
+        for view in added {
+            if !view.members.contains(where: { record.hasElement(CellKey(.tagged, id: $0)) }) { set(view.id, true) }
+            guard view.isSingle else { continue }
+            record.forEachCell(in: record.range(of: Field.tagged)) { cell in
+                guard let first = cell.first else { return }
+                let tag = record.entries[first].key.elementID
+                guard let other = book.view(of: tag), other.groupFolded == view.groupFolded, other.id != view.id else { return }
+                set(tag, false)
+            }
+        }
+        return Array(edits.values)
+    }
+
+    /// What a name stands for in the book; nil for nothing.
+    private func find(_ text: String) throws -> TagBook.View? {
+        let found = try store.readBook().find(text)
+        if found.count > 1 { throw ReplicaError.ambiguousTag(text, groups: found.map(\.group)) }
+        return found.first
+    }
+
+    /// Makes a tag, NAME or GROUP/NAME, and its group; one that is there already (when folded) is returned.
+    ///
+    /// - Parameter single: makes the group a single-choice one.
+    public func addTag(_ text: String, single: Bool = false) throws -> RecordID {
+        try command {
+            let path = TagBook.split(text) ?? TagBook.Key(group: "", tag: text)
+            let key = TagBook.Key(group: Folding.fold(path.group), tag: Folding.fold(path.tag))
+            if single, key.group.isEmpty {
+                throw ReplicaError.invalidTag(text, reason: "only tags of a group can be a single choice")
+            }
+            let known = try store.readBook().view(key)
+            let view = try known ?? createTag(text, single: single)
+            if single, known != nil { _ = try group(path.group, single: true) }
+            return view.id
+        }
+    }
+
+    private func createTag(_ text: String, single: Bool = false) throws -> TagBook.View {
+        let path = TagBook.split(text) ?? TagBook.Key(group: "", tag: text)
+        try FieldNames.check(text, field: "the tag")
+        let folded = Folding.fold(path.tag)
+        if folded.isEmpty { throw ReplicaError.invalidTag(text, reason: "it has no name") }
+        var edits = [
+            CellEdit(.tagName, .none, .text(path.tag)), CellEdit(.tagFolded, .none, .text(folded)),
+        ]
+        let groupFolded = Folding.fold(path.group)
+        if !groupFolded.isEmpty {
+            edits.append(CellEdit(.tagGroup, .none, .integer(try group(path.group, single: single).rawValue)))
+        }
+        let id = try makeRecord(.tag, scope: .workspace, edits)
+        let made = try store.readBook().view(of: id)
+        return made
+            ?? TagBook.View(
+                members: [id], name: path.tag, folded: folded, group: path.group, groupFolded: groupFolded,
+                isSingle: single, isArchived: false)
+    }
+
+    /// The group of that name, made if it is not there.
+    private func group(_ name: String, single: Bool) throws -> RecordID {
+        let folded = Folding.fold(name)
+        if let group = try store.readBook().groups[folded] {
+            if single, !group.isSingle {
+                try write([CellEdit(.groupSingle, .none, .present)], to: try store.effective(group.id))
+            }
+            return group.id
+        }
+        var edits = [CellEdit(.groupName, .none, .text(name)), CellEdit(.groupFolded, .none, .text(folded))]
+        if single { edits.append(CellEdit(.groupSingle, .none, .present)) }
+        return try makeRecord(.tagGroup, scope: .workspace, edits)
+    }
+}

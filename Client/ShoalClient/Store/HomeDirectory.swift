@@ -1,0 +1,28 @@
+import Glibc
+
+/// The home on disk: a directory that only its owner may enter, with one database and two lock files.
+enum HomeDirectory {
+    static let database = "replica.db"
+    static let transactionLock = "lock"
+    static let syncLock = "sync.lock"
+
+    static func databasePath(_ home: String) -> String { "\(home)/\(database)" }
+
+    static func hasDatabase(_ home: String) -> Bool { access(databasePath(home), F_OK) == 0 }
+
+    /// Makes the directory and what leads to it, and an empty database file; both for their owner only.
+    static func create(_ home: String) throws {
+        var path = home.hasPrefix("/") ? "" : "."
+        for part in home.split(separator: "/") {
+            path += "/\(part)"
+            if mkdir(path, 0o700) != 0, errno != EEXIST { throw failure(home) }
+        }
+        let descriptor = open(databasePath(home), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if descriptor < 0 { throw failure(home) }
+        close(descriptor)
+    }
+
+    private static func failure(_ home: String) -> ReplicaError {
+        .home(home, reason: String(cString: strerror(errno)))
+    }
+}

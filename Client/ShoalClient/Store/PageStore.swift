@@ -1,0 +1,236 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+/// What a commit of a server's answer did.
+public struct CommitOutcome: Sendable {
+    /// Changes of others (cells that look different now) that became effective here.
+    public var pulled = 0
+    /// Operations newly set aside.
+    public var refused: [(record: RecordID, reason: String)] = []
+}
+
+/// Takes over a server's answer. Called inside a transaction.
+struct PageStore {
+    private let store: ReplicaStore
+    private let commit: ClientSession.Commit
+    private var page: RecordPage
+    private var standing: Standing
+    private var outcome = CommitOutcome()
+    /// The last position of the log that the server has taken.
+    private let taken: Int64
+    /// Operations up to `taken` that still overlay, by record.
+    private var leaving: [RecordID: [Int64]]
+    /// Whether anything overlays at all beyond those.
+    private let overlaid: Set<RecordID>
+
+    init(_ store: ReplicaStore, _ commit: ClientSession.Commit) throws {
+        guard commit.replica == store.current.replica, commit.takenUpTo <= store.end else {
+            throw SyncError.session(.protocolError("the answer is about another log"))
+        }
+        self.store = store
+        self.commit = commit
+        page = commit.page
+        standing = store.standing
+        taken = store.current.base + Int64(commit.takenUpTo)
+        leaving = try store.log.tailPositions(upTo: taken)
+        overlaid = try store.log.tailRecords()
+    }
+
+    mutating func run() throws -> CommitOutcome {
+        store.forgetCached()
+        try acknowledge()
+        for verdict in commit.verdicts { try setAside(verdict) }
+        try fillOwn()
+        try beginFill()
+        for position in page.heads.indices { try take(position) }
+        if commit.isLast {
+            for (record, positions) in leaving { try leave(record, positions) }
+            leaving = [:]
+        }
+        try endFill()
+        try StandingStore.advanceVector(commit.positions, store.database)
+        standing.cursor = commit.cursor
+        if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
+        let now = store.environment.now()
+        standing.clockOffset = commit.serverTime &- now
+        if commit.isLast { standing.lastSync = now }
+        try store.setStanding(standing)
+        return outcome
+    }
+
+    private func acknowledge() throws {
+        guard commit.takenUpTo > store.current.acknowledged else { return }
+        guard let hash = try store.log.hash(at: taken) else {
+            throw SyncError.session(.protocolError("operation \(commit.takenUpTo) is not in the log"))
+        }
+        try store.setAcknowledged(commit.takenUpTo, hash)
+    }
+
+    // MARK: Tail
+
+    /// A refused operation leaves the tail, but not the log: it is listed until somebody has looked at it.
+    private mutating func setAside(_ verdict: Verdict) throws {
+        guard verdict.number <= commit.takenUpTo else { return }
+        let position = store.current.base + Int64(verdict.number)
+        var batch = Operations()
+        guard try store.log.read(position, into: &batch) else { return }
+        let statement = try store.database.cachedStatement(
+            sql: "INSERT OR IGNORE INTO aside (position, reason) VALUES (?, ?)")
+        try statement.execute(arguments: [position, verdict.reason.rawValue])
+        if store.database.changedRows == 0 { return }
+        let record = batch.operations[0].record
+        outcome.refused.append((record, verdict.reason.rawValue))
+        try leave(record, [position])
+        leaving[record]?.removeAll { $0 == position }
+    }
+
+    private func leave(_ id: RecordID, _ positions: [Int64]) throws {
+        if positions.isEmpty { return }
+        let old = try store.effective(id)
+        for position in positions { try store.log.leaveTail(id, position) }
+        try show(from: old, to: try store.effective(id))
+    }
+
+    private func show(from old: Record?, to new: Record) throws {
+        try store.projection.update(from: old, to: new)
+        store.projection.table.touched.append(new.id)
+    }
+
+    // MARK: Page
+
+    private mutating func take(_ position: Int) throws {
+        let head = page.heads[position]
+        try checkOrder(head)
+        var entries = page.entries[head.entries]
+        for index in entries.indices where entries[index].sequence != 0 { entries[index].sequence = 0 }
+        let row = standing.fill == .initial ? nil : try store.records.read(head.id)
+        var record = commit.isFill ? Record(id: head.id) : row ?? Record(id: head.id)
+        record.setEnvelope(head.envelope)
+        if record.entries.isEmpty {
+            for entry in entries { record.appendInOrder(entry, from: page.arena) }
+        } else {
+            var start = entries.startIndex
+            while start < entries.endIndex {
+                let end = endOfCell(entries, from: start)
+                record.replaceCell(with: entries[start..<end], from: page.arena)
+                start = end
+            }
+        }
+        try store.records.write(record, sequence: 0)
+        if standing.fill == .replacing { try see(head.id) }
+        try follow(row, record, entries)
+    }
+
+    /// Lets tail, derived tables and counts follow a row that was written.
+    private mutating func follow(_ row: Record?, _ record: Record, _ entries: ArraySlice<Entry>) throws {
+        guard overlaid.contains(record.id) else {
+            outcome.pulled += changedCells(entries, row)
+            return try show(from: row, to: record)
+        }
+        var old = row ?? Record(id: record.id)
+        try store.log.overlay(&old)
+        outcome.pulled += changedCells(entries, old)
+        for position in leaving.removeValue(forKey: record.id) ?? [] { try store.log.leaveTail(record.id, position) }
+        var new = record
+        try store.log.overlay(&new, after: taken)
+        try show(from: old, to: new)
+    }
+
+    /// Gives the entries that came without their value the one that the log holds.
+    private mutating func fillOwn() throws {
+        var made = Operations()
+        made.begin(record: RecordID(rawValue: 1), time: 0)
+        made.edit(CellKey(.created), .present)
+        for position in page.own.sorted() {
+            let entry = page.entries[position]
+            var batch = Operations()
+            guard entry.dot.replica == store.current.replica,
+                try store.log.read(store.current.base + Int64(entry.dot.number), into: &batch)
+            else { throw SyncError.badAnswer("a value was left out that this replica does not hold") }
+            let edit = batch.edits.first { CellOrder.compare($0.key, in: batch.arena, entry.key, in: page.arena) == 0 }
+            if let edit {
+                page.fill(position, with: edit, from: batch.arena)
+            } else if entry.key.field == .created, batch.operations[0].creates != nil {
+                page.fill(position, with: made.edits[0], from: made.arena)
+            } else {
+                throw SyncError.badAnswer("a value was left out of a cell that this replica did not write")
+            }
+        }
+    }
+
+    private func endOfCell(_ entries: ArraySlice<Entry>, from start: Int) -> Int {
+        var end = start + 1
+        while end < entries.endIndex,
+            CellOrder.compare(entries[start].key, in: page.arena, entries[end].key, in: page.arena) == 0
+        { end += 1 }
+        return end
+    }
+
+    private func checkOrder(_ head: RecordPage.Head) throws {
+        var index = head.entries.lowerBound + 1
+        while index < head.entries.upperBound {
+            let order = CellOrder.compare(
+                page.entries[index - 1].key, in: page.arena, page.entries[index].key, in: page.arena)
+            if order > 0 || (order == 0 && page.entries[index - 1].dot > page.entries[index].dot) {
+                throw SyncError.badAnswer("the cells of \(head.id) are not in order")
+            }
+            index += 1
+        }
+    }
+
+    /// How many of the cells that came look different from what the operator saw: echoes of own operations do not.
+    private func changedCells(_ entries: ArraySlice<Entry>, _ old: Record?) -> Int {
+        var changed = 0
+        var start = entries.startIndex
+        while start < entries.endIndex {
+            let end = endOfCell(entries, from: start)
+            if let old {
+                let cell = old.range(of: entries[start].key, in: page.arena)
+                let new = entries[start..<end].lazy.filter { !$0.kind.isMarker }
+                let was = old.entries[cell].lazy.filter { !$0.kind.isMarker }
+                if !was.elementsEqual(new, by: { $0.dot == $1.dot && $0.isCovered == $1.isCovered }) { changed += 1 }
+            } else {
+                changed += 1
+            }
+            start = end
+        }
+        return changed
+    }
+
+    // MARK: Fill
+
+    private mutating func beginFill() throws {
+        guard commit.isFill else { return try finishFill() }
+        guard standing.fill == .none else { return }
+        let isEmpty = try Row.fetchOne(store.database, sql: "SELECT 1 FROM record LIMIT 1") == nil
+        standing.fill = isEmpty ? .initial : .replacing
+    }
+
+    private mutating func endFill() throws {
+        if commit.isFill, commit.isLast { try finishFill() }
+    }
+
+    private func see(_ id: RecordID) throws {
+        try store.database.cachedStatement(sql: "INSERT OR IGNORE INTO fill_seen (record) VALUES (?)")
+            .execute(arguments: [id.rawValue])
+    }
+
+    /// What a replacing fill did not name is removed when it finishes.
+    private mutating func finishFill() throws {
+        if standing.fill == .replacing {
+            let gone = try Int64.fetchAll(
+                store.database, sql: "SELECT id FROM record WHERE id NOT IN (SELECT record FROM fill_seen)")
+            for id in gone.map(RecordID.init(rawValue:)) {
+                let old = try store.effective(id)
+                try store.records.delete(id)
+                try show(from: old, to: try store.effective(id))
+            }
+            try store.database.execute(sql: "DELETE FROM fill_seen")
+        }
+        standing.fill = .none
+    }
+}

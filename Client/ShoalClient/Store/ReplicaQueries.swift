@@ -1,0 +1,167 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+
+import struct ShoalCRDT.Record
+
+/// What the derived tables answer.
+extension ReplicaStore {
+    func noteIDs(of customer: RecordID) throws -> [RecordID] {
+        try Int64.fetchAll(
+            database, sql: "SELECT id FROM note WHERE customer = ? ORDER BY id", arguments: [customer.rawValue]
+        ).map(RecordID.init(rawValue:))
+    }
+
+    /// All customers in id order; a cursor's worth of columns each.
+    func customerRows() throws -> [CustomerRow] {
+        let cursor = try Row.fetchCursor(
+            database, sql: "SELECT id, added, name, stage, source, birth_month FROM customer ORDER BY id")
+        var rows: [CustomerRow] = []
+        while let row = try cursor.next() {
+            rows.append(
+                CustomerRow(
+                    id: RecordID(rawValue: row[0]), name: row[2], stage: row[3], source: row[4], birthMonth: row[5],
+                    added: row[1]))
+        }
+        return rows
+    }
+
+    func customers(taggedWithAnyOf tags: [RecordID]) throws -> Set<RecordID> {
+        var found: Set<RecordID> = []
+        for tag in tags {
+            let cursor = try Int64.fetchCursor(
+                database, sql: "SELECT customer FROM customer_tag WHERE tag = ?", arguments: [tag.rawValue])
+            while let id = try cursor.next() { found.insert(RecordID(rawValue: id)) }
+        }
+        return found
+    }
+
+    func customers(followedBy account: RecordID) throws -> Set<RecordID> {
+        var found: Set<RecordID> = []
+        let cursor = try Int64.fetchCursor(
+            database, sql: "SELECT customer FROM follow WHERE account = ?", arguments: [account.rawValue])
+        while let id = try cursor.next() { found.insert(RecordID(rawValue: id)) }
+        return found
+    }
+
+    /// How many customers have each tag.
+    func tagCounts() throws -> [RecordID: Int] {
+        var counts: [RecordID: Int] = [:]
+        let cursor = try Row.fetchCursor(database, sql: "SELECT tag, count(*) FROM customer_tag GROUP BY tag")
+        while let row = try cursor.next() { counts[RecordID(rawValue: row[0])] = row[1] }
+        return counts
+    }
+
+    /// Present records whose identifier lies in `range`, or whose lowest bits under `mask` are `bits`.
+    func identifiers(in range: ClosedRange<Int64>?, mask: Int64, bits: Int64) throws -> [(RecordID, Kind)] {
+        let sql = """
+            SELECT id, kind FROM (
+                SELECT id, \(Kind.customer.rawValue) AS kind FROM customer
+                UNION ALL SELECT id, \(Kind.note.rawValue) FROM note
+                UNION ALL SELECT id, \(Kind.tag.rawValue) FROM tag
+                UNION ALL SELECT id, \(Kind.tagGroup.rawValue) FROM tag_group
+                UNION ALL SELECT id, \(Kind.account.rawValue) FROM account
+            ) WHERE id BETWEEN ?1 AND ?2 OR id & ?3 = ?4 ORDER BY id LIMIT 10
+            """
+        return try Row.fetchAll(
+            database, sql: sql, arguments: [range?.lowerBound ?? 1, range?.upperBound ?? 0, mask, bits]
+        ).map { (RecordID(rawValue: $0[0]), Kind(rawValue: UInt16(truncatingIfNeeded: $0[1] as Int64))) }
+    }
+
+    // MARK: Conflicts
+
+    /// The cells in conflict: their record and the key's parts, in order.
+    func conflictCells(of record: RecordID?) throws -> [(record: RecordID, field: Field, element: CellEdit.Element)] {
+        try Row.fetchAll(
+            database, sql: "SELECT record, field, element FROM conflict WHERE ?1 IS NULL OR record = ?1 ORDER BY 1, 2, 3",
+            arguments: [record?.rawValue]
+        ).map { row in
+            let element: CellEdit.Element =
+                switch (row[2] as DatabaseValue).storage {
+                case .int64(0): .none
+                case .int64(let id): .id(RecordID(rawValue: id))
+                case .blob(let bytes): .text(String(decoding: bytes, as: UTF8.self))
+                default: .none
+                }
+            return (RecordID(rawValue: row[0]), Field(rawValue: UInt16(truncatingIfNeeded: row[1] as Int64)), element)
+        }
+    }
+
+    /// The customers with more than one of these tags.
+    func customers(withSeveralOf tags: [RecordID], only customer: RecordID?) throws -> [RecordID] {
+        if tags.count < 2 { return [] }
+        let list = tags.map { String($0.rawValue) }.joined(separator: ",")
+        return try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT customer FROM customer_tag WHERE tag IN (\(list)) AND (?1 IS NULL OR customer = ?1)
+                GROUP BY customer HAVING count(*) > 1 ORDER BY customer
+                """, arguments: [customer?.rawValue]
+        ).map(RecordID.init(rawValue:))
+    }
+
+    func remember(_ conflicts: [Conflict]) throws {
+        for conflict in conflicts {
+            try database.execute(
+                sql: "REPLACE INTO listed (record, field, token) VALUES (?, ?, ?)",
+                arguments: [conflict.record.rawValue, conflict.field, Int64(bitPattern: conflict.token)])
+        }
+    }
+
+    func rememberedToken(_ record: RecordID, _ field: String) throws -> UInt64? {
+        try Int64.fetchOne(
+            database, sql: "SELECT token FROM listed WHERE record = ? AND field = ?", arguments: [record.rawValue, field]
+        ).map { UInt64(bitPattern: $0) }
+    }
+
+    func forgetListed(_ record: RecordID, _ field: String) throws {
+        try database.execute(
+            sql: "DELETE FROM listed WHERE record = ? AND field = ?", arguments: [record.rawValue, field])
+    }
+
+    // MARK: Set aside
+
+    func asideRows() throws -> [(position: Int64, reason: String)] {
+        try Row.fetchAll(database, sql: "SELECT position, reason FROM aside ORDER BY position").map { ($0[0], $0[1]) }
+    }
+
+    func asideCount() throws -> Int { try Int.fetchOne(database, sql: "SELECT count(*) FROM aside") ?? 0 }
+
+    /// Throws the derived tables away and derives them again from records and tail.
+    func rebuildProjections() throws {
+        forgetCached()
+        for table in [
+            "customer", "customer_tag", "follow", "note", "tag_group", "tag", "account", "author", "conflict",
+            "text_queue",
+        ] {
+            try database.execute(sql: "DELETE FROM \(table)")
+        }
+        try text.rebuild()
+        try forEachEffective { try projection.update(from: nil, to: $0) }
+    }
+
+    /// Calls `body` with each effective record, in id order.
+    func forEachEffective(_ body: (Record) throws -> Void) throws {
+        let tail = try log.tailRecords()
+        var waiting = tail.sorted(by: >)
+        func flush(before id: RecordID?) throws {
+            while let next = waiting.last, id.map({ next < $0 }) ?? true {
+                waiting.removeLast()
+                var record = Record(id: next)
+                try log.overlay(&record)
+                try body(record)
+            }
+        }
+        try records.scan(after: RecordID(rawValue: 0)) { row, _ in
+            try flush(before: row.id)
+            var record = row
+            if waiting.last == row.id {
+                waiting.removeLast()
+                try log.overlay(&record)
+            }
+            try body(record)
+            return true
+        }
+        try flush(before: nil)
+    }
+}

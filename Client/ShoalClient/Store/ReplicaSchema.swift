@@ -1,0 +1,164 @@
+import GRDB
+import ShoalStore
+
+/// The client's tables. Migrations are frozen once shipped; a change is a new migration.
+enum ReplicaSchema {
+    struct Migration {
+        var name: String
+        var sql: String
+    }
+
+    static let migrations = [Migration(name: "1 replica", sql: first)]
+
+    static var migrator: DatabaseMigrator {
+        var migrator = DatabaseMigrator()
+        for migration in migrations {
+            migrator.registerMigration(migration.name) { try $0.execute(sql: migration.sql) }
+        }
+        return migrator
+    }
+
+    private static let first = """
+        \(RecordTable.schema);
+
+        -- Who this replica is. One row; account, name and role are null until the server has answered.
+        CREATE TABLE identity (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            server TEXT NOT NULL,
+            code TEXT NOT NULL,
+            key TEXT NOT NULL,
+            account INTEGER,
+            name TEXT,
+            role TEXT
+        );
+
+        -- Where this replica stands with the server. One row. fill: 0 none, 1 into an empty replica, 2 replacing.
+        CREATE TABLE standing (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            epoch INTEGER NOT NULL,
+            cursor TEXT NOT NULL,
+            acknowledgement TEXT NOT NULL,
+            clock_offset INTEGER NOT NULL,
+            last_sync INTEGER,
+            fill INTEGER NOT NULL
+        );
+
+        -- Every log that this replica ever wrote; the last one is the one that it writes now. The operation with number
+        -- n of a log has the position base + n. hash is that of the last acknowledged operation.
+        CREATE TABLE own_log (
+            ordinal INTEGER PRIMARY KEY,
+            replica INTEGER NOT NULL,
+            base INTEGER NOT NULL,
+            acknowledged INTEGER NOT NULL,
+            hash INTEGER NOT NULL,
+            finish INTEGER
+        );
+
+        -- This replica's operations, immutable; allocator is the state of the identifier allocator after it.
+        CREATE TABLE log (
+            position INTEGER PRIMARY KEY,
+            ordinal INTEGER NOT NULL,
+            hash INTEGER NOT NULL,
+            allocator INTEGER NOT NULL,
+            operation BLOB NOT NULL
+        );
+
+        -- Operations that still overlay the server's record.
+        CREATE TABLE tail (
+            record INTEGER NOT NULL,
+            position INTEGER NOT NULL,
+            PRIMARY KEY (record, position)
+        ) WITHOUT ROWID;
+
+        -- Operations that the server refused.
+        CREATE TABLE aside (
+            position INTEGER PRIMARY KEY,
+            reason TEXT NOT NULL
+        );
+
+        -- How far the server had each log at the cursor.
+        CREATE TABLE vector (
+            replica INTEGER PRIMARY KEY,
+            number INTEGER NOT NULL
+        );
+
+        -- What a replacing fill has named so far.
+        CREATE TABLE fill_seen (record INTEGER PRIMARY KEY);
+
+        -- Derived from record and tail.
+        CREATE TABLE customer (
+            id INTEGER PRIMARY KEY,
+            added INTEGER NOT NULL,
+            name TEXT NOT NULL,
+            stage TEXT NOT NULL,
+            source TEXT NOT NULL,
+            birth_month TEXT NOT NULL
+        );
+        CREATE TABLE customer_tag (
+            tag INTEGER NOT NULL,
+            customer INTEGER NOT NULL,
+            PRIMARY KEY (tag, customer)
+        ) WITHOUT ROWID;
+        CREATE TABLE follow (
+            account INTEGER NOT NULL,
+            customer INTEGER NOT NULL,
+            PRIMARY KEY (account, customer)
+        ) WITHOUT ROWID;
+        CREATE TABLE note (
+            customer INTEGER NOT NULL,
+            id INTEGER NOT NULL,
+            PRIMARY KEY (customer, id)
+        ) WITHOUT ROWID;
+        CREATE TABLE tag_group (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            folded TEXT NOT NULL,
+            single INTEGER NOT NULL,
+            archived INTEGER NOT NULL
+        );
+        CREATE TABLE tag (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            folded TEXT NOT NULL,
+            tag_group INTEGER NOT NULL,
+            archived INTEGER NOT NULL
+        );
+        CREATE TABLE account (
+            id INTEGER PRIMARY KEY,
+            name TEXT NOT NULL,
+            role TEXT NOT NULL
+        );
+        CREATE TABLE author (
+            replica INTEGER PRIMARY KEY,
+            account INTEGER NOT NULL
+        );
+        -- element: the number of an identifier, text, or 0 where the cell has none.
+        CREATE TABLE conflict (
+            record INTEGER NOT NULL,
+            field INTEGER NOT NULL,
+            element BLOB NOT NULL,
+            PRIMARY KEY (record, field, element)
+        ) WITHOUT ROWID;
+
+        -- The conflicts that were listed last, so that settling can tell whether they changed.
+        CREATE TABLE listed (
+            record INTEGER NOT NULL,
+            field TEXT NOT NULL,
+            token INTEGER NOT NULL,
+            PRIMARY KEY (record, field)
+        ) WITHOUT ROWID;
+
+        -- The text index: what waits for it, and which document stands for which record. A changed record gets a new
+        -- document; postings of documents that are not in the table are dead.
+        CREATE TABLE text_queue (record INTEGER PRIMARY KEY);
+        CREATE TABLE text_document (
+            document INTEGER PRIMARY KEY,
+            record INTEGER NOT NULL UNIQUE
+        );
+        CREATE TABLE text_number (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            value INTEGER NOT NULL
+        );
+        CREATE VIRTUAL TABLE text_index USING fts5(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii');
+        """
+}

@@ -1,0 +1,221 @@
+import CSQLite
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+import class ShoalStore.Statement
+
+/// The replica's database: records as of the cursor, the log and its tail, and the tables derived from both.
+///
+/// Used only on the queue of the one connection that the process has. A transaction holds the home's lock, so another
+/// process may have written between two of them; `PRAGMA data_version` tells, and what is kept in memory is read anew.
+final class ReplicaStore {
+    static let lockWait: UInt64 = 10_000_000_000
+
+    let database: Database
+    let records: RecordTable
+    let log: LogStore
+    let projection: ProjectionStore
+    let text: TextIndexStore
+    let home: String
+    let environment: Environment
+    private let lock: HomeLock
+    private let wal: WriteAheadLog
+    private let beginStatement: Statement
+    private let beginReading: Statement
+    private let commitStatement: Statement
+    private let dataVersion: Statement
+    private let lastLog: Statement
+
+    private(set) var standing = Standing()
+    private(set) var current = CurrentLog(
+        ordinal: 0, replica: ReplicaID(rawValue: 0), base: 0, acknowledged: 0, acknowledgedHash: .start)
+    private var version: Int64 = -1
+    private var isStale = true
+
+    // The end of the log, as of the running transaction.
+    private var position: Int64 = 0
+    private var hash = OperationHash.start
+    private var allocator = RecordIDAllocator()
+
+    private var book: TagBook?
+
+    /// The record written last, effective: commands in a row often write the same one.
+    private var cached: Record?
+    private var hasSalt = false
+    private var scratch: [UInt8] = []
+
+    init(_ database: Database, home: String, environment: Environment, lock: HomeLock) throws {
+        self.database = database
+        self.home = home
+        self.environment = environment
+        self.lock = lock
+        records = try RecordTable(database)
+        log = try LogStore(database)
+        projection = try ProjectionStore(database)
+        text = try TextIndexStore(database)
+        wal = WriteAheadLog(database)
+        beginStatement = try Statement(database, "BEGIN IMMEDIATE")
+        beginReading = try Statement(database, "BEGIN DEFERRED")
+        commitStatement = try Statement(database, "COMMIT")
+        dataVersion = try Statement(database, "PRAGMA data_version")
+        lastLog = try Statement(database, "SELECT position, hash, allocator FROM log ORDER BY position DESC LIMIT 1")
+    }
+
+    /// Detaches from the connection, which is about to close, and leaves a database without a write-ahead log.
+    func close() throws {
+        defer { wal.detach() }
+        guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else { return }
+        defer { lock.release() }
+        try wal.truncate()
+    }
+
+    // MARK: Transactions
+
+    /// Runs `body` in one durable transaction under the home's lock; nothing of it stays if it throws.
+    ///
+    /// - Parameter enrolled: false while the replica is being enrolled and has no standing yet.
+    func transaction<T>(enrolled: Bool = true, _ body: () throws -> T) throws -> T {
+        guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else {
+            throw ReplicaError.busy(home: home, pid: lock.holder)
+        }
+        defer { lock.release() }
+        try beginStatement.run()
+        let result: T
+        do {
+            projection.table.touched.removeAll(keepingCapacity: true)
+            if enrolled { try refresh() }
+            hasSalt = false
+            result = try body()
+            try projection.settle(effective)
+            try commitStatement.run()
+        } catch {
+            undo()
+            throw error
+        }
+        if !enrolled { isStale = true }
+        try wal.checkpointIfLong()
+        return result
+    }
+
+    /// Runs `body` on one state of the database, which others may go on writing.
+    func reading<T>(_ body: () throws -> T) throws -> T {
+        try beginReading.run()
+        defer { undoReading() }
+        try refresh()
+        return try body()
+    }
+
+    private func undoReading() {
+        if let connection = database.sqliteConnection { sqlite3_exec(connection, "ROLLBACK", nil, nil, nil) }
+    }
+
+    private func undo() {
+        if let connection = database.sqliteConnection, sqlite3_get_autocommit(connection) == 0 {
+            // A failed rollback leaves the transaction to the next BEGIN, which then fails and says so.
+            sqlite3_exec(connection, "ROLLBACK", nil, nil, nil)
+        }
+        isStale = true
+        cached = nil
+        projection.reset()
+    }
+
+    /// Reads what is kept in memory anew if somebody else has written, or if it is not known.
+    func refresh() throws {
+        _ = try dataVersion.step()
+        let now = dataVersion.integer(0)
+        dataVersion.reset()
+        if now == version, !isStale { return }
+        (standing, current) = try StandingStore.read(database, home: home)
+        position = current.base
+        hash = .start
+        allocator = RecordIDAllocator()
+        if try lastLog.step() {
+            position = lastLog.integer(0)
+            if position > current.base { hash = OperationHash(rawValue: UInt64(bitPattern: lastLog.integer(1))) }
+            allocator = RecordIDAllocator(state: lastLog.integer(2))
+        }
+        lastLog.reset()
+        cached = nil
+        projection.bookChanged = true
+        version = now
+        isStale = false
+    }
+
+    func setStanding(_ standing: Standing) throws {
+        try StandingStore.writeStanding(standing, database)
+        self.standing = standing
+    }
+
+    func setAcknowledged(_ number: UInt32, _ hash: OperationHash) throws {
+        current.acknowledged = number
+        current.acknowledgedHash = hash
+        try StandingStore.writeAcknowledged(current, database)
+    }
+
+    /// Forgets what it keeps about records: the caller has changed them.
+    func forgetCached() { cached = nil }
+
+    // MARK: Reading
+
+    /// The last number in the log.
+    var end: UInt32 { UInt32(truncatingIfNeeded: position - current.base) }
+    var pending: Int { Int(end - current.acknowledged) }
+
+    /// The record as the operator sees it: the server's state with the tail applied.
+    func effective(_ id: RecordID) throws -> Record {
+        if let cached, cached.id == id { return cached }
+        var record = try records.read(id) ?? Record(id: id)
+        try log.overlay(&record)
+        return record
+    }
+
+    /// The tag book and the accounts, read anew when they changed.
+    func readBook() throws -> TagBook {
+        if let book, !projection.bookChanged { return book }
+        let fresh = try TagBook(database)
+        book = fresh
+        projection.bookChanged = false
+        return fresh
+    }
+
+    // MARK: Writing
+
+    /// The time that operations of this transaction carry by the corrected clock.
+    var correctedTime: Int64 { environment.now() &+ standing.clockOffset }
+
+    func newID(time: Int64) throws -> RecordID {
+        guard let id = allocator.next(time: time, replica: current.replica) else { throw ReplicaError.noMoreIDs }
+        return id
+    }
+
+    /// Fresh random bits on the first operation of a transaction; the hash chain carries them on.
+    func nextSalt() -> UInt32? {
+        if hasSalt { return nil }
+        hasSalt = true
+        return UInt32(truncatingIfNeeded: environment.random())
+    }
+
+    /// Appends the one operation of `batch` to the log and to the tail, and updates the derived tables.
+    ///
+    /// - Parameter record: the effective record that the operation was computed from.
+    func append(_ batch: borrowing Operations, to old: Record) throws {
+        guard end < UInt32.max else { throw ReplicaError.logFull }
+        cached = nil
+        scratch.removeAll(keepingCapacity: true)
+        batch.encode(0, into: &scratch)
+        let previous = hash
+        hash = scratch.withUnsafeBytes { previous.extended(by: $0) }
+        position += 1
+        try log.append(
+            position: position, ordinal: current.ordinal, hash: hash, allocator: allocator.state, record: old.id,
+            bytes: scratch)
+        var record = old
+        record.apply(0, of: batch, dot: Dot(current.replica, end), time: batch.operations[0].time)
+        try projection.update(from: old, to: record)
+        projection.table.touched.append(old.id)
+        cached = record
+    }
+}

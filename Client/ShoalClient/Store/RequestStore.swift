@@ -1,0 +1,37 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+extension ReplicaStore {
+    /// Canonical bytes of operations that surely fit a compressed body.
+    private static let frameBytes = Limits.body * 3 / 4
+
+    /// What to ask the server next: where the replica stands, and the first frame of its tail.
+    func nextRequest() throws -> SyncRequest {
+        SyncRequest(
+            epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
+            logs: try StandingStore.logs(database, end: end),
+            operations: try log.frame(
+                after: current.base + Int64(current.acknowledged), operations: Limits.operations, bytes: Self.frameBytes))
+    }
+
+    /// Moves up to `limit` records from the queue into the text index, in a transaction of its own.
+    ///
+    /// - Returns: how many are left.
+    func drainText(limit: Int) throws -> Int {
+        let left = try transaction {
+            let overlaid = try log.tailRecords()
+            try text.drain(limit: limit) { id in
+                guard var record = try records.read(id) ?? (overlaid.contains(id) ? Record(id: id) : nil) else { return nil }
+                if overlaid.contains(id) { try log.overlay(&record) }
+                return Finder.text(of: record)?.folded
+            }
+            return try text.queueCount
+        }
+        projection.table.queued = left
+        return left
+    }
+}

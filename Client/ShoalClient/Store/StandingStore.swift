@@ -1,0 +1,128 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+/// Who the replica is and where it stands with the server.
+struct Standing: Sendable {
+    var account = RecordID(rawValue: 0)
+    var accountName = ""
+    var role = Role.sales
+    var server = ""
+    var epoch: UInt64 = 0
+    var cursor = ""
+    var acknowledgement = ""
+    /// The server's clock less this one's, in milliseconds.
+    var clockOffset: Int64 = 0
+    var lastSync: Int64?
+    var fill = Fill.none
+
+    enum Fill: Int64 { case none = 0, initial = 1, replacing = 2 }
+}
+
+/// The log that this replica writes now.
+struct CurrentLog: Sendable {
+    var ordinal: Int64
+    var replica: ReplicaID
+    /// The operation with number n has the position base + n.
+    var base: Int64
+    var acknowledged: UInt32
+    var acknowledgedHash: OperationHash
+}
+
+/// Reads and writes identity, standing, the list of logs and the vector: rows that change once a sync.
+enum StandingStore {
+    static func isEnrolled(_ database: Database) throws -> Bool {
+        try Bool.fetchOne(database, sql: "SELECT account IS NOT NULL FROM identity") ?? false
+    }
+
+    static func read(_ database: Database, home: String) throws -> (Standing, CurrentLog) {
+        guard let row = try Row.fetchOne(database, sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"),
+            let log = try Row.fetchOne(database, sql: "SELECT * FROM own_log ORDER BY ordinal DESC LIMIT 1")
+        else { throw ReplicaError.notEnrolled(home: home) }
+        var standing = Standing()
+        standing.account = RecordID(rawValue: row["account"])
+        standing.accountName = row["name"]
+        standing.role = Role(rawValue: row["role"]) ?? .sales
+        standing.server = row["server"]
+        standing.epoch = UInt64(bitPattern: row["epoch"])
+        standing.cursor = row["cursor"]
+        standing.acknowledgement = row["acknowledgement"]
+        standing.clockOffset = row["clock_offset"]
+        standing.lastSync = row["last_sync"]
+        standing.fill = Standing.Fill(rawValue: row["fill"]) ?? .none
+        let current = CurrentLog(
+            ordinal: log["ordinal"], replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: log["replica"] as Int64)),
+            base: log["base"], acknowledged: UInt32(truncatingIfNeeded: log["acknowledged"] as Int64),
+            acknowledgedHash: OperationHash(rawValue: UInt64(bitPattern: log["hash"])))
+        return (standing, current)
+    }
+
+    static func writeStanding(_ standing: Standing, _ database: Database) throws {
+        try database.cachedStatement(
+            sql: """
+                UPDATE standing SET epoch = ?, cursor = ?, acknowledgement = ?, clock_offset = ?, last_sync = ?, fill = ?
+                """
+        ).execute(arguments: [
+            Int64(bitPattern: standing.epoch), standing.cursor, standing.acknowledgement, standing.clockOffset,
+            standing.lastSync, standing.fill.rawValue,
+        ])
+    }
+
+    static func writeAcknowledged(_ log: CurrentLog, _ database: Database) throws {
+        try database.cachedStatement(sql: "UPDATE own_log SET acknowledged = ?, hash = ? WHERE ordinal = ?").execute(
+            arguments: [Int64(log.acknowledged), Int64(bitPattern: log.acknowledgedHash.rawValue), log.ordinal])
+    }
+
+    static func advanceVector(_ dots: [Dot], _ database: Database) throws {
+        let statement = try database.cachedStatement(
+            sql: """
+                INSERT INTO vector (replica, number) VALUES (?1, ?2)
+                ON CONFLICT (replica) DO UPDATE SET number = max(number, ?2)
+                """)
+        for dot in dots { try statement.execute(arguments: [Int64(dot.replica.rawValue), Int64(dot.number)]) }
+    }
+
+    /// All logs, the current one last; `end` is the current log's last number.
+    static func logs(_ database: Database, end: UInt32) throws -> [LogPosition] {
+        var logs = try Row.fetchAll(database, sql: "SELECT * FROM own_log ORDER BY ordinal").map { row in
+            LogPosition(
+                replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
+                position: UInt32(truncatingIfNeeded: row["acknowledged"] as Int64),
+                hash: OperationHash(rawValue: UInt64(bitPattern: row["hash"])),
+                end: UInt32(truncatingIfNeeded: row["finish"] as Int64? ?? 0))
+        }
+        if let last = logs.indices.last { logs[last].end = end }
+        return logs
+    }
+
+    // MARK: Enrolment
+
+    /// Remembers an enrolment before it is sent; one with the same server and code keeps its key.
+    static func begin(server: String, code: String, key: String, _ database: Database) throws -> String {
+        let kept = try String.fetchOne(
+            database, sql: "SELECT key FROM identity WHERE server = ? AND code = ?", arguments: [server, code])
+        if let kept { return kept }
+        try database.execute(
+            sql: "REPLACE INTO identity (id, server, code, key) VALUES (1, ?, ?, ?)", arguments: [server, code, key])
+        return key
+    }
+
+    static func finish(_ answer: EnrollResponse, now: Int64, _ database: Database) throws {
+        try database.execute(
+            sql: "UPDATE identity SET account = ?, name = ?, role = ?, code = ''",
+            arguments: [answer.account.rawValue, answer.name, answer.role.rawValue])
+        try database.execute(
+            sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0)",
+            arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
+        try database.execute(
+            sql: "INSERT INTO own_log VALUES (1, ?, 0, 0, ?, NULL)",
+            arguments: [Int64(answer.replica.rawValue), Int64(bitPattern: OperationHash.start.rawValue)])
+    }
+
+    static func credential(_ database: Database) throws -> (server: String, key: String)? {
+        try Row.fetchOne(database, sql: "SELECT server, key FROM identity WHERE account IS NOT NULL").map {
+            (server: $0["server"], key: $0["key"])
+        }
+    }
+}

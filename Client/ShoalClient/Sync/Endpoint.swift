@@ -1,0 +1,122 @@
+import ShoalProtocol
+
+/// The server as a client sees it: its two routes, and what their answers mean.
+struct Endpoint: Sendable {
+    static let mediaType = "application/vnd.shoal.v1+json"
+
+    var server: String
+    /// The replica's credential; empty while enrolling.
+    var key: String
+    var transport: any Transport
+
+    /// The URL without a trailing slash.
+    ///
+    /// - Throws: `TransportError.invalidURL`.
+    static func normalized(_ url: String) throws -> String {
+        var text = Substring(url)
+        while text.hasSuffix("/") { text = text.dropLast() }
+        let lower = text.lowercased()
+        let host = lower.hasPrefix("https://") ? lower.dropFirst(8) : lower.hasPrefix("http://") ? lower.dropFirst(7) : ""
+        guard let first = host.unicodeScalars.first, first != "/", first != ":",
+            !host.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0.value < 0x20 })
+        else { throw SyncError.transport(.invalidURL(url)) }
+        return String(text)
+    }
+
+    /// A new credential: 256 random bits in base64url.
+    static func key(_ random: () -> UInt64) -> String {
+        let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        var bytes: [UInt8] = []
+        for _ in 0..<4 { withUnsafeBytes(of: random()) { bytes.append(contentsOf: $0) } }
+        var text: [UInt8] = []
+        var bits: UInt32 = 0
+        var count = 0
+        for byte in bytes {
+            bits = bits << 8 | UInt32(byte)
+            count += 8
+            while count >= 6 {
+                count -= 6
+                text.append(alphabet[Int(bits >> UInt32(count) & 63)])
+            }
+        }
+        if count > 0 { text.append(alphabet[Int(bits << UInt32(6 - count) & 63)]) }
+        return String(decoding: text, as: UTF8.self)
+    }
+
+    func enroll(code: String, key: String) async throws -> EnrollResponse {
+        let body = EnrollRequest(code: code, key: key).encoded()
+        let answer = try await post("/v1/enroll", body, isCompressed: false)
+        if answer.status != 200 { throw failure(answer, isEnrolling: true) }
+        do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch { throw Self.unreadable(error) }
+    }
+
+    /// - Returns: the answer and how many bytes it had.
+    func sync(_ body: [UInt8]) async throws -> (response: SyncResponse, bytes: Int) {
+        let answer = try await post("/v1/sync", body, isCompressed: true)
+        if answer.status != 200 { throw failure(answer, isEnrolling: false) }
+        do throws(FrameError) { return (try SyncResponse(decoding: answer.body), answer.body.count) } catch {
+            throw Self.unreadable(error)
+        }
+    }
+
+    private static func unreadable(_ error: FrameError) -> SyncError {
+        if case .protocolVersion = error { return .otherProtocol(error.description) }
+        return .badAnswer(error.description)
+    }
+
+    private func post(_ path: String, _ body: [UInt8], isCompressed: Bool) async throws -> TransportResponse {
+        var headers = [("Content-Type", Self.mediaType), ("Accept", Self.mediaType)]
+        if isCompressed { headers.append(("Content-Encoding", "deflate")) }
+        if !key.isEmpty { headers.append(("Authorization", "Bearer \(key)")) }
+        do {
+            return try await transport.send(
+                TransportRequest(url: server + path, headers: headers.map { (name: $0.0, value: $0.1) }, body: body))
+        } catch let error as TransportError {
+            throw SyncError.transport(error)
+        }
+    }
+
+    private func failure(_ answer: TransportResponse, isEnrolling: Bool) -> SyncError {
+        let problem = Problem(answer)
+        let detail = problem.text ?? "it gave no reason"
+        if problem.type?.hasSuffix(":protocol-version") == true { return .otherProtocol(detail) }
+        switch answer.status {
+        case 401 where !isEnrolling: return .wrongToken
+        case 403 where !isEnrolling: return .unknownAccount(detail)
+        case 426, 415: return .otherProtocol(detail)
+        case 429, 500...599: return .unavailable(status: answer.status, retryAfter: answer.retryAfter, detail)
+        case 401, 403, 404, 409, 410: return isEnrolling ? .wrongCode(detail) : .refused(status: answer.status, detail)
+        default: return .refused(status: answer.status, detail)
+        }
+    }
+}
+
+/// A problem document (RFC 9457), as far as it is shown to people.
+struct Problem {
+    var type: String?
+    var text: String?
+
+    init(_ answer: TransportResponse) {
+        guard answer.contentType.hasPrefix("application/problem+json"), answer.body.count <= 65_536 else { return }
+        var title: String?
+        var detail: String?
+        var type: String?
+        do {
+            try JSONReader.read(answer.body, depthLimit: Limits.depth) { reader in
+                try reader.readObject { reader, name in
+                    switch name {
+                    case "type": type = try reader.readString()
+                    case "title": title = try reader.readString()
+                    case "detail": detail = try reader.readString()
+                    default: try reader.skip()
+                    }
+                }
+            }
+        } catch {
+            // A problem that cannot be read says no more than its status.
+            return
+        }
+        self.type = type
+        text = detail ?? title
+    }
+}

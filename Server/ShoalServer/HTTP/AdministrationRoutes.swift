@@ -1,0 +1,88 @@
+import Foundation
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import ShoalCRDT
+import ShoalProtocol
+
+/// What the administrative commands ask of a running server, on a socket that only its user can open.
+extension Services {
+    var administrationRoutes: [Routes.Route] {
+        [
+            .init(method: .get, path: "/v1/accounts") { _ in try Self.json(try self.accounts.list()) },
+            .init(method: .post, path: "/v1/accounts") { request in
+                let account: NewAccount = try await self.decode(request)
+                guard let role = Role(rawValue: account.role) else {
+                    throw Problem.malformed("the role must be expert, sales or supervisor")
+                }
+                let made = try self.accounts.add(name: account.name, role: role)
+                return try Self.json(AccountCode(account: made.account.description, code: made.code), status: .created)
+            },
+            .init(method: .post, path: "/v1/accounts/code") { request in
+                let account: AccountName = try await self.decode(request)
+                let made = try self.accounts.newCode(name: account.name)
+                return try Self.json(AccountCode(account: made.account.description, code: made.code), status: .created)
+            },
+            .init(method: .post, path: "/v1/dump") { request in
+                let account: DumpRequest = try await self.decode(request)
+                let dump = try self.store.dump(account: account.account)
+                return Routes.Answer(
+                    response: Response(
+                        status: .ok, headers: [.contentType: "application/x-ndjson"],
+                        body: ResponseBody { writer in
+                            while let lines = try dump.next() { try await writer.write(ByteBuffer(bytes: lines)) }
+                            try await writer.finish(nil)
+                        }))
+            },
+        ]
+    }
+
+    private func decode<T: Decodable>(_ request: Request) async throws -> T {
+        let body = try await body(request, limit: 4_096)
+        do { return try JSONDecoder().decode(T.self, from: Data(body)) } catch {
+            throw Problem.malformed("the body is not JSON in form")
+        }
+    }
+
+    private static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Routes.Answer {
+        let encoder = JSONEncoder()
+        encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
+        return answer("application/json", Array(try encoder.encode(value)), status: status)
+    }
+}
+
+/// The body of `POST /v1/accounts`.
+public struct NewAccount: Codable, Sendable {
+    public var name: String
+    /// `expert`, `sales` or `supervisor`.
+    public var role: String
+    public init(name: String, role: String) {
+        self.name = name
+        self.role = role
+    }
+}
+
+/// The body of `POST /v1/accounts/code`.
+public struct AccountName: Codable, Sendable {
+    public var name: String
+    public init(name: String) { self.name = name }
+}
+
+/// The body of `POST /v1/dump`; without an account everything is dumped.
+public struct DumpRequest: Codable, Sendable {
+    /// A name.
+    public var account: String?
+    public init(account: String?) { self.account = account }
+}
+
+/// An account and a code to enroll a replica of it.
+public struct AccountCode: Codable, Sendable, Equatable {
+    /// 13 characters.
+    public var account: String
+    /// XXXX-XXXX-XXXX.
+    public var code: String
+    public init(account: String, code: String) {
+        self.account = account
+        self.code = code
+    }
+}

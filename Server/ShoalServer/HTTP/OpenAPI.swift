@@ -1,0 +1,34 @@
+/// The description of the routes that the server serves at `/v1/openapi.json`.
+enum OpenAPI {
+    static let document = """
+        {"openapi":"3.1.0","info":{"title":"Shoal","version":"1","description":"Offline-first sync. The bodies of \
+        /v1/sync are columnar JSON, compressed with zlib; Protocol/SPEC.md is their specification."},
+        "components":{"securitySchemes":{"key":{"type":"http","scheme":"bearer"}},
+        "schemas":{"Problem":{"type":"object","required":["type","title","status","detail"],"properties":{
+        "type":{"type":"string"},"title":{"type":"string"},"status":{"type":"integer"},"detail":{"type":"string"}}},
+        "Enroll":{"type":"object","required":["code","key"],"properties":{"protocol":{"type":"integer"},
+        "code":{"type":"string","description":"XXXX-XXXX-XXXX"},
+        "key":{"type":"string","description":"32 random bytes in base64url, the bearer key from then on"}}},
+        "Enrolled":{"type":"object","properties":{"replica":{"type":"integer"},"account":{"type":"string"},
+        "name":{"type":"string"},"role":{"enum":["expert","sales","supervisor"]},
+        "epoch":{"type":"string","description":"64 bits, hexadecimal"},
+        "time":{"type":"integer","description":"milliseconds since 1970"}}}},
+        "responses":{"Problem":{"description":"A problem document (RFC 9457).","content":{"application/problem+json":{
+        "schema":{"$ref":"#/components/schemas/Problem"}}}}}},
+        "paths":{
+        "/v1/enroll":{"post":{"summary":"Enroll a replica with a code; may be repeated with the same key",
+        "requestBody":{"content":{"application/json":{"schema":{"$ref":"#/components/schemas/Enroll"}}}},
+        "responses":{"200":{"description":"Enrolled","content":{"application/vnd.shoal.v1+json":{
+        "schema":{"$ref":"#/components/schemas/Enrolled"}}}},"default":{"$ref":"#/components/responses/Problem"}}}},
+        "/v1/sync":{"post":{"summary":"Push operations and pull a page","security":[{"key":[]}],
+        "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
+        "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
+        "responses":{"200":{"description":"What was taken, and a page","content":{"application/vnd.shoal.v1+json":{}}},
+        "default":{"$ref":"#/components/responses/Problem"}}}},
+        "/healthz":{"get":{"summary":"The process is alive","responses":{"200":{"description":"It is"}}}},
+        "/readyz":{"get":{"summary":"The store can commit","responses":{"200":{"description":"It can"},
+        "503":{"$ref":"#/components/responses/Problem"}}}},
+        "/metrics":{"get":{"summary":"Counters in the Prometheus text format","responses":{"200":{"description":"Counters"}}}},
+        "/v1/openapi.json":{"get":{"summary":"This document","responses":{"200":{"description":"OpenAPI"}}}}}}
+        """
+}

@@ -1,0 +1,126 @@
+import HTTPTypes
+import Hummingbird
+import ShoalProtocol
+import ShoalStore
+
+/// A problem document (RFC 9457): what was wrong with a request, for a program and for a person.
+struct Problem: Error, Equatable {
+    var status: HTTPResponse.Status
+    /// The last part of the type's URN, `urn:shoal:problem:…`.
+    var type: String
+    var title: String
+    var detail: String
+
+    init(_ status: HTTPResponse.Status, _ type: String, _ title: String, _ detail: String) {
+        self.status = status
+        self.type = type
+        self.title = title
+        self.detail = detail
+    }
+
+    static let notFound = Problem(.notFound, "not-found", "Not found", "there is nothing at this address")
+    static let unauthorized = Problem(
+        .unauthorized, "unauthorized", "Not authorized", "the key is missing or is not a replica's of this server")
+    static let busy = Problem(
+        .tooManyRequests, "too-many-requests", "Too many requests",
+        "this account has too many requests under way; wait for their answers")
+    static let timeout = Problem(.requestTimeout, "timeout", "Too slow", "the body did not arrive in time")
+    static let headerTooLarge = Problem(
+        .requestHeaderFieldsTooLarge, "header-too-large", "Header too large",
+        "the header is longer than \(Limits.header) bytes")
+    static let failed = Problem(
+        .internalServerError, "failed", "Failed", "the server failed; nothing of the request was stored")
+    static let notReady = Problem(
+        .serviceUnavailable, "not-ready", "Not ready", "the server cannot store anything at the moment")
+
+    static func tooLarge(_ limit: Int) -> Problem {
+        Problem(.contentTooLarge, "too-large", "Too large", "the body is longer than \(limit) bytes")
+    }
+    static func method(_ allowed: String) -> Problem {
+        Problem(.methodNotAllowed, "method-not-allowed", "Method not allowed", "this address answers to \(allowed)")
+    }
+    static func mediaType(_ detail: String) -> Problem {
+        Problem(.unsupportedMediaType, "media-type", "Unsupported media type", detail)
+    }
+    static func malformed(_ detail: String) -> Problem { Problem(.badRequest, "malformed", "Malformed request", detail) }
+
+    /// What a thrown error means to the client. Details of the server's own failures stay in its log.
+    init(_ error: any Error) {
+        switch error {
+        case let problem as Problem: self = problem
+        case let error as FrameError: self.init(frame: error)
+        case let error as SyncProblem: self.init(sync: error)
+        case let error as AccountProblem: self.init(account: error)
+        case let error as StoreError: self.init(store: error)
+        default: self = .failed
+        }
+    }
+
+    private init(frame error: FrameError) {
+        switch error {
+        case .tooLarge(let limit): self = .tooLarge(limit)
+        case .protocolVersion:
+            self.init(.badRequest, "protocol-version", "Unsupported protocol version", "\(error)")
+        case .compression, .json: self = .malformed("\(error)")
+        }
+    }
+
+    private init(sync error: SyncProblem) {
+        switch error {
+        case .malformed: self = .malformed("\(error)")
+        case .otherEpoch: self.init(.conflict, "other-epoch", "Another workspace", "\(error)")
+        case .foreignLog: self.init(.forbidden, "foreign-log", "Not this account's log", "\(error)")
+        case .foreignToken: self.init(.badRequest, "foreign-token", "Not this server's token", "\(error)")
+        case .tooManyOperations: self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
+        }
+    }
+
+    private init(account error: AccountProblem) {
+        switch error {
+        case .badName, .badKey: self = .malformed("\(error)")
+        case .nameTaken: self.init(.conflict, "name-taken", "Name taken", "\(error)")
+        case .unknownAccount: self.init(.notFound, "unknown-account", "Unknown account", "\(error)")
+        case .wrongCode: self.init(.forbidden, "wrong-code", "Wrong code", "\(error)")
+        case .expiredCode: self.init(.forbidden, "expired-code", "Expired code", "\(error)")
+        case .usedCode: self.init(.forbidden, "used-code", "Used code", "\(error)")
+        case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
+        case .tooManyReplicas, .noIdentifiers:
+            self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")
+        }
+    }
+
+    private init(store error: StoreError) {
+        switch error {
+        case .full:
+            self.init(
+                .insufficientStorage, "disk-full", "Disk full",
+                "the server's disk is full; nothing of the request was stored, and it can be sent again")
+        case .busy: self = .notReady
+        default: self = .failed
+        }
+    }
+
+    var response: Response {
+        var json = JSONWriter()
+        json.beginObject()
+        json.key("type")
+        json.string("urn:shoal:problem:\(type)")
+        json.key("title")
+        json.string(title)
+        json.key("status")
+        json.integer(Int64(status.code))
+        json.key("detail")
+        json.string(detail)
+        json.endObject()
+        var response = Response(
+            status: status, headers: [.contentType: "application/problem+json"],
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: json.bytes)))
+        if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
+        if status == .tooManyRequests || status == .serviceUnavailable { response.headers[.retryAfter] = "1" }
+        return response
+    }
+}
+
+extension HTTPResponse.Status {
+    fileprivate static let insufficientStorage = HTTPResponse.Status(code: 507, reasonPhrase: "Insufficient Storage")
+}

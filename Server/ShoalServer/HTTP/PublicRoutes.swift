@@ -1,0 +1,72 @@
+import HTTPTypes
+import Hummingbird
+import NIOCore
+import ShoalCRDT
+import ShoalProtocol
+
+/// What the network sees.
+extension Services {
+    var publicRoutes: [Routes.Route] {
+        [
+            .init(method: .post, path: "/v1/enroll") { try await self.enroll($0) },
+            .init(method: .post, path: "/v1/sync") { try await self.sync($0) },
+            .init(method: .get, path: "/v1/openapi.json", isQuiet: true) { _ in
+                Self.answer("application/json", Array(OpenAPI.document.utf8))
+            },
+            .init(method: .get, path: "/healthz", isQuiet: true) { _ in Self.answer("text/plain", Array("ok\n".utf8)) },
+            .init(method: .get, path: "/readyz", isQuiet: true) { _ in
+                guard self.committer.isReady else { throw Problem.notReady }
+                return Self.answer("text/plain", Array("ready\n".utf8))
+            },
+            .init(method: .get, path: "/metrics", isQuiet: true) { _ in
+                Self.answer("text/plain; version=0.0.4", Array(self.metrics.text.utf8))
+            },
+        ]
+    }
+
+    static func answer(_ type: String, _ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Routes.Answer {
+        Routes.Answer(
+            response: Response(
+                status: status, headers: [.contentType: type, .cacheControl: "no-store"],
+                body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))), bytesOut: bytes.count)
+    }
+
+    private func enroll(_ request: Request) async throws -> Routes.Answer {
+        try checkMediaType(request, orJSON: true)
+        let body = try await body(request, limit: 4_096)
+        let enrolled = try accounts.enroll(try EnrollRequest(decoding: body))
+        var answer = Self.answer(Self.mediaType, enrolled.encoded())
+        answer.bytesIn = body.count
+        answer.metadata = ["account": "\(enrolled.account)", "replica": "\(enrolled.replica.rawValue)"]
+        return answer
+    }
+
+    private func sync(_ request: Request) async throws -> Routes.Answer {
+        let credential = try credential(request)
+        try checkMediaType(request)
+        guard request.headers[.contentEncoding]?.lowercased() == "deflate" else {
+            throw Problem.mediaType("the body must come with Content-Encoding: deflate")
+        }
+        try gate.enter(credential.account)
+        defer { gate.leave(credential.account) }
+        let body = try await body(request)
+        let bytes = try await handler.handle(body, account: credential.account)
+        var answer = Self.answer(Self.mediaType, bytes)
+        answer.response.headers[.contentEncoding] = "deflate"
+        answer.bytesIn = body.count
+        answer.metadata = [
+            "account": "\(credential.account)", "replica": "\(credential.replica.rawValue)", "in": "\(body.count)",
+            "out": "\(bytes.count)",
+        ]
+        return answer
+    }
+
+    /// Who sends this, from the bearer key alone.
+    private func credential(_ request: Request) throws -> Credential {
+        let scheme = "bearer "
+        guard let header = request.headers[.authorization], header.prefix(scheme.count).lowercased() == scheme,
+            let credential = try accounts.credential(key: String(header.dropFirst(scheme.count)))
+        else { throw Problem.unauthorized }
+        return credential
+    }
+}

@@ -1,0 +1,54 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+import Synchronization
+
+/// The canonical dump of one snapshot, some lines at a time, so that memory is bounded however large the data is.
+public final class StoreDump: Sendable {
+    private static let budget = 1 << 20
+    private let snapshot: DatabaseSnapshot
+    private let path: String
+    /// The record after which the next lines begin; nil at the end.
+    private let position = Mutex<RecordID?>(RecordID(rawValue: 0))
+
+    init(_ snapshot: DatabaseSnapshot, path: String) {
+        self.snapshot = snapshot
+        self.path = path
+    }
+
+    /// The next lines, each with its line feed; nil at the end.
+    ///
+    /// - Throws: `StoreError`.
+    public func next() throws -> [UInt8]? {
+        guard let start = position.withLock({ $0 }) else { return nil }
+        var lines: [UInt8] = []
+        var next: RecordID?
+        try StoreError.mapping(path: path) {
+            try snapshot.read { database in
+                try RecordTable(database).scan(after: start) { record, _ in
+                    if let line = RecordDump.line(record) {
+                        lines += line
+                        lines.append(UInt8(ascii: "\n"))
+                    }
+                    if lines.count < Self.budget { return true }
+                    next = record.id
+                    return false
+                }
+            }
+        }
+        position.withLock { $0 = next }
+        return lines.isEmpty ? nil : lines
+    }
+}
+
+extension ServerStore {
+    /// Begins a dump of what an account sees; without one, of everything. Until visibility rules are in force that is
+    /// the same.
+    ///
+    /// - Throws: `AccountProblem.unknownAccount`; `StoreError`.
+    public func dump(account name: String? = nil) throws -> StoreDump {
+        if let name, try account(named: name) == nil { throw AccountProblem.unknownAccount(name) }
+        return StoreDump(try StoreError.mapping(path: path) { try pool.makeSnapshot() }, path: path)
+    }
+}

@@ -1,0 +1,124 @@
+import Dispatch
+import ShoalProtocol
+import ShoalStore
+import Synchronization
+
+/// Queues the pushes of concurrent callers and commits them in groups, each answered after its group is durable.
+///
+/// While one group is on its way to the disk the next gathers, so a lone push waits for nobody and a crowd shares its
+/// fsyncs. After an error of the disk nothing is tried again: what was written and not synced may be gone while a second
+/// fsync reports success.
+public final class Committer: Sendable {
+    private typealias Answer = Result<ServerSession.Receipt, any Error>
+    private struct Waiting {
+        var push: PreparedPush
+        var answer: @Sendable (Answer) -> Void
+    }
+    private struct State {
+        var waiting: [Waiting] = []
+        var isRunning = false
+        var failure: StoreError?
+    }
+
+    private let store: ServerStore
+    private let limit: Int
+    private let metrics: Metrics
+    private let onFailure: @Sendable (StoreError) -> Void
+    private let queue = DispatchQueue(label: "shoald.commit")
+    private let state = Mutex(State())
+
+    /// - Parameters:
+    ///   - limit: how many pushes a group has at most.
+    ///   - onFailure: called once when the disk has failed; the process must end.
+    public init(
+        store: ServerStore, limit: Int = 8, metrics: Metrics, onFailure: @escaping @Sendable (StoreError) -> Void
+    ) {
+        self.store = store
+        self.limit = max(1, limit)
+        self.metrics = metrics
+        self.onFailure = onFailure
+    }
+
+    /// Whether commits can be taken.
+    public var isReady: Bool { state.withLock { $0.failure == nil } }
+
+    /// Commits a push together with those of other callers; returns once it is durable.
+    ///
+    /// - Throws: `SyncProblem` if the push is refused as a whole, which does not concern the others of its group;
+    ///   `StoreError` if the store fails.
+    public func commit(_ push: PreparedPush) async throws -> ServerSession.Receipt {
+        try await withCheckedThrowingContinuation { continuation in
+            enqueue(Waiting(push: push) { continuation.resume(with: $0) })
+        }
+    }
+
+    /// Commits a push in a group of its own, on the calling thread.
+    public func commitAlone(_ push: PreparedPush) throws -> ServerSession.Receipt {
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+        metrics.countGroup(1)
+        do {
+            guard let result = try store.commit([push]).first else { throw SyncProblem.malformed("there is no push") }
+            return try result.get()
+        } catch let error as StoreError {
+            note(error)
+            throw error
+        }
+    }
+
+    private func enqueue(_ waiting: Waiting) {
+        let (failure, starts): (StoreError?, Bool) = state.withLock { state in
+            if let failure = state.failure { return (failure, false) }
+            state.waiting.append(waiting)
+            defer { state.isRunning = true }
+            return (nil, !state.isRunning)
+        }
+        if let failure { waiting.answer(.failure(failure)) }
+        if starts { queue.async { self.drain() } }
+    }
+
+    private func drain() {
+        while let group = nextGroup() {
+            metrics.countGroup(group.count)
+            do {
+                let results = try store.commit(group.map(\.push))
+                for (waiting, result) in zip(group, results) { waiting.answer(result.mapError { $0 }) }
+            } catch {
+                if let error = error as? StoreError { note(error) }
+                for waiting in group { waiting.answer(.failure(error)) }
+            }
+        }
+    }
+
+    private func nextGroup() -> [Waiting]? {
+        let group: [Waiting] = state.withLock { state in
+            let group = Array(state.waiting.prefix(limit))
+            state.waiting.removeFirst(group.count)
+            return group
+        }
+        if !group.isEmpty { return group }
+        // Nobody waits: a good moment to shorten the write-ahead log.
+        do { try store.checkpointIfLong() } catch let error as StoreError { note(error) } catch {}
+        return state.withLock { state in
+            if state.waiting.isEmpty {
+                state.isRunning = false
+                return nil
+            }
+            let group = Array(state.waiting.prefix(limit))
+            state.waiting.removeFirst(group.count)
+            return group
+        }
+    }
+
+    /// Remembers an error after which no commit may be tried.
+    private func note(_ error: StoreError) {
+        switch error {
+        case .inputOutput, .damaged: break
+        default: return
+        }
+        let isFirst = state.withLock { state in
+            defer { state.failure = state.failure ?? error }
+            return state.failure == nil
+        }
+        if isFirst { onFailure(error) }
+    }
+}

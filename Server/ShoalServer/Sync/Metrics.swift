@@ -1,0 +1,77 @@
+import Synchronization
+
+/// What the server counts, and its text for Prometheus. Names no account and no customer.
+public final class Metrics: Sendable {
+    private struct Counters {
+        /// Answers by route and status.
+        var requests: [String: [Int: Int]] = [:]
+        var operations = 0
+        var refusals = 0
+        var forks = 0
+        var rollbacks = 0
+        var bytesIn = 0
+        var bytesOut = 0
+        /// How many commits there were of each group size.
+        var groups: [Int: Int] = [:]
+    }
+    private let counters = Mutex(Counters())
+
+    public init() {}
+
+    func countRequest(_ route: String, status: Int, bytesIn: Int, bytesOut: Int) {
+        counters.withLock { counters in
+            counters.requests[route, default: [:]][status, default: 0] += 1
+            counters.bytesIn += bytesIn
+            counters.bytesOut += bytesOut
+        }
+    }
+
+    func countPush(operations: Int, refusals: Int) {
+        counters.withLock { counters in
+            counters.operations += operations
+            counters.refusals += refusals
+        }
+    }
+
+    func countFork() { counters.withLock { $0.forks += 1 } }
+    func countRollback() { counters.withLock { $0.rollbacks += 1 } }
+    func countGroup(_ size: Int) { counters.withLock { $0.groups[size, default: 0] += 1 } }
+
+    /// How many commits there were of each group size.
+    public var groupSizes: [Int: Int] { counters.withLock { $0.groups } }
+
+    /// The text exposition format, version 0.0.4.
+    var text: String {
+        let now = counters.withLock { $0 }
+        var lines: [String] = []
+        func counter(_ name: String, _ help: String, _ samples: [(String, Int)]) {
+            lines.append("# HELP shoal_\(name) \(help)")
+            lines.append("# TYPE shoal_\(name) counter")
+            for (labels, value) in samples { lines.append("shoal_\(name)\(labels) \(value)") }
+        }
+        counter(
+            "requests_total", "Answered requests.",
+            now.requests.sorted { $0.key < $1.key }.flatMap { route, statuses in
+                statuses.sorted { $0.key < $1.key }.map { ("{route=\"\(route)\",status=\"\($0.key)\"}", $0.value) }
+            })
+        counter("operations_total", "Operations that clients pushed and the server knows now.", [("", now.operations)])
+        counter("refusals_total", "Refused operations in answers.", [("", now.refusals)])
+        counter("forks_total", "Pushes of logs that do not continue the known ones.", [("", now.forks)])
+        counter("rollbacks_total", "Pushes that name commits which this server does not have.", [("", now.rollbacks)])
+        counter("received_bytes_total", "Bytes of request bodies.", [("", now.bytesIn)])
+        counter("sent_bytes_total", "Bytes of answers.", [("", now.bytesOut)])
+        lines.append("# HELP shoal_commit_group_size Pushes in one durable commit.")
+        lines.append("# TYPE shoal_commit_group_size histogram")
+        var count = 0
+        var sum = 0
+        for (size, times) in now.groups.sorted(by: { $0.key < $1.key }) {
+            count += times
+            sum += size * times
+            lines.append("shoal_commit_group_size_bucket{le=\"\(size)\"} \(count)")
+        }
+        lines.append("shoal_commit_group_size_bucket{le=\"+Inf\"} \(count)")
+        lines.append("shoal_commit_group_size_sum \(sum)")
+        lines.append("shoal_commit_group_size_count \(count)")
+        return lines.joined(separator: "\n") + "\n"
+    }
+}

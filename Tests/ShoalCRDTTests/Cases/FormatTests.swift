@@ -1,0 +1,143 @@
+import Testing
+
+@testable import ShoalCRDT
+
+/// The bytes that must never change, and those that are never taken.
+@Suite struct FormatTests {
+    @Test func sipHashGivesThePublishedVectors() {
+        // Aumasson and Bernstein's reference output for the key 00…0f and the inputs of 0, 1, 2… bytes 00, 01, 02….
+        let vectors: [UInt64] = [
+            0x726f_db47_dd0e_0e31, 0x74f8_39c5_93dc_67fd, 0x0d6c_8009_d9a9_4f5a, 0x8567_6696_d7fb_7e2d,
+            0xcf27_94e0_2771_87b7, 0x1876_5564_cd99_a68d, 0xcbc9_466e_58fe_e3ce, 0xab02_00f5_8b01_d137,
+            0x93f5_f579_9a93_2462, 0x9e00_82df_0ba9_e4b0, 0x7a5d_bbc5_94dd_b9f3, 0xf4b3_2f46_226b_ada7,
+            0x751e_8fbc_860e_e5fb, 0x14ea_5627_c084_3d90, 0xf723_ca90_8e7a_f2ee, 0xa129_ca61_49be_45e5,
+        ]
+        for (length, expected) in vectors.enumerated() {
+            let input = Array(0..<UInt8(length))
+            let hash = input.withUnsafeBytes { SipHash.hash($0, key: (0x0706_0504_0302_0100, 0x0f0e_0d0c_0b0a_0908)) }
+            #expect(hash == expected, "\(length) bytes")
+        }
+    }
+
+    private func sampleBatch() -> Operations {
+        var batch = Operations()
+        batch.begin(
+            record: .sample, time: RecordID.sample.time + 1,
+            creates: Envelope(kind: Kind(rawValue: 1), scope: .customer(.sample)), salt: 0x0403_0201)
+        batch.edit(CellKey(.name), text: "Lin")
+        batch.edit(CellKey(.tags, id: RecordID(rawValue: 300)), .present)
+        batch.begin(record: .sample, time: RecordID.sample.time + 3, continuesCommand: true)
+        batch.edit(CellKey(.name), text: "Mei", supersedes: [Dot(ReplicaID(rawValue: 0x00A5_0001), 1)])
+        batch.edit(CellKey(.visits), .count, integer: -2)
+        batch.cover([Dot(ReplicaID(rawValue: 0x00A5_0001), 1)])
+        return batch
+    }
+
+    private func hexadecimal(_ bytes: [UInt8]) -> String {
+        bytes.map { byte in (byte < 16 ? "0" : "") + String(byte, radix: 16) }.joined()
+    }
+
+    @Test func anOperationsBytesAndHashAreThoseOfVersionOne() {
+        let batch = sampleBatch()
+        var bytes: [UInt8] = []
+        batch.encode(0, into: &bytes)
+        #expect(
+            hexadecimal(bytes)
+            == "0301020304" + "82e0a5f5bd67" + "a0808080a0b787e905" + "0102" + "02"
+                + "010002034c696e00" + "0301ac020000")
+        bytes.removeAll()
+        batch.encode(1, into: &bytes)
+        #expect(
+            hexadecimal(bytes)
+            == "0c" + "86e0a5f5bd67" + "a0808080a0b787e905" + "02"
+                + "010002034d6569" + "018180940501" + "0700040300" + "018180940501")
+        var scratch: [UInt8] = []
+        let first = batch.hash(of: 0, after: .start, scratch: &scratch)
+        #expect(first.rawValue == 642_446_671_707_003_192)
+        #expect(batch.hash(of: 1, after: first, scratch: &scratch).rawValue == 11_204_303_204_820_528_416)
+    }
+
+    @Test func aRowsBytesAreThoseOfVersionOne() {
+        let batch = sampleBatch()
+        var record = Record(id: .sample)
+        for index in 0..<2 {
+            let time = batch.operations[index].time
+            record.apply(
+                index, of: batch, dot: Dot(ReplicaID(rawValue: 0x00A5_0001), UInt32(index + 1)), time: time,
+                sequence: Int64(index + 7))
+        }
+        var bytes: [UInt8] = []
+        record.encode(sequence: record.sequence, into: &bytes)
+        #expect(
+            hexadecimal(bytes)
+            == "010102" + "02" + "000100a5000102" + "010104" + "04"
+                + "5000" + "020401034d6569" + "500dd804" + "041c0103")
+    }
+
+    @Test func aKeptHashStandsForTheChain() {
+        var batch = sampleBatch()
+        batch.setKeptHash(OperationHash(rawValue: 5), at: 1)
+        var scratch: [UInt8] = []
+        #expect(batch.hash(of: 1, after: .start, scratch: &scratch) == OperationHash(rawValue: 5))
+    }
+
+    private func refusal(_ bytes: [UInt8]) -> DecodingFailure.Reason? {
+        var batch = Operations()
+        do {
+            try bytes.withUnsafeBytes { try batch.decode($0) }
+            return nil
+        } catch { return (error as? DecodingFailure)?.reason }
+    }
+
+    @Test func anOperationInAnotherFormIsRefused() {
+        // Flags, time 0, record 1, no edits.
+        #expect(refusal([0, 0, 1, 0]) == nil)
+        #expect(refusal([]) == .truncated)
+        #expect(refusal([0, 0, 1, 0, 0]) == .trailingBytes)
+        #expect(refusal([16, 0, 1, 0]) == .outOfRange, "an unknown flag")
+        #expect(refusal([0, 0, 0, 0]) == .outOfRange, "no record")
+        #expect(refusal([0, 0x80, 0, 1, 0]) == .overlong)
+        #expect(refusal([8, 0, 1, 0, 0]) == .notCanonical, "covers nothing")
+        #expect(refusal([8, 0, 1, 0, 1, 1, 0]) == .outOfRange, "covers number 0")
+        #expect(refusal([1, 0, 1, 1, 2, 0]) == nil, "its own customer")
+        #expect(refusal([1, 0, 1, 1, 3, 1, 0]) == .notCanonical, "its own customer spelled out")
+        #expect(refusal([1, 0, 1, 1, 4, 2, 3, 0]) == nil, "a pair")
+        #expect(refusal([1, 0, 1, 1, 4, 3, 2, 0]) == .notCanonical, "a pair, the greater first")
+        #expect(refusal([1, 0, 1, 1, 5, 0]) == .outOfRange, "an unknown scope")
+        #expect(refusal([0, 0, 1, 2, 1, 0, 0, 0, 2, 0, 0, 0]) == nil, "two cells")
+        #expect(refusal([0, 0, 1, 2, 2, 0, 0, 0, 1, 0, 0, 0]) == .notCanonical, "cells out of order")
+        #expect(refusal([0, 0, 1, 2, 1, 0, 0, 0, 1, 0, 0, 0]) == .notCanonical, "one cell twice")
+        #expect(refusal([0, 0, 1, 1, 0, 0, 0, 0]) == .notCanonical, "an edit of the creation")
+        #expect(refusal([0, 0, 1, 1, 1, 3, 0, 0]) == .outOfRange, "an unknown element")
+        for kind in 6...16 as ClosedRange<UInt8> {
+            #expect(refusal([0, 0, 1, 1, 1, 0, kind, 0]) == .outOfRange, "no value: \(kind)")
+        }
+        #expect(refusal([0, 0, 1, 1, 1, 0, 0, 1, 1, 0]) == .outOfRange, "supersedes number 0")
+        let endless: [UInt8] = [0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0x7F]
+        #expect(refusal([0, 0, 1] + endless) == .truncated, "more edits than bytes")
+        #expect(refusal([0, 0, 1, 1, 1, 0, 2] + endless) == .truncated, "more text than bytes")
+        #expect(refusal([8, 0, 1, 0] + endless) == .truncated, "more dots than bytes")
+    }
+
+    @Test func aRowOfANewerFormatIsRefusedByItsVersion() {
+        let failure = #expect(throws: DecodingFailure.self) {
+            try ([2, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { try Record(id: .sample, sequence: 0, packed: $0) }
+        }
+        #expect(failure?.reason == .unknownVersion(2))
+    }
+
+    @Test func aBatchTellsWhichEditIsMisplaced() {
+        var batch = Operations()
+        batch.begin(record: .sample, time: 0)
+        batch.edit(CellKey(.name), text: "a")
+        batch.begin(record: .sample, time: 0)
+        batch.edit(CellKey(.year), .integer, integer: 1)
+        batch.edit(CellKey(.name), text: "a")
+        batch.begin(record: .sample, time: 0)
+        batch.edit(CellKey(.phones, text: batch.store("b".utf8)), .present)
+        batch.edit(CellKey(.phones, text: batch.store("b".utf8)), .present)
+        batch.begin(record: .sample, time: 0)
+        batch.edit(CellKey(.name), .emptied)
+        #expect((0..<4).map { batch.firstMisplacedEdit(of: $0) } == [nil, 2, 4, 5])
+    }
+}
