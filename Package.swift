@@ -68,11 +68,14 @@ let package = Package(
         // The programs.
         .executableTarget(
             name: "shoal",
-            dependencies: ["ShoalClient", .product(name: "ArgumentParser", package: "swift-argument-parser")]),
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalClient",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
+            ]),
         .executableTarget(
             name: "shoald",
             dependencies: [
-                "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ShoalProtocol", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -81,6 +84,7 @@ let package = Package(
             name: "shoal-bench",
             dependencies: [
                 "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Logging", package: "swift-log"),
             ]),
 
         // Tests, a folder a target.
@@ -88,7 +92,15 @@ let package = Package(
         .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
         .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
-        .testTarget(name: "ShoalServerTests", dependencies: ["ShoalServer", "ShoalClient"]),
+        .testTarget(
+            name: "ShoalServerTests",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalServer", "ShoalStore",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         .testTarget(name: "EndToEndTests", dependencies: ["ShoalProtocol"]),
     ],
     swiftLanguageModes: [.v6]

@@ -8,6 +8,7 @@ public enum StoreFile {
     /// - Parameters:
     ///   - cacheKibibytes: the page cache of a connection.
     public static func configuration(label: String, cacheKibibytes: Int = 32_768) -> Configuration {
+        _ = processConfiguration
         var configuration = Configuration()
         configuration.label = label
         configuration.foreignKeysEnabled = true
@@ -25,6 +26,9 @@ public enum StoreFile {
         }
         return configuration
     }
+
+    /// Once a process, before its first connection; a later call is refused by SQLite and changes nothing.
+    private static let processConfiguration = shoal_sqlite_configure()
 
     /// Checks that no migration is in the file that `migrator` does not know.
     public static func refuseNewer(_ migrator: DatabaseMigrator, _ database: Database, path: String) throws {

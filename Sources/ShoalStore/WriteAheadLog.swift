@@ -1,5 +1,6 @@
 import CSQLite
 import GRDB
+import Glibc
 
 /// Keeps the write-ahead log of one writer connection bounded by checkpoints of our own.
 ///
@@ -33,6 +34,27 @@ public final class WriteAheadLog {
 
     /// Detaches from the connection; call it before the connection closes.
     public func detach() { sqlite3_wal_hook(connection, nil, nil) }
+
+    /// Gives the log's file `bytes` of zeros behind what it holds, for programs that stay open: a commit that overwrites
+    /// blocks of the file waits for its data only, one that extends the file also for the file system's journal.
+    ///
+    /// SQLite stops reading at the first frame whose checksum is wrong, so zeros are no frames. A failure changes nothing.
+    public func extendFile(to bytes: Int = 8 << 20) {
+        guard let connection else { return }
+        let descriptor = open(String(cString: sqlite3_db_filename(connection, "main")) + "-wal", O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        defer { close(descriptor) }
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return }
+        let zeros = [UInt8](repeating: 0, count: 1 << 20)
+        var offset = Int(status.st_size)
+        while offset < bytes {
+            let written = pwrite(descriptor, zeros, min(zeros.count, bytes - offset), off_t(offset))
+            guard written > 0 else { break }
+            offset += written
+        }
+        fdatasync(descriptor)
+    }
 
     /// Moves the log into the database file if it has grown long.
     public func checkpointIfLong() throws(StoreError) {

@@ -8,9 +8,11 @@ final class ServerBench {
     struct Member {
         var name: String
         var id: RecordID
-        var replica: ReplicaID
-        var key: String
+        /// The replica that the base was imported on.
+        var importer: ReplicaID
+        /// The replica that works.
         var enrolment: EnrollResponse
+        var key: String
     }
 
     let path: String
@@ -27,18 +29,34 @@ final class ServerBench {
         let book = Accounts(store: store, environment: Self.environment)
         for name in accounts {
             let made = try book.add(name: name, role: .sales)
-            let key = Data(Self.environment.random(32)).base64EncodedString()
-                .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
-                .replacingOccurrences(of: "=", with: "")
-            let answer = try book.enroll(EnrollRequest(code: made.code, key: key))
-            members.append(
-                Member(name: name, id: made.account, replica: answer.replica, key: key, enrolment: answer))
+            let importer = try book.enroll(EnrollRequest(code: made.code, key: Self.key()))
+            members.append(try enroll(name, made.account, importer: importer.replica))
         }
     }
 
+    /// Enrols another replica of an account.
+    private func enroll(_ name: String, _ account: RecordID, importer: ReplicaID) throws -> Member {
+        let book = Accounts(store: store, environment: Self.environment)
+        let key = Self.key()
+        let enrolment = try book.enroll(EnrollRequest(code: try book.newCode(name: name).code, key: key))
+        return Member(name: name, id: account, importer: importer, enrolment: enrolment, key: key)
+    }
+
+    /// A fresh replica of the first account.
+    func newcomer() throws -> Member { try enroll(members[0].name, members[0].id, importer: members[0].importer) }
+
+    /// 32 random bytes in base64url.
+    private static func key() -> String {
+        Data(environment.random(32)).base64EncodedString()
+            .replacingOccurrences(of: "+", with: "-").replacingOccurrences(of: "/", with: "_")
+            .replacingOccurrences(of: "=", with: "")
+    }
+
+    func open() throws { store = try ServerStore(path: path, environment: Self.environment) }
+
     func reopen() throws {
         try store.close()
-        store = try ServerStore(path: path, environment: Self.environment)
+        try open()
     }
 
     func close() throws { try store.close() }
@@ -56,7 +74,7 @@ final class ServerBench {
                         account: member.id, epoch: store.epoch, acknowledgement: "", cursor: "",
                         logs: [
                             LogPosition(
-                                replica: member.replica, position: UInt32(position),
+                                replica: member.importer, position: UInt32(position),
                                 hash: position == 0 ? .start : lastHash(base.makes[index]), end: end)
                         ], operations: operations, tail: [], time: time))
             }

@@ -2,14 +2,27 @@
 enum NearNames {
     /// At most three, the nearest first: those that differ by few edits, or contain one another.
     static func of(_ name: String, among names: some Sequence<String>) -> [String] {
+        of(name, among: names.map { (spellings: [$0], name: $0) })
+    }
+
+    /// Tags that look like a mistyped one, with or without its group; as GROUP/NAME.
+    static func of(_ name: String, among tags: [TagBook.View]) -> [String] {
+        of(name, among: tags.map { (spellings: [$0.name, $0.path], name: $0.path) })
+    }
+
+    private static func of(_ name: String, among candidates: [(spellings: [String], name: String)]) -> [String] {
         let wanted = Array(Folding.fold(name).unicodeScalars)
         if wanted.isEmpty { return [] }
         var near: [(distance: Int, name: String)] = []
-        for candidate in names {
-            let folded = Array(Folding.fold(candidate).unicodeScalars)
-            if folded.isEmpty || abs(folded.count - wanted.count) > max(wanted.count, folded.count) / 2 + 1 { continue }
-            let distance = distance(wanted, folded)
-            if distance <= max(1, min(wanted.count, folded.count) / 3) { near.append((distance, candidate)) }
+        for candidate in candidates {
+            let distances = candidate.spellings.compactMap { spelling -> Int? in
+                let folded = Array(Folding.fold(spelling).unicodeScalars)
+                let most = max(1, min(wanted.count, folded.count) / 3)
+                if folded.isEmpty || abs(folded.count - wanted.count) > most { return nil }
+                let distance = distance(wanted, folded)
+                return distance <= most ? distance : nil
+            }
+            if let least = distances.min() { near.append((least, candidate.name)) }
         }
         return near.sorted { ($0.distance, $0.name) < ($1.distance, $1.name) }.prefix(3).map(\.name)
     }

@@ -22,7 +22,7 @@ extension Commands {
                     if let view = try find(text) {
                         added.append(view)
                     } else {
-                        let near = NearNames.of(text, among: try store.readBook().views.map(\.path))
+                        let near = NearNames.of(text, among: try store.readBook().views)
                         let view = try createTag(text)
                         created.append(CreatedTag(id: view.id, name: view.path, near: near))
                         added.append(view)
@@ -30,7 +30,7 @@ extension Commands {
                 case .remove(let text):
                     let book = try store.readBook()
                     guard let view = try find(text) else {
-                        throw ReplicaError.unknownTag(text, near: NearNames.of(text, among: book.views.map(\.path)))
+                        throw ReplicaError.unknownTag(text, near: NearNames.of(text, among: book.views))
                     }
                     removed.append(view)
                 }

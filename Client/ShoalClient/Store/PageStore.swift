@@ -204,6 +204,8 @@ struct PageStore {
     // MARK: Fill
 
     private mutating func beginFill() throws {
+        // An answer without a page says nothing about a fill under way.
+        guard commit.cursor != standing.cursor else { return }
         guard commit.isFill else { return try finishFill() }
         guard standing.fill == .none else { return }
         let isEmpty = try Row.fetchOne(store.database, sql: "SELECT 1 FROM record LIMIT 1") == nil

@@ -24,6 +24,8 @@ final class ReplicaStore {
     private let lock: HomeLock
     private let wal: WriteAheadLog
     private let beginStatement: Statement
+    private let lazySync: Statement
+    private let fullSync: Statement
     private let beginReading: Statement
     private let commitStatement: Statement
     private let dataVersion: Statement
@@ -34,6 +36,8 @@ final class ReplicaStore {
         ordinal: 0, replica: ReplicaID(rawValue: 0), base: 0, acknowledged: 0, acknowledgedHash: .start)
     private var version: Int64 = -1
     private var isStale = true
+    /// The connection could not be told to make commits durable.
+    private var isBroken = false
 
     // The end of the log, as of the running transaction.
     private var position: Int64 = 0
@@ -58,6 +62,8 @@ final class ReplicaStore {
         text = try TextIndexStore(database)
         wal = WriteAheadLog(database)
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
+        lazySync = try Statement(database, "PRAGMA synchronous = NORMAL")
+        fullSync = try Statement(database, "PRAGMA synchronous = FULL")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")
         dataVersion = try Statement(database, "PRAGMA data_version")
@@ -72,16 +78,26 @@ final class ReplicaStore {
         try wal.truncate()
     }
 
+    /// For programs that stay open; see `WriteAheadLog.extendFile`.
+    func extendLogFile() { wal.extendFile() }
+
     // MARK: Transactions
 
     /// Runs `body` in one durable transaction under the home's lock; nothing of it stays if it throws.
     ///
-    /// - Parameter enrolled: false while the replica is being enrolled and has no standing yet.
-    func transaction<T>(enrolled: Bool = true, _ body: () throws -> T) throws -> T {
+    /// - Parameters:
+    ///   - enrolled: false while the replica is being enrolled and has no standing yet.
+    ///   - isRepeatable: whether the server would send the same again. Such a transaction is atomic but waits for no
+    ///     disk: a loss of power may undo it and what came after it, as if the answer had been lost, until a write of
+    ///     the operator or a checkpoint makes it durable.
+    func transaction<T>(enrolled: Bool = true, isRepeatable: Bool = false, _ body: () throws -> T) throws -> T {
         guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }
         defer { lock.release() }
+        if isBroken { throw StoreError.inputOutput(path: home, reason: "the connection failed before") }
+        if isRepeatable { try lazySync.run() }
+        defer { if isRepeatable { restoreSync() } }
         try beginStatement.run()
         let result: T
         do {
@@ -98,6 +114,11 @@ final class ReplicaStore {
         if !enrolled { isStale = true }
         try wal.checkpointIfLong()
         return result
+    }
+
+    private func restoreSync() {
+        // Setting a flag of the connection; if even that fails the connection is broken and no commit will succeed.
+        do { try fullSync.run() } catch { isBroken = true }
     }
 
     /// Runs `body` on one state of the database, which others may go on writing.

@@ -11,11 +11,12 @@ extension ReplicaStore {
 
     /// What to ask the server next: where the replica stands, and the first frame of its tail.
     func nextRequest() throws -> SyncRequest {
-        SyncRequest(
+        let operations = try log.frame(
+            after: current.base + Int64(current.acknowledged), operations: Limits.operations, bytes: Self.frameBytes)
+        return SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
-            logs: try StandingStore.logs(database, end: end),
-            operations: try log.frame(
-                after: current.base + Int64(current.acknowledged), operations: Limits.operations, bytes: Self.frameBytes))
+            logs: try StandingStore.logs(database, end: end), operations: operations,
+            wantsPage: Int(current.acknowledged) + operations.count == Int(end))
     }
 
     /// Moves up to `limit` records from the queue into the text index, in a transaction of its own.

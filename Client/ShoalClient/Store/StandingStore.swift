@@ -120,6 +120,16 @@ enum StandingStore {
             arguments: [Int64(answer.replica.rawValue), Int64(bitPattern: OperationHash.start.rawValue)])
     }
 
+    /// Gives a copy of a replica that never wrote an identity of its own. Cursors are the account's, so there is none.
+    static func adopt(_ answer: EnrollResponse, key: String, _ database: Database) throws {
+        guard try Int.fetchOne(database, sql: "SELECT count(*) FROM log") == 0 else { throw ReplicaError.logFull }
+        try database.execute(
+            sql: "UPDATE identity SET key = ?, account = ?, name = ?, role = ?",
+            arguments: [key, answer.account.rawValue, answer.name, answer.role.rawValue])
+        try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = ''")
+        try database.execute(sql: "UPDATE own_log SET replica = ?", arguments: [Int64(answer.replica.rawValue)])
+    }
+
     static func credential(_ database: Database) throws -> (server: String, key: String)? {
         try Row.fetchOne(database, sql: "SELECT server, key FROM identity WHERE account IS NOT NULL").map {
             (server: $0["server"], key: $0["key"])

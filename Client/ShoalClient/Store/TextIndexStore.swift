@@ -53,14 +53,19 @@ final class TextIndexStore {
         return records
     }
 
+    /// The document number given last.
+    func lastNumber() throws -> Int64 {
+        defer { lastDocument.reset() }
+        return try lastDocument.step() ? lastDocument.integer(0) : 0
+    }
+
     /// Indexes up to `limit` waiting records.
     ///
     /// - Parameter text: the folded text of a record; nil when it has none any more.
     func drain(limit: Int, text: (RecordID) throws -> [UInt32]?) throws {
         let records = try queue(limit: limit)
         if records.isEmpty { return }
-        defer { lastDocument.reset() }
-        var number = try lastDocument.step() ? lastDocument.integer(0) : 0
+        var number = try lastNumber()
         for record in records {
             try unmap.bind(1, record.rawValue)
             try unmap.run()
@@ -76,7 +81,6 @@ final class TextIndexStore {
             try deleteQueue.bind(1, record.rawValue)
             try deleteQueue.run()
         }
-        lastDocument.reset()
         try database.execute(sql: "REPLACE INTO text_number (id, value) VALUES (1, ?)", arguments: [number])
         try rebuildIfMostlyDead(last: number)
     }

@@ -206,6 +206,9 @@ extension ServerStore {
     /// Moves the write-ahead log into the file if it has grown long; for moments when nobody waits.
     public func checkpointIfLong() throws { try withWriter { writer, _ in try writer.checkpointIfLong() } }
 
+    /// Prepares for many commits; see `WriteAheadLog.extendFile`.
+    public func stayOpen() throws { try withWriter { writer, _ in writer.extendLogFile() } }
+
     /// Moves the write-ahead log into the file and empties it.
     public func truncateLog() throws { try withWriter { writer, _ in try writer.truncateLog() } }
 }

@@ -62,5 +62,6 @@ final class StoreWriter {
 
     func checkpointIfLong() throws { try wal.checkpointIfLong() }
     func truncateLog() throws { try wal.truncate() }
+    func extendLogFile() { wal.extendFile() }
     func detach() { wal.detach() }
 }

@@ -74,7 +74,7 @@ import Testing
             record.apply(index, of: batch, dot: act.dot, time: min(act.time, 1_760_000_000_000))
         }
         #expect(record.shown(.name) == .text("b"))
-        #expect(record.entries.allSatisfy { $0.time <= 1_760_000_000_000 } as Bool)
+        #expect(record.entries.allSatisfy { $0.time <= 1_760_000_000_000 })
     }
 
     @Test func equalConcurrentValuesAreNoConflict() {

@@ -121,6 +121,20 @@ import Testing
         }
     }
 
+    @Test func aDerivedIdentifierKeeps62BitsOfItsHashApartFromTimeIdentifiers() {
+        law(generate: { $0.next() }) { hash, random in
+            let derived = RecordID(derivedFrom: hash)
+            if !derived.isValid || !derived.isDerived { return "\(derived) is not derived" }
+            if UInt64(bitPattern: derived.rawValue) & 0x3FFF_FFFF_FFFF_FFFF != hash >> 2 { return "\(derived) is not of \(hash)" }
+            if derived.time != RecordID.epoch { return "\(derived) tells a time" }
+            let milliseconds = Int64(random.next() >> 23)
+            let made = RecordID(milliseconds: milliseconds, count: UInt16(truncatingIfNeeded: hash), sequence: UInt8(hash & 31))
+            let parts = (made.milliseconds, made.count, made.sequence, made.isDerived)
+            if parts != (milliseconds, UInt16(truncatingIfNeeded: hash), UInt8(hash & 31), false) { return "\(made) is \(parts)" }
+            return made.time == RecordID.epoch + milliseconds ? nil : "\(made) is of \(made.time)"
+        }
+    }
+
     private func identifier(_ random: inout SplitMix64) -> RecordID {
         let raw = Int64(truncatingIfNeeded: random.next() >> 1) >> Int64(random.below(63))
         return random.oneIn(4) ? RecordID(derivedFrom: random.next()) : RecordID(rawValue: max(1, raw))

@@ -1,0 +1,28 @@
+import ArgumentParser
+import Glibc
+import ShoalClient
+
+/// What every command takes.
+struct GlobalOptions: ParsableArguments {
+    @Option(
+        help: ArgumentHelp(
+            "The directory of your data (default: $SHOAL_HOME, else shoal in the XDG data directory).", valueName: "dir"
+        ),
+        completion: .directory)
+    var home: String?
+
+    @Flag(help: "Print one JSON document.")
+    var json = false
+
+    /// `--home`, else `$SHOAL_HOME`, else `$XDG_DATA_HOME/shoal`, else `~/.local/share/shoal`. Variables that are empty
+    /// count as unset, and so does an XDG directory that is not absolute, as its specification says.
+    func directory() throws -> String {
+        if let home { return home }
+        if let home = System.variable("SHOAL_HOME") { return home }
+        if let data = System.variable("XDG_DATA_HOME"), data.hasPrefix("/") { return data + "/shoal" }
+        if let user = System.variable("HOME") { return user + "/.local/share/shoal" }
+        throw Failure.failed("no directory is known for the data: set HOME, or give --home DIR")
+    }
+
+    func replica() throws -> Replica { try Replica(home: directory(), environment: System.environment) }
+}

@@ -1,0 +1,48 @@
+import ArgumentParser
+import ShoalClient
+
+struct Enroll: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "enroll",
+        abstract: "Make this machine a replica of your account.",
+        discussion: """
+            Your administrator gives you the server's address and a code, which works once. The data is fetched at once; \
+            if only that fails, you are enrolled all the same, and shoal sync fetches it later.
+
+            EXAMPLES:
+              shoal enroll https://shoal.example K7QW-2M9X-4T
+              shoal --home ~/second enroll http://127.0.0.1:8080 K7QW-2M9X-4T
+            """)
+
+    @Argument(help: ArgumentHelp("The server: https://HOST or http://HOST:PORT.", valueName: "url"))
+    var url: String
+    @Argument(help: ArgumentHelp("The code that shoald account add or account code printed.", valueName: "code"))
+    var code: String
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() async throws {
+        let home = try global.directory()
+        let (url, code) = (url, code)
+        var screen = Screen(isJSON: global.json)
+        try await Network.use { transport in
+            let replica = try await Replica.enroll(
+                home: home, url: url, code: code, transport: transport, environment: System.environment)
+            let status = try replica.status()
+            if screen.isJSON {
+                screen.done()
+            } else {
+                screen.line(.plain("Enrolled as \(status.account) (\(status.role)) in \(home)."))
+            }
+            do {
+                let report = try await Network.sync(replica, over: transport)
+                if !screen.isJSON {
+                    screen.line(.plain("Received \(Format.count(report.pulled, "change", "changes"))."))
+                }
+            } catch {
+                Screen.say("enrolled, but the first sync failed (\(Failure(error).sentence)); run shoal sync later")
+            }
+            try screen.finish()
+            replica.leave()
+        }
+    }
+}

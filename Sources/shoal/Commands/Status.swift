@@ -1,0 +1,68 @@
+import ArgumentParser
+import ShoalClient
+import ShoalProtocol
+
+struct StatusCommand: ReplicaCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "status",
+        abstract: "Show who you are, what is not sent yet and what needs a decision.",
+        discussion: """
+            Reads only this machine: it works and answers at once without a network.
+
+            EXAMPLES:
+              shoal status
+              shoal status --json
+            """)
+
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run(on replica: Replica, _ screen: inout Screen) throws {
+        let status = try replica.status()
+        if screen.isJSON { return screen.json { $0.status(status) } }
+        let row = { (screen: inout Screen, name: String, parts: [Screen.Part]) in
+            screen.line([.dim(TextWidth.padded(name, to: 11))] + parts)
+        }
+        row(&screen, "account", [.bold(status.account), .plain(" (\(status.role))")])
+        row(&screen, "replica", [.plain(status.replica)])
+        row(&screen, "server", [.plain(status.server)])
+        row(&screen, "last sync", [.plain(status.lastSync.map(Format.time) ?? "never")])
+        row(&screen, "pending", [.plain("\(Format.count(status.pending, "change", "changes")) not sent yet")])
+        if status.conflicts > 0 {
+            row(
+                &screen, "conflicts",
+                [.warning("\(Format.number(status.conflicts)) to settle"), .plain(": see shoal conflicts")])
+        } else {
+            row(&screen, "conflicts", [.plain("none")])
+        }
+        if status.refused > 0 { try printRefused(replica.refused(), to: &screen) }
+    }
+
+    private func printRefused(_ refused: [Refused], to screen: inout Screen) {
+        screen.line(
+            .dim(TextWidth.padded("set aside", to: 11)), .warning("refused by the server; only you have these:"))
+        for one in refused {
+            let values = one.values.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
+            screen.line(.plain("  \(one.record) \(one.kind) (\(one.reason)) \(Format.time(one.at)) \(values)"))
+        }
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func status(_ status: Status) {
+        object { json in
+            json.member("account", status.account)
+            json.member("role", status.role)
+            json.member("replica", status.replica)
+            json.member("server", status.server)
+            json.member("pending", status.pending)
+            json.member("cursor", status.cursor)
+            if let last = status.lastSync {
+                json.member("lastSync", time: last)
+            } else {
+                json.key("lastSync")
+                json.null()
+            }
+            json.member("conflicts", status.conflicts)
+        }
+    }
+}

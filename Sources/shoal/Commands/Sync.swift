@@ -1,0 +1,120 @@
+import ArgumentParser
+import Glibc
+import ShoalClient
+import ShoalProtocol
+import Synchronization
+
+struct SyncCommand: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "sync",
+        abstract: "Exchange changes with the server.",
+        discussion: """
+            Sends what you did and fetches what others did. It may be interrupted at any moment: nothing is lost, and the \
+            next sync goes on. With --watch it stays and syncs after every change until you press Ctrl-C.
+
+            The status is 1 if the server cannot be reached, or if it refused something of yours; shoal status shows what.
+
+            EXAMPLES:
+              shoal sync
+              shoal sync --watch
+              shoal sync --json
+            """)
+
+    @Flag(help: "Stay and keep syncing until interrupted.")
+    var watch = false
+    @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func run() async throws {
+        let replica = try global.replica()
+        try await Network.use { transport in
+            if watch {
+                try await keepSyncing(replica, transport)
+            } else {
+                try await syncOnce(replica, transport)
+            }
+        }
+    }
+
+    private func syncOnce(_ replica: Replica, _ transport: HTTPTransport) async throws {
+        let report = try await Network.sync(replica, over: transport)
+        var screen = Screen(isJSON: global.json)
+        screen.report(report)
+        try screen.finish()
+        replica.leave()
+        guard report.refused.isEmpty else {
+            let what = Format.count(report.refused.count, "change", "changes")
+            throw Failure.failed("the server refused \(what) of yours, which shoal status shows")
+        }
+    }
+
+    private func keepSyncing(_ replica: Replica, _ transport: HTTPTransport) async throws {
+        let log = WatchLog(isJSON: global.json)
+        let driver = SyncDriver(replica: replica, transport: transport)
+        if isatty(STDERR_FILENO) == 1 {
+            Screen.say("keeping in step with \(try replica.status().server); Ctrl-C ends it")
+        }
+        let work = Task { try await driver.watch { log.show($0) } }
+        let interruption = Interruption { work.cancel() }
+        defer { interruption.stop() }
+        do { try await work.value } catch {
+            guard work.isCancelled else { throw error }
+        }
+        replica.leave()
+    }
+}
+
+/// What `sync --watch` prints: a line a sync that changed something, a sentence when the server goes or comes back.
+private final class WatchLog: Sendable {
+    private let isJSON: Bool
+    private let trouble = Mutex<String?>(nil)
+
+    init(isJSON: Bool) { self.isJSON = isJSON }
+
+    func show(_ result: Result<SyncReport, any Error>) {
+        switch result {
+        case .success(let report):
+            if trouble.withLock({ $0.take() }) != nil { Screen.say("the server answers again") }
+            guard report.pushed + report.pulled + report.refused.count > 0 else { return }
+            var screen = Screen(isJSON: isJSON)
+            screen.report(report)
+            do { try screen.finish() } catch { Screen.say(Failure(error).sentence) }
+        case .failure(let error):
+            let sentence = Failure(error).sentence
+            let isNew = trouble.withLock { known in
+                defer { known = sentence }
+                return known != sentence
+            }
+            if isNew { Screen.say("\(sentence); trying again until it works") }
+        }
+    }
+}
+
+extension Screen {
+    fileprivate mutating func report(_ report: SyncReport) {
+        if isJSON { return json { $0.report(report) } }
+        let traffic = "\(Format.bytes(report.bytesUp)) up, \(Format.bytes(report.bytesDown)) down"
+        line(
+            .plain(
+                "sent \(Format.count(report.pushed, "change", "changes")), received \(Format.number(report.pulled))"),
+            .dim(" (\(traffic), \(Format.number(report.milliseconds)) ms)"))
+        for one in report.refused { line(.warning("refused: \(one.record) (\(one.reason))")) }
+    }
+}
+
+extension JSONWriter {
+    fileprivate mutating func report(_ report: SyncReport) {
+        object { json in
+            json.member("pushed", report.pushed)
+            json.member("pulled", report.pulled)
+            json.member("refused", report.refused) { json, one in
+                json.object { json in
+                    json.member("record", one.record)
+                    json.member("reason", one.reason)
+                }
+            }
+            json.member("bytesUp", report.bytesUp)
+            json.member("bytesDown", report.bytesDown)
+            json.member("milliseconds", report.milliseconds)
+        }
+    }
+}

@@ -1,0 +1,39 @@
+import ShoalCRDT
+import ShoalProtocol
+
+extension SyncRequest {
+    /// Prints the request in words.
+    func print(to screen: inout Screen) {
+        screen.line(.plain("epoch           \(String(epoch, radix: 16))"))
+        screen.line(.plain("cursor          \(Spell.opaque(cursor))"))
+        screen.line(.plain("acknowledgement \(Spell.opaque(acknowledgement))"))
+        for log in logs {
+            screen.line(
+                .plain("log             \(Spell.replica(log.replica)) acknowledged up to \(log.position), "),
+                .plain("ends at \(log.end)"))
+        }
+        if !tail.isEmpty { screen.line(.plain("hashes of the tail: \(tail.count)")) }
+        screen.line(.plain(Format.count(operations.count, "operation", "operations")))
+        let first = logs.last.map { Int($0.position) + 1 } ?? 1
+        for index in operations.operations.indices { operations.print(index, number: first + index, to: &screen) }
+    }
+}
+
+extension Operations {
+    fileprivate func print(_ index: Int, number: Int, to screen: inout Screen) {
+        let operation = operations[index]
+        let act = operation.creates.map { "makes \(Spell.envelope($0))" } ?? "changes"
+        screen.line(
+            .bold("\(number)"), .plain("  \(Format.time(operation.time))  \(act) \(operation.record)"),
+            .dim(operation.continuesCommand ? "  with the one before" : ""))
+        for edit in edits[operation.edits] {
+            let value = Spell.value(edit.kind, integer: edit.integer, slice: edit.slice, arena)
+            let seen = dots[edit.supersedes]
+            screen.line(
+                .plain("    \(Spell.key(edit.key, arena)) \(value)"),
+                .dim(seen.isEmpty ? "" : "  instead of \(Spell.dots(seen))"))
+        }
+        let covered = dots[operation.covers]
+        if !covered.isEmpty { screen.line(.plain("    deletes what it has seen: \(Spell.dots(covered))")) }
+    }
+}

@@ -1,0 +1,65 @@
+import ShoalCRDT
+import ShoalProtocol
+
+extension SyncResponse {
+    /// Prints the answer in words.
+    func print(to screen: inout Screen) {
+        push.print(to: &screen)
+        screen.line(.plain("server time     \(Format.time(time))"))
+        screen.line(.plain("page from       \(Spell.opaque(from))"))
+        screen.line(.plain("page to         \(Spell.opaque(cursor))"))
+        let kind = isFill ? "whole records" : "changes"
+        screen.line(
+            .plain("page            \(Format.count(page.heads.count, "record", "records")), \(kind), "),
+            .plain(more ? "more follows" : "the last one"))
+        if !positions.isEmpty { screen.line(.plain("logs now at     \(Spell.dots(positions))")) }
+        for head in page.heads { page.print(head, to: &screen) }
+    }
+}
+
+extension PushAnswer {
+    fileprivate func print(to screen: inout Screen) {
+        switch self {
+        case .taken(let upTo, let acknowledgement, let verdicts):
+            screen.line(.plain("taken up to     \(upTo)"))
+            print(acknowledgement, verdicts, to: &screen)
+        case .identifierTaken(let number, let upTo, let acknowledgement, let verdicts):
+            screen.line(.warning("operation \(number) makes a record whose id is taken; taken up to \(upTo)"))
+            print(acknowledgement, verdicts, to: &screen)
+        case .fork(let replica, let known):
+            screen.line(.warning("fork: the log does not continue what the server has"))
+            if let replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
+            for one in known {
+                screen.line(
+                    .plain(
+                        "known           \(Spell.dot(one.dot))\(one.reason.map { " refused: \($0.rawValue)" } ?? "")"))
+            }
+        case .rollback(let epoch, let replica):
+            screen.line(.warning("rollback: the server has begun epoch \(String(epoch, radix: 16))"))
+            if let replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
+        }
+    }
+
+    private func print(_ acknowledgement: String, _ verdicts: [Verdict], to screen: inout Screen) {
+        screen.line(.plain("acknowledgement \(Spell.opaque(acknowledgement))"))
+        for verdict in verdicts {
+            screen.line(.warning("refused         \(verdict.number): \(verdict.reason.rawValue)"))
+        }
+    }
+}
+
+extension RecordPage {
+    fileprivate func print(_ head: Head, to screen: inout Screen) {
+        screen.line(.bold(head.id.description), .plain("  \(Spell.envelope(head.envelope))"))
+        for position in head.entries {
+            let entry = entries[position]
+            let value =
+                own.contains(position)
+                ? "as the receiver wrote it"
+                : Spell.value(entry.kind, integer: entry.integer, slice: entry.slice, arena)
+            screen.line(
+                .plain("    \(Spell.key(entry.key, arena)) \(value)"),
+                .dim("  \(Spell.dot(entry.dot)) \(Format.time(entry.time))\(entry.isCovered ? ", deleted" : "")"))
+        }
+    }
+}

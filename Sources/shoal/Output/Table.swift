@@ -1,0 +1,46 @@
+/// Rows in columns that know how wide Chinese text is. On a terminal the widest columns are cut until a row fits.
+struct Table {
+    private static let gap = 2
+    private static let narrowest = 8
+
+    private var headings: [String]
+    private var rows: [[String]] = []
+
+    init(_ headings: String...) { self.headings = headings }
+
+    mutating func add(_ cells: String...) { rows.append(cells.map(TerminalText.line)) }
+
+    func print(to screen: inout Screen) {
+        guard !rows.isEmpty else { return }
+        var widths = headings.map { TextWidth.of($0) }
+        for row in rows {
+            for (column, cell) in row.enumerated() { widths[column] = max(widths[column], TextWidth.of(cell)) }
+        }
+        if let columns = screen.columns { fit(&widths, into: columns) }
+        screen.line(.bold(join(headings, widths)))
+        for row in rows { screen.line(.plain(join(row, widths))) }
+    }
+
+    private func fit(_ widths: inout [Int], into columns: Int) {
+        var excess = widths.reduce(0, +) + Self.gap * (widths.count - 1) - columns
+        while excess > 0, let widest = widths.max(), widest > Self.narrowest, let column = widths.lastIndex(of: widest)
+        {
+            widths[column] -= 1
+            excess -= 1
+        }
+    }
+
+    private func join(_ cells: [String], _ widths: [Int]) -> String {
+        var line = ""
+        for (column, cell) in cells.enumerated() {
+            let text = TextWidth.cut(cell, to: widths[column])
+            if column == cells.count - 1 {
+                line += text
+            } else {
+                line += TextWidth.padded(text, to: widths[column] + Self.gap)
+            }
+        }
+        while line.last == " " { line.removeLast() }
+        return line
+    }
+}

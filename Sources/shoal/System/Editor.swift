@@ -1,0 +1,63 @@
+import Glibc
+
+/// A person's own editor on a private file.
+enum Editor {
+    /// What a person made of a text, in a file that stays until it is discarded, so that no text is lost.
+    struct Draft {
+        var text: String
+        var path: String
+
+        func discard() { unlink(path) }
+    }
+
+    /// Lets a person edit `text` in a file beside the data, where nobody else may read.
+    static func edit(_ text: String, in directory: String) throws -> Draft {
+        guard let editor = System.variable("VISUAL") ?? System.variable("EDITOR") else {
+            throw Failure.failed("no editor is set: set VISUAL or EDITOR, or give the text as an argument")
+        }
+        let path = try makeFile(in: directory, text)
+        do { try run(editor, path) } catch {
+            unlink(path)
+            throw error
+        }
+        return Draft(text: try TypedText.decode(File.read(path, limit: 16 << 20), from: path), path: path)
+    }
+
+    private static func makeFile(in directory: String, _ text: String) throws -> String {
+        var template = Array("\(directory)/note-XXXXXX.txt".utf8CString)
+        let descriptor = mkstemps(&template, Int32(".txt".utf8.count))
+        guard descriptor >= 0 else { throw Failure.failed("no file can be made in \(directory): \(System.reason())") }
+        defer { close(descriptor) }
+        let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
+        do { try File.write(Array("\(text)\n".utf8), to: descriptor, name: path) } catch {
+            unlink(path)
+            throw error
+        }
+        return path
+    }
+
+    /// The variable may hold arguments too, so a shell takes it apart.
+    private static func run(_ editor: String, _ path: String) throws {
+        let words = ["sh", "-c", "\(editor) \"$1\"", "sh", path]
+        var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
+        arguments.append(nil)
+        defer { for argument in arguments { free(argument) } }
+        var process = pid_t()
+        // An interrupt is meant for the editor.
+        let before = signal(SIGINT, SIG_IGN)
+        defer { signal(SIGINT, before) }
+        var attributes = posix_spawnattr_t()
+        posix_spawnattr_init(&attributes)
+        defer { posix_spawnattr_destroy(&attributes) }
+        var defaults = sigset_t()
+        sigemptyset(&defaults)
+        sigaddset(&defaults, SIGINT)
+        posix_spawnattr_setsigdefault(&attributes, &defaults)
+        posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
+        let code = posix_spawn(&process, "/bin/sh", nil, &attributes, arguments, environ)
+        guard code == 0 else { throw Failure.failed("the editor cannot be started: \(System.reason(code))") }
+        var status: Int32 = 0
+        while waitpid(process, &status, 0) < 0, errno == EINTR {}
+        guard status == 0 else { throw Failure.failed("the editor \(editor) ended with an error: nothing was changed") }
+    }
+}
