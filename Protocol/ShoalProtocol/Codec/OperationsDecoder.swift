@@ -225,7 +225,7 @@ extension OperationsCodec {
                 for edit in shape.edits { try add(edit, &next, reader) }
                 if shape.covers > 0 { result.cover(try dots(shape.covers, &next, reader)) }
                 if result.firstMisplacedEdit(of: index) != nil {
-                    throw reader.error(.invalid("the edits of an operation do not ascend"))
+                    throw reader.error(.invalid("the edits of an operation do not ascend, or one is of its creation"))
                 }
             }
             return result
