@@ -72,7 +72,7 @@ let package = Package(
         .executableTarget(
             name: "shoald",
             dependencies: [
-                "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ShoalProtocol", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

@@ -1,0 +1,126 @@
+import AsyncHTTPClient
+import Foundation
+import NIOCore
+import ShoalProtocol
+import ShoalServer
+
+/// What administrative commands do, on the database itself while nobody has it open, else through the running server.
+enum Administration {
+    /// Opens the way there is; waits up to ten seconds while another process holds the database and does not answer.
+    static func open(_ directory: DataDirectory) async throws -> Administration {
+        try directory.make()
+        for _ in 0..<100 {
+            if let lock = try directory.lock() { return .local(try directory.open(), lock) }
+            let remote = RemoteServer(socket: try directory.socket())
+            if await remote.answers() { return .remote(remote) }
+            try await ServerEnvironment.system.sleep(100)
+        }
+        throw Failure("the data directory \(directory.path) is in use by another process that does not answer")
+    }
+
+    case local(ServerStore, DataDirectory.Lock)
+    case remote(RemoteServer)
+
+    static func with<T>(_ options: GlobalOptions, _ body: (Administration) async throws -> T) async throws -> T {
+        let administration = try await open(try options.directory)
+        do {
+            let result = try await body(administration)
+            try administration.close()
+            return result
+        } catch {
+            try? administration.close()
+            throw error
+        }
+    }
+
+    private func close() throws {
+        if case .local(let store, _) = self { try store.close() }
+    }
+
+    func add(_ name: String, role: Role) async throws -> AccountCode {
+        switch self {
+        case .local(let store, _):
+            let made = try Accounts(store: store, environment: .system).add(name: name, role: role)
+            return AccountCode(account: made.account.description, code: made.code)
+        case .remote(let server): return try await server.post("/v1/accounts", NewAccount(name: name, role: role.rawValue))
+        }
+    }
+
+    func code(_ account: AccountName) async throws -> AccountCode {
+        switch self {
+        case .local(let store, _):
+            let made = try Accounts(store: store, environment: .system).newCode(name: account.name)
+            return AccountCode(account: made.account.description, code: made.code)
+        case .remote(let server): return try await server.post("/v1/accounts/code", account)
+        }
+    }
+
+    func list() async throws -> [Account] {
+        switch self {
+        case .local(let store, _): return try Accounts(store: store, environment: .system).list()
+        case .remote(let server): return try await server.get("/v1/accounts")
+        }
+    }
+
+    /// Hands the lines of a dump to `write` as they come.
+    func dump(_ request: DumpRequest, _ write: ([UInt8]) throws -> Void) async throws {
+        switch self {
+        case .local(let store, _):
+            let dump = try store.dump(account: request.account)
+            while let lines = try dump.next() { try write(lines) }
+        case .remote(let server): try await server.stream("/v1/dump", request, write)
+        }
+    }
+}
+
+/// A running server, reached through the socket in its data directory.
+struct RemoteServer {
+    private let base: String
+
+    init(socket: String) {
+        let path = socket.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? socket
+        base = "http+unix://\(path)"
+    }
+
+    func answers() async -> Bool {
+        let request = HTTPClientRequest(url: base + "/v1/accounts")
+        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(5)))?.status == .ok
+    }
+
+    func get<T: Decodable>(_ path: String) async throws -> T {
+        try await decode(try await send(HTTPClientRequest(url: base + path)))
+    }
+
+    func post<T: Decodable>(_ path: String, _ body: some Encodable) async throws -> T {
+        try await decode(try await send(try request(path, body)))
+    }
+
+    func stream(_ path: String, _ body: some Encodable, _ write: ([UInt8]) throws -> Void) async throws {
+        for try await chunk in try await send(try request(path, body)).body { try write(Array(chunk.readableBytesView)) }
+    }
+
+    private func request(_ path: String, _ body: some Encodable) throws -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: base + path)
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: "application/json")
+        request.body = .bytes(ByteBuffer(bytes: try JSONEncoder().encode(body)))
+        return request
+    }
+
+    private func send(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
+        let response: HTTPClientResponse
+        do { response = try await HTTPClient.shared.execute(request, timeout: .seconds(600)) } catch {
+            throw Failure("the running server did not answer: \(error)")
+        }
+        if (200..<300).contains(Int(response.status.code)) { return response }
+        struct Problem: Decodable { var detail: String }
+        let body = try await response.body.collect(upTo: 1 << 20)
+        let problem = try? JSONDecoder().decode(Problem.self, from: Data(body.readableBytesView))
+        throw Failure(problem?.detail ?? "the running server answered with status \(response.status.code)")
+    }
+
+    private func decode<T: Decodable>(_ response: HTTPClientResponse) async throws -> T {
+        let body = try await response.body.collect(upTo: 64 << 20)
+        return try JSONDecoder().decode(T.self, from: Data(body.readableBytesView))
+    }
+}

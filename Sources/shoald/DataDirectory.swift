@@ -1,0 +1,73 @@
+import Foundation
+import Glibc
+import ShoalServer
+
+/// The directory in which a server keeps everything: `shoald.db`, `lock` and, while it runs, `shoald.sock`.
+struct DataDirectory {
+    let path: String
+
+    var database: String { path + "/shoald.db" }
+
+    /// Makes the directory, for this user alone.
+    func make() throws {
+        do {
+            try FileManager.default.createDirectory(
+                atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
+        } catch { throw Failure("the data directory \(path) cannot be made: \(error.localizedDescription)") }
+        guard access(path, W_OK) == 0 else { throw Failure("the data directory \(path) cannot be written") }
+    }
+
+    /// Held while this process has the database open; no other process opens it meanwhile.
+    final class Lock {
+        private let descriptor: Int32
+        fileprivate init(_ descriptor: Int32) { self.descriptor = descriptor }
+        deinit { close(descriptor) }
+    }
+
+    /// The lock, or nil while another process holds it.
+    func lock() throws -> Lock? {
+        let descriptor = Glibc.open(path + "/lock", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            throw Failure("the data directory \(path) cannot be used: \(String(cString: strerror(errno)))")
+        }
+        if flock(descriptor, LOCK_EX | LOCK_NB) == 0 { return Lock(descriptor) }
+        let code = errno
+        close(descriptor)
+        guard code == EWOULDBLOCK else {
+            throw Failure("the data directory \(path) cannot be locked: \(String(cString: strerror(code)))")
+        }
+        return nil
+    }
+
+    /// The socket on which a running server takes administrative commands.
+    ///
+    /// An address has room for 107 bytes; a longer path goes by way of an open descriptor of the directory.
+    func socket() throws -> String {
+        let socket = path + "/shoald.sock"
+        if socket.utf8.count <= 100 { return socket }
+        let descriptor = Glibc.open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else {
+            throw Failure("the data directory \(path) cannot be opened: \(String(cString: strerror(errno)))")
+        }
+        return "/proc/self/fd/\(descriptor)/shoald.sock"
+    }
+
+    func removeSocket() { unlink(path + "/shoald.sock") }
+
+    func open() throws -> ServerStore { try ServerStore(path: database, environment: .system) }
+}
+
+extension ServerEnvironment {
+    /// The machine's clock and randomness.
+    static let system = ServerEnvironment(
+        now: {
+            var time = timespec()
+            clock_gettime(CLOCK_REALTIME, &time)
+            return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+        },
+        random: { count in
+            var generator = SystemRandomNumberGenerator()
+            return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+        },
+        sleep: { try await Task.sleep(for: .milliseconds($0)) })
+}
