@@ -88,7 +88,15 @@ let package = Package(
         .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
         .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
-        .testTarget(name: "ShoalServerTests", dependencies: ["ShoalServer", "ShoalClient"]),
+        .testTarget(
+            name: "ShoalServerTests",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalServer", "ShoalStore",
+                .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+                .product(name: "NIOCore", package: "swift-nio"),
+            ]),
         .testTarget(name: "EndToEndTests", dependencies: ["ShoalProtocol"]),
     ],
     swiftLanguageModes: [.v6]

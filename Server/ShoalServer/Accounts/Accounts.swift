@@ -97,7 +97,8 @@ public struct Accounts: Sendable {
     public func enroll(_ request: EnrollRequest) throws -> EnrollResponse {
         guard let code = EnrolmentCode.hash(request.code) else { throw AccountProblem.wrongCode }
         guard let key = BearerKey.hash(request.key) else { throw AccountProblem.badKey }
-        return try store.enroll(code: code, key: key, time: environment.now())
+        return try store.enroll(
+            code: code, key: key, salt: environment.randomUInt32(), time: environment.now())
     }
 
     /// Whose key this is; nil if nobody's.

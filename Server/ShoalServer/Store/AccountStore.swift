@@ -35,14 +35,31 @@ extension ServerStore {
     private func writeAccount(
         _ writer: StoreWriter, _ id: RecordID, name: String, role: Role, salt: UInt32, time: Int64
     ) throws {
+        try writeOwn(writer, time: time) { operations in
+            operations.begin(
+                record: id, time: time, creates: Envelope(kind: .account, scope: .workspace), salt: salt)
+            operations.edit(CellKey(.accountName), text: name)
+            operations.edit(CellKey(.accountRole), text: role.rawValue)
+        }
+    }
+
+    /// Names a replica in its account's record, so that everybody can tell who wrote what.
+    private func writeReplica(
+        _ writer: StoreWriter, _ replica: ReplicaID, of account: RecordID, salt: UInt32, time: Int64
+    ) throws {
+        try writeOwn(writer, time: time) { operations in
+            operations.begin(record: account, time: time, salt: salt)
+            operations.edit(CellKey(.accountReplica, id: RecordID(rawValue: Int64(replica.rawValue))), .present)
+        }
+    }
+
+    /// Writes one operation through the server's own log, in the transaction under way.
+    private func writeOwn(_ writer: StoreWriter, time: Int64, _ body: (inout Operations) -> Void) throws {
         guard let state = writer.state.logs[identity.replica] else {
             throw StoreError.damaged(path: path, reason: "the server's own log is missing")
         }
         var operations = Operations()
-        operations.begin(
-            record: id, time: time, creates: Envelope(kind: .account, scope: .workspace), salt: salt)
-        operations.edit(CellKey(.accountName), text: name)
-        operations.edit(CellKey(.accountRole), text: role.rawValue)
+        body(&operations)
         let log = LogPosition(
             replica: identity.replica, position: state.position, hash: state.hash, end: state.position + 1)
         let request = SyncRequest(
@@ -105,7 +122,7 @@ extension ServerStore {
 
     // MARK: Enrolment
 
-    func enroll(code: [UInt8], key: [UInt8], time: Int64) throws -> EnrollResponse {
+    func enroll(code: [UInt8], key: [UInt8], salt: UInt32, time: Int64) throws -> EnrollResponse {
         try withWriter { writer, database in
             try writer.transaction {
                 guard
@@ -127,6 +144,7 @@ extension ServerStore {
                 } else {
                     replica = try newReplica(writer, database, account: account)
                     try Self.use(database, code: code, key: key, account: account, replica: replica, time: time)
+                    try writeReplica(writer, replica, of: account, salt: salt, time: time)
                 }
                 return EnrollResponse(
                     replica: replica, account: account, name: row["name"], role: role, epoch: identity.epoch, time: time)

@@ -1,0 +1,155 @@
+import ShoalCRDT
+import ShoalProtocol
+import Testing
+
+@testable import ShoalServer
+
+/// What the server does not take, and what becomes of the rest.
+struct RefusalTests {
+    let server: TestServer
+    let replica: TestReplica
+
+    init() throws {
+        server = try TestServer()
+        replica = try server.replica("a")
+    }
+
+    @Test func aVerdictIsStoredAndRepeated() throws {
+        let id = replica.newID()
+        let operations = Operations {
+            $0.makeCustomer(id, name: "张三")
+            $0.rename(RecordID(rawValue: 12345), "nobody")
+        }
+        let expected = [Verdict(number: 2, reason: .unknownRecord)]
+        #expect(try replica.send(operations).verdicts == expected)
+        #expect(try replica.send(operations).verdicts == expected)
+        #expect(try replica.push(operations).upTo == 2)
+        #expect(try replica.push(Operations()).verdicts == [], "acknowledged verdicts are not covered again")
+    }
+
+    @Test func aCommandIsRefusedAsAWholeAndTheNextIsTaken() throws {
+        let first = replica.newID()
+        let second = replica.newID()
+        let answer = try replica.push(
+            Operations {
+                $0.makeCustomer(first, name: "张三")
+                $0.rename(first, "x", supersedes: [Dot(replica.replica, 99)], salt: nil, continues: true)
+                $0.makeCustomer(second, name: "李四")
+            })
+        #expect(
+            answer.verdicts == [Verdict(number: 1, reason: .command), Verdict(number: 2, reason: .unknownDot)])
+        try replica.pullAll()
+        #expect(replica.rows[first] == nil)
+        #expect(replica.rows[second]?.isPresent == true)
+    }
+
+    @Test func theRestOfARefusedCommandInTheNextRequestIsRefused() throws {
+        let id = replica.newID()
+        try replica.push(Operations { $0.rename(RecordID(rawValue: 12345), "x") })
+        let answer = try replica.push(Operations { $0.makeCustomer(id, name: "张三", salt: nil, continues: true) })
+        #expect(answer.verdicts == [Verdict(number: 2, reason: .command)])
+    }
+
+    @Test func supersedingARefusedOperationIsRefused() throws {
+        let id = replica.newID()
+        try replica.push(Operations { $0.makeCustomer(id, name: "张三") })
+        let answer = try replica.push(
+            Operations {
+                $0.rename(id, "x", supersedes: [Dot(replica.replica, 99)])
+                $0.rename(id, "y", supersedes: [replica.dot(0)])
+            })
+        #expect(answer.verdicts.map(\.reason) == [.unknownDot, .unknownDot])
+    }
+
+    @Test func whatARefusedCommandMadeIsUnknownToLaterOnes() throws {
+        let id = replica.newID()
+        let answer = try replica.push(
+            Operations {
+                $0.makeCustomer(id, name: "张三")
+                $0.rename(RecordID(rawValue: 12345), "x", salt: nil, continues: true)
+                $0.rename(id, "y")
+            })
+        #expect(answer.verdicts.map(\.reason) == [.command, .unknownRecord, .unknownRecord])
+    }
+
+    @Test func makingATakenIdentifierStopsThePushAndConsumesNoNumber() throws {
+        let other = try server.replica("b")
+        let taken = other.newID()
+        try other.push(Operations { $0.makeCustomer(taken, name: "李四") })
+        let free = replica.newID()
+        let operations = Operations {
+            $0.makeCustomer(free, name: "张三")
+            $0.rename(free, "张四", supersedes: [replica.dot(0)])
+            $0.makeCustomer(taken, name: "王五", salt: nil, continues: true)
+        }
+        guard case .identifierTaken(let number, let upTo, _, let verdicts) = try replica.push(operations) else {
+            Issue.record("the identifier should be taken")
+            return
+        }
+        #expect((number, upTo) == (3, 1))
+        #expect(verdicts.isEmpty)
+        try replica.pullAll()
+        #expect(replica.dump().contains("张三") && !replica.dump().contains("张四") && !replica.dump().contains("王五"))
+    }
+
+    @Test func aDerivedIdentifierMayBeMadeTwiceButNotAsSomethingElse() throws {
+        let other = try server.replica("b")
+        let id = RecordID(derivedFrom: 4_711)
+        try other.push(Operations { $0.makeCustomer(id, name: "李四") })
+        #expect(try replica.push(Operations { $0.makeCustomer(id, name: "李四") }).verdicts.isEmpty)
+        let answer = try replica.push(
+            Operations { $0.begin(record: id, time: 0, creates: Envelope(kind: .note, scope: .customer(id)), salt: 3) })
+        #expect(answer.verdicts.map(\.reason) == [.keyMismatch])
+    }
+
+    @Test func operationsThatAreNotInFormAreRefusedOneByOne() throws {
+        let id = replica.newID()
+        let answer = try replica.push(
+            Operations {
+                $0.makeCustomer(id, name: "张三")
+                $0.rename(id, String(repeating: "x", count: Limits.text + 1), supersedes: [replica.dot(0)])
+                $0.begin(record: id, time: 0, salt: 4)
+                $0.edit(CellKey(.created), .present)
+                $0.rename(id, "张四", supersedes: [replica.dot(0)])
+            })
+        #expect(
+            answer.verdicts == [Verdict(number: 2, reason: .malformed), Verdict(number: 3, reason: .malformed)])
+    }
+
+    @Test func nobodyButTheServerWritesAccounts() throws {
+        let answer = try replica.push(
+            Operations {
+                $0.begin(record: replica.account, time: 0, salt: 4)
+                $0.edit(CellKey(.accountRole), text: Role.supervisor.rawValue)
+                $0.begin(
+                    record: replica.newID(), time: 0, creates: Envelope(kind: .account, scope: .workspace), salt: 5)
+            })
+        #expect(answer.verdicts.map(\.reason) == [.forbidden, .forbidden])
+    }
+
+    @Test func aTimeAheadOfTheServerIsLoweredToIts() throws {
+        let id = replica.newID()
+        try replica.push(
+            Operations {
+                $0.makeCustomer(id, name: "张三")
+                $0.rename(id, "张四", supersedes: [replica.dot(0)], time: 4_000_000_000_000)
+            })
+        try replica.pullAll()
+        let cell = try #require(replica.rows[id]?.range(of: CellKey(.name)))
+        #expect(replica.rows[id]?.entries[cell].map(\.time) == [server.clock.now])
+    }
+
+    @Test func aPushThatIsRefusedAsAWholeDoesNotFailItsGroup() throws {
+        let other = try server.replica("b")
+        let good = try server.store.prepare(
+            replica.push(of: replica.request(Operations { $0.makeCustomer(replica.newID(), name: "张三") })))
+        let log = LogPosition(replica: replica.replica, position: 0, hash: .start, end: 0)
+        let bad = try server.store.prepare(
+            other.push(
+                of: SyncRequest(
+                    epoch: other.enrolled.epoch, cursor: "", acknowledgement: "", logs: [log], operations: Operations())))
+        let results = try server.store.commit([bad, good])
+        #expect(throws: SyncProblem.foreignLog(replica.replica)) { try results[0].get() }
+        #expect(try results[1].get().answer.upTo == 1)
+    }
+}
