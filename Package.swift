@@ -81,6 +81,7 @@ let package = Package(
             name: "shoal-bench",
             dependencies: [
                 "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
 
         // Tests, a folder a target.
