@@ -85,6 +85,7 @@ let package = Package(
             dependencies: [
                 "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
 
         // Tests, a folder a target.
