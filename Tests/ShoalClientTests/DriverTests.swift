@@ -83,7 +83,8 @@ final class ScriptedTransport: Transport {
         #expect(one.transport.requests.map(\.url) == ["http://host:1/v1/enroll", "http://host:1/v1/sync"])
         let key = try one.replica.credential().key
         #expect(key.utf8.count == 43)
-        #expect(one.transport.requests[1].headers.contains { $0.name == "Authorization" && $0.value == "Bearer \(key)" })
+        #expect(
+            one.transport.requests[1].headers.contains { $0.name == "Authorization" && $0.value == "Bearer \(key)" })
         let again = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
         #expect(again.pushed == 0 && again.pulled == 0)
         #expect(try one.replica.status().lastSync != nil)
@@ -171,7 +172,9 @@ final class ScriptedTransport: Transport {
         let one = try await Self.enrolled()
         let lock = try HomeLock(home: one.home.path, name: HomeDirectory.syncLock)
         #expect(lock.tryAcquire())
-        await #expect(throws: ReplicaError.self) { try await SyncDriver(replica: one.replica, transport: one.transport).sync() }
+        await #expect(throws: ReplicaError.self) {
+            try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+        }
         lock.release()
         _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
     }

@@ -112,7 +112,8 @@ import Testing
     @Test func aFileThatIsNoDatabaseIsRefused() throws {
         let home = TemporaryHome()
         try FileManager.default.createDirectory(atPath: home.path, withIntermediateDirectories: true)
-        try Data(String(repeating: "not a database ", count: 500).utf8).write(to: URL(fileURLWithPath: home.path + "/replica.db"))
+        try Data(String(repeating: "not a database ", count: 500).utf8).write(
+            to: URL(fileURLWithPath: home.path + "/replica.db"))
         #expect(throws: StoreError.self) { try Replica(home: home.path, environment: TestWorld().environment) }
     }
 
