@@ -10,8 +10,8 @@ struct Enroll: AsyncParsableCommand {
             if only that fails, you are enrolled all the same, and shoal sync fetches it later.
 
             EXAMPLES:
-              shoal enroll https://shoal.example K7QW-2M9X-4T
-              shoal --home ~/second enroll http://127.0.0.1:8080 K7QW-2M9X-4T
+              shoal enroll https://shoal.example 7QWK-M9X2-4TBD
+              shoal --home ~/second enroll http://127.0.0.1:8080 7QWK-M9X2-4TBD
             """)
 
     @Argument(help: ArgumentHelp("The server: https://HOST or http://HOST:PORT.", valueName: "url"))
@@ -25,8 +25,10 @@ struct Enroll: AsyncParsableCommand {
         let (url, code) = (url, code)
         var screen = Screen(isJSON: global.json)
         try await Network.use { transport in
-            let replica = try await Replica.enroll(
-                home: home, url: url, code: code, transport: transport, environment: System.environment)
+            let replica = try await Progress("waiting for the server").during {
+                try await Replica.enroll(
+                    home: home, url: url, code: code, transport: transport, environment: System.environment)
+            }
             let status = try replica.status()
             if screen.isJSON {
                 screen.done()

@@ -3,36 +3,56 @@ import Synchronization
 
 /// A line on the terminal that says how far work has come, once it has taken longer than a second.
 final class Progress: Sendable {
-    private struct State {
-        var shown: UInt64?
-        var isVisible = false
-    }
-
-    private static let patience: UInt64 = 1_000_000_000
-    private static let interval: UInt64 = 100_000_000
-
-    private let start = System.ticks()
+    private let text: Mutex<String>
+    private let isVisible = Mutex(false)
     private let isTerminal = isatty(STDERR_FILENO) == 1 && System.variable("TERM") != "dumb"
-    private let state = Mutex(State())
 
+    init(_ text: String) { self.text = Mutex(text) }
+
+    /// Says how far the work is; shown with the next tick.
     func show(_ text: @autoclosure () -> String) {
         guard isTerminal else { return }
-        let now = System.ticks()
-        guard now - start > Self.patience else { return }
-        state.withLock { state in
-            if let shown = state.shown, now - shown < Self.interval { return }
-            state.shown = now
-            state.isVisible = true
-            let line = TextWidth.cut(TerminalText.line(text()), to: Screen.terminalColumns(STDERR_FILENO) - 1)
+        self.text.withLock { $0 = text() }
+    }
+
+    /// Runs `body` and keeps the line up to date meanwhile.
+    func during<T>(_ body: () async throws -> T) async throws -> T {
+        guard isTerminal else { return try await body() }
+        let ticking = Task { await tick() }
+        defer {
+            ticking.cancel()
+            clear()
+        }
+        return try await body()
+    }
+
+    private func tick() async {
+        do {
+            try await System.environment.sleep(.seconds(1))
+            var seconds = 10
+            while true {
+                draw("\(text.withLock { $0 }) … \(seconds / 10) s")
+                try await System.environment.sleep(.milliseconds(200))
+                seconds += 2
+            }
+        } catch {
+            // Cancelled: the work is done.
+        }
+    }
+
+    private func draw(_ text: String) {
+        isVisible.withLock { isVisible in
+            guard !Task.isCancelled else { return }
+            isVisible = true
+            let line = TextWidth.cut(TerminalText.line(text), to: Screen.terminalColumns(STDERR_FILENO) - 1)
             Self.write("\r\u{1B}[K\(line)")
         }
     }
 
-    /// Takes the line away.
-    func finish() {
-        state.withLock { state in
-            if state.isVisible { Self.write("\r\u{1B}[K") }
-            state.isVisible = false
+    private func clear() {
+        isVisible.withLock { isVisible in
+            if isVisible { Self.write("\r\u{1B}[K") }
+            isVisible = false
         }
     }
 

@@ -3,7 +3,7 @@ struct Table {
     private static let gap = 2
     private static let narrowest = 8
 
-    private var headings: [String]
+    private let headings: [String]
     private var rows: [[String]] = []
 
     init(_ headings: String...) { self.headings = headings }
@@ -12,6 +12,10 @@ struct Table {
 
     func print(to screen: inout Screen) {
         guard !rows.isEmpty else { return }
+        // A column in which nobody has anything only takes room.
+        let used = self.headings.indices.filter { column in self.rows.contains { !$0[column].isEmpty } }
+        let headings = used.map { self.headings[$0] }
+        let rows = self.rows.map { row in used.map { row[$0] } }
         var widths = headings.map { TextWidth.of($0) }
         for row in rows {
             for (column, cell) in row.enumerated() { widths[column] = max(widths[column], TextWidth.of(cell)) }

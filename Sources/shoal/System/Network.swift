@@ -14,18 +14,19 @@ enum Network {
 
     /// Syncs once, showing how far it is, then moves what arrived into the text index.
     static func sync(_ replica: Replica, over transport: HTTPTransport) async throws -> SyncReport {
-        let progress = Progress()
-        defer { progress.finish() }
+        let progress = Progress("waiting for the server")
         let driver = SyncDriver(replica: replica, transport: transport)
-        let report = try await waitingForOthers(progress) {
-            try await driver.sync { state in
-                progress.show(
-                    "sent \(Format.number(state.pushed)), received \(Format.number(state.pulled)) changes"
-                        + " (\(Format.bytes(state.bytesUp)) up, \(Format.bytes(state.bytesDown)) down)")
+        return try await progress.during {
+            let report = try await waitingForOthers(progress) {
+                try await driver.sync { state in
+                    progress.show(
+                        "sent \(Format.number(state.pushed)), received \(Format.number(state.pulled)) changes"
+                            + " (\(Format.bytes(state.bytesUp)) up, \(Format.bytes(state.bytesDown)) down)")
+                }
             }
+            try index(replica, progress)
+            return report
         }
-        try index(replica, progress)
-        return report
     }
 
     /// Runs `body` as soon as no other process syncs this home, at the latest after 10 seconds.

@@ -1,0 +1,220 @@
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct CommandTests {
+    @Test func documentsHaveExactlyTheKeysOfTheContract() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let made = try await scene.json("a", "customer", "add", "王小明", "--field", "x-city=杭州")
+            #expect(made.keys == ["id"])
+            #expect(made["id"].isID)
+            let id = try #require(made["id"].text)
+            #expect(try await scene.json("a", "tag", id, "+肤质/油皮").keys.isEmpty)
+            #expect(try await scene.json("a", "note", "add", id, "第一次来").keys == ["id"])
+            #expect(try await scene.json("a", "tags", "add", "老客").keys == ["id"])
+            #expect(try await scene.json("a", "customer", "set", id, "stage=老客", "description=好").keys.isEmpty)
+
+            let customer = try await scene.json("a", "customer", "show", id)
+            #expect(customer.keys == ["id", "fields", "tags", "notes", "followers", "conflicts"])
+            #expect(customer["fields"].keys == ["name", "x-city", "stage", "description"])
+            #expect(customer["tags"][0].keys == ["id", "group", "name", "by", "at"])
+            #expect(customer["tags"][0]["at"].isTime)
+            #expect(customer["tags"][0]["by"] == "小王")
+            #expect(customer["notes"][0].keys == ["id", "body", "by", "at"])
+            #expect(customer["followers"] == ["小王"])
+            #expect(customer["conflicts"] == [])
+
+            let status = try await scene.json("a", "status")
+            #expect(
+                status.keys == ["account", "role", "replica", "server", "pending", "cursor", "lastSync", "conflicts"])
+            let sync = try await scene.json("a", "sync")
+            #expect(sync.keys == ["pushed", "pulled", "refused", "bytesUp", "bytesDown", "milliseconds"])
+            let hits = try await scene.json("a", "search", "第一次")
+            #expect(hits.items.count == 1)
+            #expect(hits[0].keys == ["kind", "id", "customer", "text"])
+            let list = try await scene.json("a", "customer", "list")
+            #expect(list[0].keys.isSuperset(of: ["id", "name"]))
+            #expect(try await scene.json("a", "conflicts").items.isEmpty)
+            #expect(try await scene.json("a", "customer", "set", id, "stage=").keys.isEmpty)
+            #expect(try await scene.json("a", "customer", "show", id)["fields"]["stage"] == .null)
+            #expect(
+                try await scene.json("a", "dump").items.count
+                    == (try await scene.ok("a", "dump")).split(separator: "\n").count)
+        }
+    }
+
+    @Test func notesComeFromStandardInputAsTheyAre() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = try await scene.ok("a", "customer", "add", "王小明")
+            let texts = ["中文", "👩‍👩‍👧 e\u{301} ﷽", "-dash", "two\nlines\n", "tab\there", "a\r\nb", "\n", ""]
+            for text in texts {
+                let outcome = try await scene.shoal("a", ["note", "add", id, "-"], input: Data("\(text)\n".utf8))
+                #expect(outcome.status == 0, "\(outcome.errors)")
+            }
+            try await scene.ok("a", "note", "add", id, "--", "-20% 优惠")
+            let bodies = try await scene.json("a", "note", "list", id).items.map(\.["body"].text)
+            #expect(bodies == texts + ["-20% 优惠"])
+            try await scene.fails("a", "note", "add", id, "-20%", status: 2)
+            // GBK, as a file from elsewhere may be.
+            let gbk = try await scene.shoal("a", ["note", "add", id, "-"], input: Data([0xC4, 0xE3, 0x0A]))
+            #expect(gbk.status == 1 && gbk.output.isEmpty && gbk.sentences.count == 1)
+        }
+    }
+
+    @Test func aNoteIsEditedInTheEditor() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = try await scene.ok("a", "customer", "add", "王小明")
+            let note = try await scene.ok("a", "note", "add", id, "原文")
+            func edit(_ editor: String) async throws -> Child.Outcome {
+                try await scene.shoal("a", ["note", "edit", note], variables: ["EDITOR": editor])
+            }
+            #expect(try await edit("sed -i s/原/新/").status == 0)
+            #expect(try await scene.json("a", "note", "show", note)["body"] == "新文")
+            #expect(try await edit("false").status == 1)
+            #expect(try await edit("true").status == 0)
+            #expect(try await scene.json("a", "note", "show", note)["body"] == "新文")
+            try await scene.fails("a", "note", "edit", note)
+            try await scene.ok("a", "note", "delete", note)
+            try await scene.fails("a", "note", "show", note)
+        }
+    }
+
+    @Test func failuresPrintOneSentenceAndNothingElse() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = try await scene.ok("a", "customer", "add", "王小明")
+            #expect(try await scene.fails("a", "custmer", status: 2).contains("shoal customer"))
+            #expect(try await scene.fails("a", "customer", "lst", status: 2).contains("list"))
+            #expect(try await scene.fails("a", "customer", "set", id, "stge=1", status: 2).contains("stage"))
+            try await scene.fails("a", "customer", status: 2)
+            try await scene.fails("a", "customer", "add", status: 2)
+            try await scene.fails("a", "customer", "set", id, "stage", status: 2)
+            try await scene.fails("a", "status", "--nonsense", status: 2)
+            try await scene.fails("a", "tag", id, status: 2)
+            try await scene.fails("a", "tag", id, "--word", status: 2)
+            try await scene.fails("a", "tag", id, "-没有")
+            try await scene.fails("a", "customer", "show", "ZZZZZZZZ")
+            try await scene.fails("a", "customer", "show", "0C")
+            try await scene.fails("a", "follow", id, "--account", "没有")
+            try await scene.fails("a", "conflicts", "settle", id, "--take", "0")
+            try await scene.fails("a", "sync", "--watch", "--take", status: 2)
+            try await scene.fails("a", "debug", "delta", scene.home("nothing"))
+            for absent in ["link", "split", "duplicates", "import", "export", "log", "undo", "doctor"] {
+                try await scene.fails("a", absent, status: 2)
+            }
+            try await scene.stopServer()
+            try await scene.fails("a", "sync")
+            try await scene.fails("a", "sync", "--json")
+        }
+    }
+
+    @Test func globalOptionsStandBeforeOrAfterTheCommand() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let home = scene.home("a")
+            for words in [
+                ["--home", home, "--json", "status"], ["status", "--json", "--home", home],
+                ["--json", "status", "--home=\(home)"],
+            ] {
+                let outcome = try await scene.shoal("elsewhere", words)
+                #expect(outcome.status == 0, "\(outcome.errors)")
+                #expect(try JSON(outcome.output)["account"] == "小王")
+            }
+            // What follows a bare -- is never an option.
+            let id = try await scene.ok("a", "customer", "add", "--", "--json")
+            #expect(try await scene.json("a", "customer", "show", id)["fields"]["name"] == "--json")
+        }
+    }
+
+    @Test func anyPartOfAnIdFromEitherEndWillDo() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = try await scene.ok("a", "customer", "add", "王小明")
+            for part in [id, String(id.suffix(8)), id.lowercased()] {
+                #expect(try await scene.json("a", "customer", "show", part)["id"].text == id)
+            }
+            let note = try await scene.ok("a", "note", "add", id, "x")
+            #expect(try await scene.fails("a", "customer", "show", note).contains("note"))
+        }
+    }
+
+    @Test func tagsAreAllOrNothing() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let one = try await scene.ok("a", "customer", "add", "一")
+            let two = try await scene.ok("a", "customer", "add", "二")
+            let made = try await scene.shoal("a", "tag", one, two, "+油皮")
+            #expect(made.status == 0 && made.errors.contains("油皮"))
+            try await scene.fails("a", "tag", one, two, "+新客", "-没有")
+            #expect(try await scene.json("a", "tags", "list").items.count == 1)
+            let near = try await scene.shoal("a", "tag", one, "+油皮肤")
+            #expect(near.status == 0 && near.errors.contains("\"油皮\""))
+            try await scene.ok("a", "tag", one, "-油皮", "+油皮肤")
+            try await scene.ok("a", "tag", one, "-油皮")
+            try await scene.ok("a", "tag", two, "--", "+--odd", "-油皮")
+            #expect(try await scene.json("a", "customer", "show", two)["tags"].items.map(\.["name"]) == ["--odd"])
+            try await scene.ok("a", "tags", "add", "甲/同名")
+            try await scene.ok("a", "tags", "add", "乙/同名")
+            try await scene.fails("a", "tag", one, "+同名")
+            #expect(try await scene.json("a", "customer", "list", "-tag:油皮").items.count == 2)
+        }
+    }
+
+    @Test func manyCommandsAtOnceAllSucceed() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = try await scene.ok("a", "customer", "add", "王小明")
+            let children = try (0..<8).map { try scene.begin("a", ["note", "add", id, "第 \($0) 条"]) }
+            let syncs = try (0..<2).map { _ in try scene.begin("a", ["sync"]) }
+            for child in children + syncs {
+                let outcome = try await child.end()
+                #expect(outcome.status == 0, "\(outcome.errors)")
+            }
+            #expect(try await scene.json("a", "note", "list", id).items.count == 8)
+        }
+    }
+
+    @Test func textOfCustomersCannotActOnATerminal() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let name = "evil\u{1B}[31m\u{7F}\u{85}\u{202E}\u{2066}\u{E0041}\r\n王"
+            let id = try await scene.ok("a", "customer", "add", name)
+            try await scene.ok("a", "note", "add", id, name)
+            for words in [["customer", "show", id], ["customer", "list"], ["search", "evil"], ["note", "list", id]] {
+                let text = try await scene.shoal("a", words).text
+                #expect(text.contains("evil") && text.contains("王"))
+                for scalar in text.unicodeScalars where scalar != "\n" {
+                    #expect(scalar.properties.generalCategory != .control, "\(words)")
+                    #expect(!["\u{202E}", "\u{2066}", "\u{E0041}"].contains(scalar), "\(words)")
+                }
+            }
+            let shown = try await scene.shoal("a", "customer", "show", id, "--json")
+            #expect(!shown.text.unicodeScalars.contains("\u{202E}"))
+            #expect(try JSON(shown.output)["fields"]["name"].text == name)
+        }
+    }
+
+    @Test func helpTeachesAndSucceeds() async throws {
+        try await Scene.run(server: false) { scene in
+            #expect(try await scene.ok("a").contains("SUBCOMMANDS"))
+            for words in [
+                ["enroll"], ["status"], ["sync"], ["customer", "add"], ["customer", "set"], ["customer", "show"],
+                ["customer", "list"], ["customer", "delete"], ["follow"], ["unfollow"], ["tag"], ["tags", "list"],
+                ["tags", "add"], ["note", "add"], ["note", "edit"], ["note", "show"], ["note", "list"],
+                ["note", "delete"],
+                ["search"], ["conflicts", "list"], ["conflicts", "show"], ["conflicts", "settle"], ["dump"],
+                ["debug", "delta"],
+            ] {
+                let outcome = try await scene.shoal("a", words + ["--help"])
+                #expect(outcome.status == 0 && outcome.text.contains("EXAMPLES:"), "\(words)")
+            }
+            for shell in ["bash", "zsh", "fish"] {
+                let script = try await scene.ok("a", "--generate-completion-script", shell)
+                #expect(script.contains("customer"))
+            }
+        }
+    }
+}

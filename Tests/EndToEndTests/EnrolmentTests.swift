@@ -1,0 +1,58 @@
+import Foundation
+import Testing
+
+@Suite(.timeLimit(.minutes(2)))
+struct EnrolmentTests {
+    @Test func aCodeEnrollsOnceAndTheFirstSyncFollows() async throws {
+        try await Scene.run { scene in
+            let code = try await scene.code("小王")
+            #expect(try await scene.json("a", "enroll", scene.url, code).keys.isEmpty)
+            let status = try await scene.json("a", "status")
+            #expect(status["account"] == "小王")
+            #expect(status["role"] == "sales")
+            #expect(status["server"].text == scene.url)
+            #expect(status["lastSync"].isTime)
+
+            #expect(try await scene.fails("a", "enroll", scene.url, code).contains("already"))
+            #expect(try await scene.fails("other", "enroll", scene.url, code).contains("used"))
+            #expect(try await scene.fails("other", "status").contains("shoal enroll"))
+            // A home whose first attempt was refused can be enrolled with another code.
+            try await scene.ok("other", "enroll", scene.url, scene.code("小李"))
+        }
+    }
+
+    @Test func aWrongCodeOrAddressIsRefusedInOneSentence() async throws {
+        try await Scene.run { scene in
+            #expect(try await scene.fails("a", "enroll", scene.url, "WRNG-CODE-0000").contains("code"))
+            try await scene.fails("a", "enroll", "nonsense", "WRNG-CODE-0000")
+            try await scene.fails("a", "enroll", "http://127.0.0.1:1", "WRNG-CODE-0000")
+            try await scene.fails("a", "enroll", scene.url, status: 2)
+        }
+    }
+
+    @Test func beforeEnrolmentCommandsSayHow() async throws {
+        try await Scene.run(server: false) { scene in
+            for words in [
+                ["status"], ["sync"], ["customer", "list"], ["customer", "add", "x"], ["tags", "list"],
+                ["search", "x"],
+                ["conflicts"], ["dump"], ["note", "list", "0000"], ["tag", "0000", "+x"], ["sync", "--json"],
+            ] {
+                let outcome = try await scene.shoal("a", words)
+                #expect(outcome.status == 1, "\(words)")
+                #expect(outcome.output.isEmpty)
+                #expect(outcome.errors.contains("shoal enroll URL CODE"))
+            }
+        }
+    }
+
+    @Test func aServerThatDoesNotKnowTheReplicaIsSaid() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            try await scene.ok("a", "customer", "add", "王小明")
+            try await scene.stopServer()
+            try await scene.startServer(data: "another")
+            #expect(try await scene.fails("a", "sync").contains("key"))
+            #expect(try await scene.json("a", "status")["pending"] == 1)
+        }
+    }
+}
