@@ -85,6 +85,7 @@ let package = Package(
             dependencies: [
                 "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
+                .product(name: "Crypto", package: "swift-crypto"),
             ]),
 
         // Tests, a folder a target.
@@ -97,6 +98,7 @@ let package = Package(
             dependencies: [
                 "ShoalCRDT", "ShoalProtocol", "ShoalServer", "ShoalStore",
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),

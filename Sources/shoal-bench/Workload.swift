@@ -38,12 +38,14 @@ struct Workload {
         }
     }
 
-    private static func read(_ path: String) throws -> [Line] {
+    /// Reads the lines of a file.
+    static func read(_ path: String) throws -> [Line] {
         let bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: path)))
         return try bytes.split(separator: UInt8(ascii: "\n")).map { try line(Array($0)) }
     }
 
-    private static func line(_ bytes: [UInt8]) throws -> Line {
+    /// Reads one line, without its line feed.
+    static func line(_ bytes: [UInt8]) throws -> Line {
         try JSONReader.read(bytes) { reader in
             var line = Line(kind: .account)
             try reader.readObject { reader, key in

@@ -337,18 +337,3 @@ import Testing
         #"{"protocol":1,"ids":[1,-22,333,1234567890123,-9223372036854775808],"names":["a","中文 text","\ud83d\ude00\n","#
         + #""😀 emoji and more"],"deep":[[{"x":[true,false,null,1.5e-3]}]],"key \"2\"":{},"e":[],"s":"","n":0}"#
 }
-
-/// A reproducible source of randomness (Steele, Lea and Flood, 2014).
-struct SplitMix: RandomNumberGenerator {
-    private var state: UInt64
-
-    init(seed: UInt64) { state = seed }
-
-    mutating func next() -> UInt64 {
-        state &+= 0x9E37_79B9_7F4A_7C15
-        var mixed = state
-        mixed = (mixed ^ (mixed >> 30)) &* 0xBF58_476D_1CE4_E5B9
-        mixed = (mixed ^ (mixed >> 27)) &* 0x94D0_49BB_1331_11EB
-        return mixed ^ (mixed >> 31)
-    }
-}

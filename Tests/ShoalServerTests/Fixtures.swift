@@ -106,7 +106,7 @@ final class TestReplica {
     }
 
     /// The place that the operation `index` of the next push will have.
-    func dot(_ index: Int = 0) -> Dot { Dot(replica, position + UInt32(index) + 1) }
+    func dot(_ index: Int = 0) -> Dot { Dot(replica, UInt32(Int(position) + index + 1)) }
 
     func request(_ operations: Operations, end: UInt32? = nil, tail: [OperationHash] = []) -> SyncRequest {
         SyncRequest(

@@ -16,8 +16,8 @@ enum OperationsCodec {
         static let all: Int64 = 63
     }
 
-    /// The most edits and dots that a frame may have.
-    static let mostParts = 1 << 20
+    /// The most edits and the most dots that a frame may have: each takes memory, and none needs a byte of the body.
+    static let mostParts = 1 << 18
 
     // MARK: Writing
 

@@ -225,7 +225,7 @@ extension OperationsCodec {
                 for edit in shape.edits { try add(edit, &next, reader) }
                 if shape.covers > 0 { result.cover(try dots(shape.covers, &next, reader)) }
                 if result.firstMisplacedEdit(of: index) != nil {
-                    throw reader.error(.invalid("the edits of an operation do not ascend"))
+                    throw reader.error(.invalid("the edits of an operation do not ascend, or one is of its creation"))
                 }
             }
             return result
@@ -297,7 +297,7 @@ extension OperationsCodec {
                 if place < ids.count {
                     record = ids[place]
                 } else {
-                    guard place - ids.count < next.made else { throw reader.error(.invalid("a record that is not made yet")) }
+                    guard place - ids.count < next.made else { throw reader.error(.invalid("a record that is neither in the table nor made yet")) }
                     record = made[place - ids.count]
                 }
             }

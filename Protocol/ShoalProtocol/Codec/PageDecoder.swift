@@ -37,7 +37,7 @@ extension PageCodec {
             guard let kind = rest.popFirst(), let number = UInt16(exactly: kind), number > 0,
                 let scope = rest.popFirst(), 0..<4 * Code.derivedScope ~= scope,
                 let tag = ScopeTag(rawValue: scope % Code.derivedScope),
-                scope / Code.derivedScope >> Int64(tag.identifierCount) == 0,
+                (scope / Code.derivedScope) >> Int64(tag.identifierCount) == 0,
                 let stamps = rest.popFirst(), 0...Int64(mostEntries) ~= stamps, rest.count % 3 == 0
             else { return nil }
             self.kind = Kind(rawValue: number)

@@ -61,6 +61,8 @@ struct Problem: Error, Equatable {
         case .tooLarge(let limit): self = .tooLarge(limit)
         case .protocolVersion:
             self.init(.badRequest, "protocol-version", "Unsupported protocol version", "\(error)")
+        case .compression(.tooLarge):
+            self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
         case .compression, .json: self = .malformed("\(error)")
         }
     }

@@ -1,0 +1,48 @@
+import Foundation
+
+/// The generated workspace, cut into the part that each account loads.
+struct DemoWorkload {
+    /// The accounts' names as people see them.
+    private(set) var accounts: [String] = []
+    private(set) var customers = 0
+    private(set) var tags = 0
+    private(set) var notes = 0
+    /// The customers whose ids each account must be told: it works on them and others made them.
+    private(set) var foreign: [Set<String>]
+
+    /// Generates into the directory and writes a `part-ACCOUNT.jsonl` for each account: accounts, tags, and the customers
+    /// that it makes with their followers, tags and notes.
+    init(_ generator: Generator, in directory: DemoDirectory) throws {
+        try generator.write(to: directory.workload)
+        foreign = Array(repeating: [], count: generator.accounts)
+        var preamble: [UInt8] = []
+        var parts = [[UInt8]](repeating: [], count: generator.accounts)
+        var place: [String: Int] = [:]
+        for account in 0..<generator.accounts { place[Generator.name(of: account)] = account }
+        var current = 0
+        let base = directory.workload + "/base.jsonl"
+        let bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: base)))
+        for raw in bytes.split(separator: UInt8(ascii: "\n")) {
+            let line = try Workload.line(Array(raw))
+            switch line.kind {
+            case .account, .tagdef:
+                if line.kind == .account { accounts.append(line.value) } else { tags += 1 }
+                preamble += raw
+                preamble.append(UInt8(ascii: "\n"))
+                continue
+            case .customer:
+                customers += 1
+                current = place[line.account] ?? 0
+            case .note: notes += 1
+            case .follow:
+                if let follower = place[line.account], follower != current { foreign[follower].insert(line.customer) }
+            default: break
+            }
+            parts[current] += raw
+            parts[current].append(UInt8(ascii: "\n"))
+        }
+        for account in 0..<generator.accounts {
+            try Data(preamble + parts[account]).write(to: URL(fileURLWithPath: directory.part(account)))
+        }
+    }
+}

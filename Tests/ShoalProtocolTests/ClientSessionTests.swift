@@ -1,0 +1,163 @@
+import Testing
+
+@testable import ShoalCRDT
+@testable import ShoalProtocol
+
+/// Events in, actions out.
+@Suite struct ClientSessionTests {
+    private let replica = ReplicaID(epoch: 7, count: 1)
+
+    private func request(position: UInt32 = 10, operations count: Int = 0, cursor: String = "c1") -> SyncRequest {
+        var operations = Operations()
+        for index in 0..<count { operations.begin(record: RecordID(rawValue: 99), time: Int64(index)) }
+        let log = LogPosition(
+            replica: replica, position: position, hash: OperationHash(rawValue: 5), end: position + UInt32(count))
+        return SyncRequest(epoch: 1, cursor: cursor, acknowledgement: "a", logs: [log], operations: operations)
+    }
+
+    private func response(
+        _ push: PushAnswer, from: String = "c1", to cursor: String = "c2", more: Bool = false
+    ) -> SyncResponse {
+        SyncResponse(
+            push: push, from: from, page: RecordPage(), cursor: cursor, more: more, isFill: false, positions: [], time: 77)
+    }
+
+    private func taken(_ upTo: UInt32, _ verdicts: [Verdict] = []) -> PushAnswer {
+        .taken(upTo: upTo, acknowledgement: "b", verdicts: verdicts)
+    }
+
+    /// What an action is, in words.
+    private func words(_ action: ClientSession.Action) -> String {
+        switch action {
+        case .send(let request): "send \(request.operations.count) after \(request.logs.last?.position ?? 0) from \(request.cursor)"
+        case .commit(let commit):
+            "commit up to \(commit.takenUpTo) \(commit.acknowledgement), \(commit.verdicts.count) refused, "
+                + "cursor \(commit.cursor)\(commit.isLast ? ", last" : "")"
+        case .finish(let report): "finish \(report.pushed) \(report.pulled) \(report.refused.map(\.number))"
+        case .stop(let problem): "stop \(problem)"
+        }
+    }
+
+    @Test func aSyncPushesPullsAndFinishes() {
+        var session = ClientSession()
+        #expect(words(session.start(request(operations: 3))) == "send 3 after 10 from c1")
+        let first = session.receive(response(taken(13), more: true))
+        #expect(words(first) == "commit up to 13 b, 0 refused, cursor c2")
+        guard case .commit(let commit) = first else { return }
+        #expect(commit.replica == replica && commit.serverTime == 77 && !commit.isFill && !commit.isLast)
+        #expect(words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 4)) == "send 0 after 13 from c2")
+        #expect(
+            words(session.receive(response(taken(13), from: "c2", to: "c3")))
+                == "commit up to 13 b, 0 refused, cursor c3, last")
+        #expect(words(session.committed(next: request(position: 13, cursor: "c3"), pulled: 2)) == "finish 3 6 []")
+    }
+
+    @Test func whatWasWrittenMeanwhileIsSentBeforeItFinishes() {
+        var session = ClientSession()
+        _ = session.start(request(operations: 1))
+        _ = session.receive(response(taken(11)))
+        let action = session.committed(next: request(position: 11, operations: 2, cursor: "c2"), pulled: 0)
+        #expect(words(action) == "send 2 after 11 from c2")
+        _ = session.receive(response(taken(13), from: "c2"))
+    }
+
+    @Test func refusedOperationsAreReportedOnceAndNotAsPushed() {
+        var session = ClientSession()
+        _ = session.start(request(operations: 3))
+        let verdicts = [
+            Verdict(number: 9, reason: .unknownDot), Verdict(number: 11, reason: .forbidden), Verdict(number: 13, reason: .command),
+        ]
+        let action = session.receive(response(taken(13, verdicts)))
+        #expect(words(action) == "commit up to 13 b, 3 refused, cursor c2, last")
+        // 9 was acknowledged before this sync; its verdict is only repeated.
+        #expect(words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 0)) == "finish 1 0 [11, 13]")
+    }
+
+    @Test func aPageThatDoesNotBeginAtTheCursorIsRefused() {
+        var session = ClientSession()
+        _ = session.start(request())
+        #expect(
+            words(session.receive(response(taken(10), from: "c0")))
+                == #"stop protocolError("the page does not begin at the cursor that was asked for")"#)
+        // Nothing that comes later is applied either.
+        #expect(
+            words(session.receive(response(taken(10))))
+                == #"stop protocolError("an answer came that nobody waited for")"#)
+    }
+
+    @Test func anAnswerMustTakeAllThatWasSent() {
+        for (upTo, expected) in [(12 as UInt32, "12 of 13"), (14, "14 of 13"), (9, "9 of 13"), (.max, "4294967295 of 13")] {
+            var session = ClientSession()
+            _ = session.start(request(operations: 3))
+            #expect(words(session.receive(response(taken(upTo)))) == #"stop protocolError("the server took \#(expected)")"#)
+        }
+    }
+
+    @Test func aVerdictOnWhatWasNotTakenIsRefused() {
+        for numbers in [[14], [11, 11], [.max]] as [[UInt32]] {
+            var session = ClientSession()
+            _ = session.start(request(operations: 3))
+            let verdicts = numbers.map { Verdict(number: $0, reason: .forbidden) }
+            #expect(
+                words(session.receive(response(taken(13, verdicts))))
+                    == #"stop protocolError("a verdict on an operation that was not taken")"#)
+        }
+    }
+
+    @Test func aServerThatHasMoreMustMoveTheCursor() {
+        var session = ClientSession()
+        _ = session.start(request())
+        #expect(
+            words(session.receive(response(taken(10), to: "c1", more: true)))
+                == #"stop protocolError("the server has more and the cursor does not move")"#)
+    }
+
+    @Test func aTakenIdentifierStopsAfterWhatCameBeforeItIsCommitted() {
+        var session = ClientSession()
+        _ = session.start(request(operations: 3))
+        let push = PushAnswer.identifierTaken(number: 12, upTo: 11, acknowledgement: "b", verdicts: [])
+        #expect(words(session.receive(response(push))) == "commit up to 11 b, 0 refused, cursor c2, last")
+        #expect(
+            words(session.committed(next: request(position: 11, operations: 2, cursor: "c2"), pulled: 0))
+                == "stop identifierTaken(number: 12)")
+        for (number, upTo) in [(14, 13), (11, 11), (12, 9)] as [(UInt32, UInt32)] {
+            var session = ClientSession()
+            _ = session.start(request(operations: 3))
+            let push = PushAnswer.identifierTaken(number: number, upTo: upTo, acknowledgement: "b", verdicts: [])
+            #expect(words(session.receive(response(push))).hasPrefix("stop protocolError"))
+        }
+    }
+
+    @Test func aForkAndARollbackStopAndCommitNothing() {
+        var session = ClientSession()
+        _ = session.start(request(operations: 1))
+        let known = [KnownOperation(dot: Dot(replica, 4), reason: nil)]
+        guard case .stop(.fork(replica, known)) = session.receive(response(.fork(replica: replica, known: known))) else {
+            Issue.record("a fork did not stop the session")
+            return
+        }
+        session = ClientSession()
+        _ = session.start(request(operations: 1))
+        guard case .stop(.rollback(9, nil)) = session.receive(response(.rollback(epoch: 9, replica: nil))) else {
+            Issue.record("a rollback did not stop the session")
+            return
+        }
+    }
+
+    @Test func eventsThatNobodyAskedForStopIt() {
+        var session = ClientSession()
+        #expect(words(session.receive(response(taken(10)))) == #"stop protocolError("an answer came that nobody waited for")"#)
+        session = ClientSession()
+        #expect(
+            words(session.committed(next: request(), pulled: 0))
+                == #"stop protocolError("a commit was reported that nobody asked for")"#)
+        session = ClientSession()
+        _ = session.start(request())
+        #expect(words(session.committed(next: request(), pulled: 0)).hasPrefix("stop protocolError"))
+        session = ClientSession()
+        _ = session.start(request())
+        _ = session.receive(response(taken(10)))
+        // The same answer again, before the commit of the first.
+        #expect(words(session.receive(response(taken(10)))).hasPrefix("stop protocolError"))
+    }
+}

@@ -1,0 +1,68 @@
+import Testing
+
+@testable import ShoalCRDT
+@testable import ShoalProtocol
+
+/// The frames of version 1 as they are kept in `Protocol/Fixtures/v1`: NAME.json before compression, NAME.bin after it,
+/// NAME.txt in words. A change of any of them is a change of the protocol and asks for a new version and a new folder.
+@Suite(.serialized) struct GoldenFrameTests {
+    static let requests = GoldenMessages.requests.map(\.name)
+    static let responses = GoldenMessages.responses.map(\.name)
+
+    @Test(arguments: requests) func aRequestIsReadAndWrittenAsEver(_ name: String) throws {
+        let built = try #require(GoldenMessages.requests.first { $0.name == name }).message
+        try record(name, json: built.json(), compressed: built.encoded(), words: Words.of(built))
+        let json = try Fixtures.read("v1/\(name).json")
+        let read = try SyncRequest(json: json)
+        let words = try Fixtures.text("v1/\(name).txt").split(separator: "\n").map(String.init)
+        #expect(Words.of(read) == words)
+        #expect(Words.of(built) == words)
+        #expect(read.json() == json)
+        #expect(built.json() == json)
+        #expect(Words.of(try SyncRequest(decoding: try Fixtures.read("v1/\(name).bin"))) == words)
+    }
+
+    @Test(arguments: responses) func aResponseIsReadAndWrittenAsEver(_ name: String) throws {
+        let built = try #require(GoldenMessages.responses.first { $0.name == name }).message
+        try record(name, json: built.json(), compressed: built.encoded(), words: Words.of(built))
+        let json = try Fixtures.read("v1/\(name).json")
+        let read = try SyncResponse(json: json)
+        let words = try Fixtures.text("v1/\(name).txt").split(separator: "\n").map(String.init)
+        #expect(Words.of(read) == words)
+        #expect(Words.of(built) == words)
+        #expect(read.json() == json)
+        #expect(built.json() == json)
+        #expect(Words.of(try SyncResponse(decoding: try Fixtures.read("v1/\(name).bin"))) == words)
+    }
+
+    @Test func anEnrolmentIsReadAndWrittenAsEver() throws {
+        let (request, response) = (GoldenMessages.enrollRequest, GoldenMessages.enrollResponse)
+        try Fixtures.record("v1/enroll-request.json", request.encoded())
+        try Fixtures.record("v1/enroll-response.json", response.encoded())
+        try Fixtures.record("v1/enroll-request.txt", lines: Words.of(request))
+        try Fixtures.record("v1/enroll-response.txt", lines: Words.of(response))
+        let requestJSON = try Fixtures.read("v1/enroll-request.json")
+        let responseJSON = try Fixtures.read("v1/enroll-response.json")
+        #expect(try EnrollRequest(decoding: requestJSON) == request)
+        #expect(try EnrollResponse(decoding: responseJSON) == response)
+        #expect(request.encoded() == requestJSON)
+        #expect(response.encoded() == responseJSON)
+    }
+
+    @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
+        let frames = (Self.requests + Self.responses).flatMap { ["\($0).bin", "\($0).json", "\($0).txt"] }
+        let enrolment = ["request", "response"].flatMap { ["enroll-\($0).json", "enroll-\($0).txt"] }
+        #expect(try Fixtures.names(in: "v1") == (frames + enrolment).sorted())
+    }
+
+    @Test func theDictionaryIsTheOneOfTheFile() throws {
+        try Fixtures.record("dictionary.txt", FrameDictionary.bytes)
+        #expect(try Fixtures.read("dictionary.txt") == FrameDictionary.bytes)
+    }
+
+    private func record(_ name: String, json: [UInt8], compressed: [UInt8], words: [String]) throws {
+        try Fixtures.record("v1/\(name).json", json)
+        try Fixtures.record("v1/\(name).bin", compressed)
+        try Fixtures.record("v1/\(name).txt", lines: words)
+    }
+}

@@ -1,0 +1,128 @@
+import Testing
+
+@testable import ShoalCRDT
+@testable import ShoalProtocol
+
+import func Glibc.getrusage
+import struct Glibc.rusage
+import var Glibc.RUSAGE_SELF
+
+/// Bad input is refused with where and why, costs little, and never traps.
+@Suite(.serialized) struct RefusedFrameTests {
+    /// Kilobytes of memory that this process had at most.
+    private func peak() -> Int {
+        var usage = rusage()
+        getrusage(.init(RUSAGE_SELF.rawValue), &usage)
+        return usage.ru_maxrss
+    }
+
+    private func refusal(_ name: String, _ bytes: [UInt8]) -> String? {
+        do {
+            try RefusedFrame.decode(name, bytes)
+            return nil
+        } catch { return error.description }
+    }
+
+    /// `refusals.txt` says of each file why it is refused: "NAME: at byte N: …".
+    @Test func everyStoredFrameIsRefusedWithWhereAndWhy() throws {
+        let made = try RefusedFrame.plain() + RefusedFrame.compressed()
+        for frame in made { try Fixtures.record("Refused/\(frame.name)", frame.bytes) }
+        try Fixtures.record(
+            "Refused/refusals.txt", lines: made.map { "\($0.name): \(refusal($0.name, $0.bytes) ?? "taken")" }.sorted())
+        let before = peak()
+        var names: [String] = []
+        for line in try Fixtures.text("Refused/refusals.txt").split(separator: "\n") {
+            let parts = line.split(separator: ": ", maxSplits: 1).map(String.init)
+            let name = try #require(parts.first)
+            names.append(name)
+            #expect(refusal(name, try Fixtures.read("Refused/\(name)")) == parts.last, "\(name)")
+        }
+        #expect(peak() - before < 256 << 10)
+        #expect(try Fixtures.names(in: "Refused") == (names + ["refusals.txt"]).sorted())
+    }
+
+    @Test func theStoredFramesAreTheGoldenOnesWithOneFaultEach() throws {
+        for frame in try RefusedFrame.plain() {
+            #expect(try Fixtures.read("Refused/\(frame.name)") == frame.bytes, "\(frame.name)")
+        }
+    }
+
+    @Test func everyTruncationOfAGoldenFrameIsRefused() throws {
+        for name in try Fixtures.names(in: "v1") where !name.hasSuffix(".txt") {
+            let bytes = try Fixtures.read("v1/\(name)")
+            for length in bytes.indices {
+                guard let refusal = refusal(name, Array(bytes[..<length])) else {
+                    Issue.record("\(name) is taken after \(length) of \(bytes.count) bytes")
+                    continue
+                }
+                let expected = name.hasSuffix(".bin") ? "the compressed data ends too early." : "at byte \(length): "
+                #expect(refusal.hasPrefix(expected), "\(name), \(length) bytes")
+            }
+        }
+    }
+
+    @Test func randomDamageNeverTraps() throws {
+        var random = SplitMix(seed: 6)
+        let names = try Fixtures.names(in: "v1").filter { $0.hasSuffix(".json") }
+        let frames = try names.map { ($0, try Fixtures.read("v1/\($0)")) }
+        var taken = 0
+        for _ in 0..<(Trial.isNightly ? 5_000_000 : 200_000) {
+            let (name, whole) = random.pick(frames)
+            var bytes = whole
+            for _ in 0...random.below(3) { damage(&bytes, &random) }
+            if refusal(name, bytes) == nil { taken += 1 }
+        }
+        // A digit for a digit makes another valid frame; most damage does not.
+        #expect(taken > 0 && taken < 150_000)
+    }
+
+    /// One byte changed, or a stretch removed, repeated, or moved elsewhere.
+    private func damage(_ bytes: inout [UInt8], _ random: inout SplitMix) {
+        guard !bytes.isEmpty else { return }
+        let at = random.below(bytes.count)
+        let end = min(at + 1 + random.below(12), bytes.count)
+        switch random.below(6) {
+        case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
+        case 1: bytes[at] = random.pick(Array("0123456789-_ABZ[]{},:\"\\e.".utf8))
+        case 2: bytes[at] ^= 1 << UInt8(random.below(8))
+        case 3: bytes.removeSubrange(at..<end)
+        case 4: bytes.insert(contentsOf: bytes[at..<end], at: at)
+        default: bytes.insert(contentsOf: bytes[at..<end], at: random.below(bytes.count))
+        }
+    }
+
+    /// Edits without a value need no byte of the body: the limits bound what they cost.
+    @Test func theMostThatASmallFrameMayAskForIsBounded() throws {
+        let fields = (1...52).map { "\($0),0,0" }.joined(separator: ",")
+        let body = """
+            {"protocol":1,"epoch":"0000000000000000","cursor":"","acknowledgement":"","logs":[[1,0,"0000000000000000",5000]],\
+            "operations":{"n":5000,"shapes":[[0,\(fields)]],"ids":{"n":1,"ms":[2],"counts":[1]}}}
+            """
+        let before = peak()
+        let request = try SyncRequest(decoding: Deflate.compress(Array(body.utf8)))
+        #expect(request.operations.edits.count == 260_000)
+        #expect(peak() - before < 256 << 10)
+        let more = body.replacing("[[0,", with: "[[0,53,0,0,").replacing("[[0,53,0,0,", with: "[[0,0,0,0,")
+        #expect(refusal("request.json", Array(more.utf8))?.hasSuffix("the array has more than 262144 elements.") == true)
+    }
+
+    @Test func aTextMayBeAsLongAsTheLimitAndNoLonger() throws {
+        let day = try #require(GoldenMessages.requests.first).message
+        for (length, expected) in [(Limits.text, nil), (Limits.text + 1, "the value is longer than 65536 bytes.")] {
+            for makesName in [false, true] {
+                var request = day
+                let text = String(repeating: "x", count: length)
+                let key = makesName ? CellKey(.free, text: request.operations.store(text.utf8)) : CellKey(Field(rawValue: 200))
+                request.operations.begin(record: GoldenMessages.known, time: 0)
+                request.operations.edit(key, text: makesName ? "" : text)
+                let refusal = refusal("request.json", request.json())
+                #expect(refusal.map { String($0.suffix(expected?.count ?? 0)) } == expected)
+            }
+        }
+    }
+
+    @Test func aBodyBeyondTheLimitIsNotEvenExpanded() {
+        let refusal = refusal("request.bin", [UInt8](repeating: 0, count: Limits.body + 1))
+        #expect(refusal == "the body is longer than 1048576 bytes")
+    }
+}

@@ -1,0 +1,182 @@
+import AsyncHTTPClient
+import Foundation
+import Logging
+import NIOCore
+import ShoalCRDT
+import ShoalProtocol
+import Testing
+
+@testable import ShoalServer
+
+/// The routes over a real socket on loopback.
+struct HTTPTests {
+    private struct Reply {
+        var status: Int
+        var type: String
+        var body: [UInt8]
+        var problem: String? {
+            struct Document: Decodable {
+                var type: String
+                var title: String
+                var status: Int
+                var detail: String
+            }
+            guard type == "application/problem+json",
+                let document = try? JSONDecoder().decode(Document.self, from: Data(body)), document.status == status,
+                !document.detail.isEmpty
+            else { return nil }
+            return document.type
+        }
+    }
+
+    /// Runs `body` against a served store; the functions send a request to it.
+    private func serving(
+        _ server: TestServer, _ body: (_ send: (HTTPClientRequest) async throws -> Reply, _ base: String) async throws -> Void
+    ) async throws {
+        let ports = AsyncStream<Int>.makeStream()
+        var logger = Logger(label: "test")
+        logger.logLevel = .critical
+        let http = Server(
+            store: server.store, options: Server.Options(host: "127.0.0.1", port: 0), environment: server.environment,
+            logger: logger) { _ in }
+        let running = Task { try await http.run(signals: false) { ports.continuation.yield($0) } }
+        var iterator = ports.stream.makeAsyncIterator()
+        let port = try #require(await iterator.next())
+        // One that leaves the bodies as they come.
+        let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup)
+        func send(_ request: HTTPClientRequest) async throws -> Reply {
+            let response = try await client.execute(request, timeout: .seconds(10))
+            let bytes = try await response.body.collect(upTo: 64 << 20)
+            return Reply(
+                status: Int(response.status.code), type: response.headers.first(name: "content-type") ?? "",
+                body: Array(bytes.readableBytesView))
+        }
+        do { try await body(send, "http://127.0.0.1:\(port)") } catch {
+            try await client.shutdown()
+            running.cancel()
+            throw error
+        }
+        try await client.shutdown()
+        running.cancel()
+        _ = try? await running.value
+    }
+
+    private func request(
+        _ url: String, _ body: [UInt8]? = nil, key: String? = nil, type: String = "application/vnd.shoal.v1+json",
+        encoding: String? = "deflate"
+    ) -> HTTPClientRequest {
+        var request = HTTPClientRequest(url: url)
+        guard let body else { return request }
+        request.method = .POST
+        request.headers.add(name: "Content-Type", value: type)
+        if let encoding { request.headers.add(name: "Content-Encoding", value: encoding) }
+        if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
+        request.body = .bytes(ByteBuffer(bytes: body))
+        return request
+    }
+
+    @Test func enrolAndSyncOverHTTP() async throws {
+        let server = try TestServer()
+        let code = try server.accounts.add(name: "小美", role: .sales).code
+        let key = Base64URL.encode(server.random.bytes(32))
+        try await serving(server) { send, base in
+            let enrolled = try await send(
+                request("\(base)/v1/enroll", EnrollRequest(code: code, key: key).encoded(), encoding: nil))
+            #expect(enrolled.status == 200)
+            let replica = TestReplica(server: server, enrolled: try EnrollResponse(decoding: enrolled.body), key: key)
+            let operations = Operations { $0.makeCustomer(replica.newID(), name: "张三") }
+            let answer = try await send(
+                request("\(base)/v1/sync", try replica.request(operations).encoded(), key: key))
+            #expect(answer.status == 200)
+            let response = try SyncResponse(decoding: answer.body)
+            #expect(response.push.upTo == 1 && response.isFill && !response.more)
+            #expect(response.page.heads.count == 2)
+        }
+        #expect(try server.dump().contains("张三"))
+    }
+
+    @Test func badInputGetsAProblemDocumentAndChangesNothing() async throws {
+        let server = try TestServer()
+        let replica = try server.replica("小美")
+        let dump = try server.dump()
+        let good = try replica.request(Operations()).encoded()
+        var other = replica.request(Operations())
+        other.epoch ^= 1
+        let otherEpoch = try other.encoded()
+        let bomb = try Deflate.compress([UInt8](repeating: 0x20, count: 20 << 20))
+        try await serving(server) { send, base in
+            let sync = "\(base)/v1/sync"
+            let key = replica.key
+            let cases: [(HTTPClientRequest, Int, String)] = [
+                (request("\(base)/nothing"), 404, "not-found"),
+                (request(sync), 405, "method-not-allowed"),
+                (request(sync, good), 401, "unauthorized"),
+                (request(sync, good, key: "wrong"), 401, "unauthorized"),
+                (request(sync, good, key: Base64URL.encode(server.random.bytes(32))), 401, "unauthorized"),
+                (request(sync, good, key: key, type: "text/plain"), 415, "media-type"),
+                (request(sync, good, key: key, type: "application/vnd.shoal.v2+json"), 415, "media-type"),
+                (request(sync, good, key: key, encoding: nil), 415, "media-type"),
+                (request(sync, Array("not zlib".utf8), key: key), 400, "malformed"),
+                (request(sync, try Deflate.compress(Array("not JSON".utf8)), key: key), 400, "malformed"),
+                (request(sync, Array(good.dropLast()), key: key), 400, "malformed"),
+                (request(sync, good + [0], key: key), 400, "malformed"),
+                (request(sync, bomb, key: key), 413, "too-large"),
+                (request(sync, [UInt8](repeating: 0, count: Limits.body + 1), key: key), 413, "too-large"),
+                (request(sync, otherEpoch, key: key), 409, "other-epoch"),
+                (request("\(base)/v1/enroll", Array("{}".utf8), encoding: nil), 400, "malformed"),
+                (
+                    request(
+                        "\(base)/v1/enroll", EnrollRequest(code: "0000-0000-0000", key: key).encoded(), encoding: nil),
+                    403, "wrong-code"
+                ),
+                (request("\(base)/v1/accounts"), 404, "not-found"),
+            ]
+            for (index, (request, status, problem)) in cases.enumerated() {
+                let reply = try await send(request)
+                #expect(reply.status == status, "case \(index)")
+                #expect(reply.problem == "urn:shoal:problem:\(problem)", "case \(index)")
+            }
+            var long = HTTPClientRequest(url: "\(base)/healthz")
+            long.headers.add(name: "X-Long", value: String(repeating: "a", count: Limits.header))
+            #expect(try await send(long).status == 431)
+        }
+        #expect(try server.dump() == dump)
+    }
+
+    @Test func healthReadinessMetricsAndDescription() async throws {
+        let server = try TestServer()
+        try await serving(server) { send, base in
+            #expect(try await send(request("\(base)/healthz")).status == 200)
+            #expect(try await send(request("\(base)/readyz")).status == 200)
+            let metrics = try await send(request("\(base)/metrics"))
+            #expect(String(decoding: metrics.body, as: UTF8.self).contains("shoal_requests_total{route=\"/healthz\",status=\"200\"} 1"))
+            let description = try await send(request("\(base)/v1/openapi.json"))
+            #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(description.body)) }
+        }
+    }
+
+    @Test func anAccountHasABoundedNumberOfRequestsUnderWay() throws {
+        let gate = RequestGate(limit: 2)
+        let account = RecordID(rawValue: 1)
+        try gate.enter(account)
+        try gate.enter(account)
+        #expect(throws: Problem.busy) { try gate.enter(account) }
+        try gate.enter(RecordID(rawValue: 2))
+        gate.leave(account)
+        try gate.enter(account)
+    }
+
+    @Test func theHandlerNeedsNoHTTPAndNoConcurrency() throws {
+        let server = try TestServer()
+        let replica = try server.replica("小美")
+        let committer = Committer(store: server.store, metrics: Metrics()) { _ in }
+        let handler = SyncHandler(
+            store: server.store, committer: committer, metrics: Metrics(), environment: server.environment,
+            logger: Logger(label: "test"))
+        let operations = Operations { $0.makeCustomer(replica.newID(), name: "张三") }
+        let body = try replica.request(operations).encoded()
+        let response = try SyncResponse(decoding: try handler.handleAlone(body, account: replica.account))
+        #expect(response.push.upTo == 1)
+        #expect(response.from.isEmpty && !response.cursor.isEmpty)
+    }
+}

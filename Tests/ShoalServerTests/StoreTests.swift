@@ -1,0 +1,114 @@
+import Crypto
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+import Synchronization
+import Testing
+
+@testable import ShoalServer
+
+struct StoreTests {
+    @Test func migrationsAreFrozen() {
+        let text = ServerSchema.migrations.map { $0.name + "\n" + $0.sql.joined(separator: "\n") }.joined(separator: "\n")
+        let hash = SHA256.hash(data: Data(text.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
+        #expect(hash == "962eb9adf07fad09", "a shipped migration is never edited; add another one")
+    }
+
+    @Test func aDatabaseOfANewerVersionIsRefusedAndLeftAsItIs() throws {
+        let server = try TestServer()
+        try server.store.close()
+        let queue = try DatabaseQueue(path: server.store.path)
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 from the future')") }
+        try queue.close()
+        #expect(throws: StoreError.newerVersion(path: server.store.path)) {
+            try ServerStore(path: server.store.path, environment: server.environment)
+        }
+    }
+
+    @Test func aFileThatIsNoDatabaseIsRefused() throws {
+        let server = try TestServer()
+        let path = server.directory + "/other.db"
+        try Data(repeating: 0x41, count: 8_192).write(to: URL(fileURLWithPath: path))
+        #expect(throws: StoreError.self) { try ServerStore(path: path, environment: server.environment) }
+    }
+
+    @Test func aDirectoryThatIsNotThereIsRefused() throws {
+        let server = try TestServer()
+        #expect(throws: StoreError.self) {
+            try ServerStore(path: server.directory + "/nowhere/shoald.db", environment: server.environment)
+        }
+    }
+
+    /// A full disk, by way of SQLite's own bound on the file.
+    @Test func aFullDiskStoresNothingAndLosesNothing() throws {
+        let server = try TestServer()
+        let replica = try server.replica("a")
+        try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
+        let dump = try server.dump()
+        let pages = try server.store.withWriter { _, database in
+            try Int.fetchOne(database, sql: "PRAGMA page_count") ?? 0
+        }
+        func bound(_ count: Int) throws {
+            try server.store.withWriter { _, database in
+                try database.execute(sql: "PRAGMA max_page_count = \(count)")
+            }
+        }
+        try bound(pages)
+        let large = Operations { operations in
+            for index in 0..<100 {
+                operations.makeCustomer(replica.newID(), name: String(repeating: "满", count: 1_000), salt: UInt32(index))
+            }
+        }
+        #expect(throws: StoreError.full(path: server.store.path)) { try replica.send(large) }
+        #expect(try server.dump() == dump)
+        try bound(1 << 20)
+        #expect(try replica.push(large).upTo == 101)
+    }
+
+    @Test func concurrentPushesShareCommitsAndAllAreTaken() async throws {
+        let server = try TestServer()
+        let metrics = Metrics()
+        let committer = Committer(store: server.store, limit: 4, metrics: metrics) { _ in }
+        var pushes: [PreparedPush] = []
+        for index in 0..<24 {
+            let replica = try server.replica("a\(index)")
+            let operations = Operations { $0.makeCustomer(replica.newID(), name: "客户\(index)") }
+            pushes.append(try server.store.prepare(replica.push(of: replica.request(operations))))
+        }
+        let taken = try await withThrowingTaskGroup(of: UInt32?.self) { group in
+            for push in pushes { group.addTask { try await committer.commit(push).answer.upTo } }
+            return try await group.reduce(into: []) { $0.append($1) }
+        }
+        #expect(taken == Array(repeating: 1, count: 24))
+        let sizes = metrics.groupSizes
+        #expect(sizes.reduce(0) { $0 + $1.key * $1.value } == 24)
+        #expect(sizes.keys.allSatisfy { (1...4).contains($0) })
+        for index in 0..<24 { #expect(try server.dump().contains("客户\(index)\"")) }
+    }
+
+    /// The transaction of a failed disk is not tried again.
+    @Test func afterTheDiskFailedNothingMoreIsTaken() throws {
+        let server = try TestServer()
+        let failure = StoreError.inputOutput(path: "x", reason: "injected")
+        #expect(throws: failure) {
+            try server.store.withWriter { writer, _ in try writer.transaction { throw failure } }
+        }
+        let reported = Mutex<[StoreError]>([])
+        let committer = Committer(store: server.store, metrics: Metrics()) { error in
+            reported.withLock { $0.append(error) }
+        }
+        let replica = TestReplica(
+            server: server,
+            enrolled: EnrollResponse(
+                replica: server.store.identity.replica, account: ServerStore.serverAccount, name: "", role: .sales,
+                epoch: server.store.epoch, time: 0), key: "")
+        let push = try server.store.prepare(replica.push(of: replica.request(Operations())))
+        for _ in 0..<2 {
+            #expect(throws: StoreError.self) { try committer.commitAlone(push) }
+        }
+        #expect(!committer.isReady)
+        #expect(reported.withLock { $0.count } == 1)
+    }
+}
