@@ -19,7 +19,6 @@ import Testing
         var replicas = [Puller(), Puller(), Puller()]
         for index in history.interleaving(&random) {
             if let fault = server.take(index, of: history.acts, batch) { return fault }
-            // A frame's operations may share a sequence, as long as nobody pulls in between.
             while random.oneIn(3) {
                 let reader = random.below(2)
                 replicas[reader].pull(from: server, changes: 1 + random.below(3))
@@ -43,7 +42,7 @@ import Testing
             var start = 0
             var sequence: Int64 = 0
             while start < order.count {
-                // One batch and one sequence a frame.
+                // One batch and one sequence a frame: nobody pulls in between.
                 let frame = order[start..<min(order.count, start + 1 + random.below(6))]
                 let batch = Operations(frame.map { history.acts[$0] })
                 sequence += 1

@@ -28,7 +28,7 @@ extension History {
         return last?.records[.sample] ?? Record(id: .sample)
     }
 
-    /// Gives up an operation's claim to be new: for what no program that keeps to the protocol writes.
+    /// Changes an operation into one that no program that keeps to the protocol writes.
     mutating func alter(_ dot: Dot, _ body: (inout Act) -> Void) {
         guard let index = acts.firstIndex(where: { $0.dot == dot }) else { return }
         body(&acts[index])
