@@ -88,7 +88,7 @@ public struct ClientSession: Sendable {
         guard response.from == request.cursor else {
             return stop(.protocolError("the page does not begin at the cursor that was asked for"))
         }
-        if response.more, response.cursor == request.cursor {
+        if response.more, request.wantsPage, response.cursor == request.cursor {
             return stop(.protocolError("the server has more and the cursor does not move"))
         }
         // Verdicts are repeated; those up to the position were reported when they came first.
