@@ -83,7 +83,7 @@ struct RemoteServer {
     }
 
     func answers() async -> Bool {
-        let request = HTTPClientRequest(url: base + "/v1/accounts")
+        let request = HTTPClientRequest(url: base + "/healthz")
         return (try? await HTTPClient.shared.execute(request, timeout: .seconds(5)))?.status == .ok
     }
 

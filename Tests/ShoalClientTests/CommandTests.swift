@@ -50,7 +50,10 @@ import Testing
         let id = try anna.replica.addCustomer(name: "n", fields: [FieldValue("remark", "a-b-c-d")])
         for text in ["free text", "w-x-y-z", "w-x2-y-z"] {
             try anna.replica.setFields(of: id, [FieldValue("remark", text)])
-            #expect(try anna.replica.customer(id).fields.filter { $0.name.hasPrefix("remark") } == [FieldValue("remark", text)])
+            #expect(
+                try anna.replica.customer(id).fields.filter { $0.name.hasPrefix("remark") } == [
+                    FieldValue("remark", text)
+                ])
         }
         try anna.replica.setFields(of: id, [FieldValue("remark", "")])
         #expect(try anna.replica.customer(id).fields == [FieldValue("name", "n")])

@@ -9,7 +9,9 @@ import Testing
     static let alphabet: [Character] = Array("王芳李娜面霜精华液aAbBcC019 -_.,，。ＡＢé①ßΣ\u{3000}カガ")
 
     private static func randomText(_ random: inout Seeded, _ longest: Int) -> String {
-        String((0..<Int.random(in: 1...longest, using: &random)).compactMap { _ in alphabet.randomElement(using: &random) })
+        String(
+            (0..<Int.random(in: 1...longest, using: &random)).compactMap { _ in alphabet.randomElement(using: &random) }
+        )
     }
 
     /// The rule itself: the folded needle is a substring of the folded text.
@@ -110,7 +112,8 @@ import Testing
         #expect(try ids("source:抖音") == [a] && ids("stage:new") == [b])
         #expect(try ids("account:Anna") == [a, b])
         #expect(try ids("added:>2026-01-01") == [b] && ids("added:>=2026-01-01") == [a, b])
-        #expect(try ids("added:<2026-01-02") == [a] && ids("added:2026-01-02") == [b] && ids("added:<=2026-01-01") == [a])
+        #expect(
+            try ids("added:<2026-01-02") == [a] && ids("added:2026-01-02") == [b] && ids("added:<=2026-01-01") == [a])
         #expect(try ids("面霜") == [b] && ids("面霜 tag:vip") == [b] && ids("面霜 tag:油皮").isEmpty)
         #expect(try ids("\"李 娜\"") == [b] && ids("李 娜") == [b])
         #expect(try anna.replica.search("面霜") == [SearchHit(kind: "note", id: note, customer: b, text: "喜欢面霜")])
@@ -121,7 +124,9 @@ import Testing
         }
     }
 
-    @Test(arguments: [("ＶＩＰ 客户", "vip客户"), ("Straße", "STRASSE"), ("ﬁ", "FI"), ("é", "e\u{301}"), ("Σ", "ς"), ("①", "1")])
+    @Test(arguments: [
+        ("ＶＩＰ 客户", "vip客户"), ("Straße", "STRASSE"), ("ﬁ", "FI"), ("é", "e\u{301}"), ("Σ", "ς"), ("①", "1"),
+    ])
     func foldingTakesSpellingsForTheSame(a: String, b: String) {
         #expect(Array(Folding.fold(a).utf8) == Array(Folding.fold(b).utf8))
     }

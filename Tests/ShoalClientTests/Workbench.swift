@@ -39,7 +39,11 @@ final class TestWorld: Sendable {
 
     var environment: Environment {
         Environment(
-            now: { self.state.withLock { state in state.time += 1; return state.time } },
+            now: {
+                self.state.withLock { state in
+                    state.time += 1; return state.time
+                }
+            },
             ticks: { DispatchTime.now().uptimeNanoseconds },
             random: { self.state.withLock { $0.random.next() } },
             sleep: { duration in
@@ -110,7 +114,9 @@ final class TinyServer {
         // The cursor is how far the pull has come and where it began: of each record the cells since then are sent.
         let parts = request.cursor.split(separator: "/").compactMap { Int64($0) }
         let (after, floor) = parts.count == 2 ? (parts[0], parts[1]) : (0, 0)
-        let changed = records.values.filter { $0.sequence > after }.sorted { ($0.sequence, $0.id) < ($1.sequence, $1.id) }
+        let changed = records.values.filter { $0.sequence > after }.sorted {
+            ($0.sequence, $0.id) < ($1.sequence, $1.id)
+        }
         var page = RecordPage()
         for record in changed.prefix(pageSize) {
             page.begin(record.id, record.envelope)
@@ -131,7 +137,9 @@ final class TinyServer {
     }
 
     var dump: [String] {
-        records.values.sorted { $0.id < $1.id }.compactMap { RecordDump.line($0) }.map { String(decoding: $0, as: UTF8.self) }
+        records.values.sorted { $0.id < $1.id }.compactMap { RecordDump.line($0) }.map {
+            String(decoding: $0, as: UTF8.self)
+        }
     }
 }
 

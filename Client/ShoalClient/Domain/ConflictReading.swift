@@ -68,7 +68,9 @@ struct ConflictReading {
         guard let shown = record.shown(in: cell), let first = cell.first, !others.isEmpty else { return nil }
         let conflict = Conflict(
             record: record.id, kind: Schema.name(of: record.envelope.kind),
-            field: FieldNames.label(record.entries[first].key, in: record, own: store.standing.account) { names.account($0) },
+            field: FieldNames.label(record.entries[first].key, in: record, own: store.standing.account) {
+                names.account($0)
+            },
             shown: value(shown, record), others: others.map { value($0, record) },
             token: Self.token(cell.map { record.entries[$0].dot }))
         return Found(conflict: conflict, target: .cell(element, field, [shown] + others))
@@ -85,7 +87,8 @@ struct ConflictReading {
         for view in views {
             var newest: Entry?
             for member in view.members {
-                for index in record.range(of: CellKey(.tagged, id: member)) where record.entries[index].kind == .present {
+                for index in record.range(of: CellKey(.tagged, id: member)) where record.entries[index].kind == .present
+                {
                     let entry = record.entries[index]
                     dots.append(entry.dot)
                     if newest.map({ ($0.time, $0.dot) < (entry.time, entry.dot) }) ?? true { newest = entry }

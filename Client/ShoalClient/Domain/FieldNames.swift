@@ -52,7 +52,9 @@ enum FieldNames {
         if value.utf8.count > Limits.text {
             throw ReplicaError.invalidValue(field: field, reason: "it is longer than \(Limits.text) bytes")
         }
-        if value.utf8.contains(0) { throw ReplicaError.invalidValue(field: field, reason: "it contains a NUL character") }
+        if value.utf8.contains(0) {
+            throw ReplicaError.invalidValue(field: field, reason: "it contains a NUL character")
+        }
     }
 
     /// The fields of a customer that are set, as `show` prints them.
@@ -74,7 +76,8 @@ enum FieldNames {
     }
 
     /// The name by which commands know the field of a cell.
-    static func label(_ key: CellKey, in record: Record, own account: RecordID, _ name: (RecordID) -> String) -> String {
+    static func label(_ key: CellKey, in record: Record, own account: RecordID, _ name: (RecordID) -> String) -> String
+    {
         let field = Schema.name(of: key.field)
         switch key.elementKind {
         case .none: return field

@@ -53,7 +53,8 @@ extension Commands {
             }
             guard view.isSingle else { continue }
             if let other = singles.updateValue(view.id, forKey: view.groupFolded), other != view.id {
-                throw ReplicaError.invalidTag(view.path, reason: "a customer has only one tag of the group \(view.group)")
+                throw ReplicaError.invalidTag(
+                    view.path, reason: "a customer has only one tag of the group \(view.group)")
             }
         }
     }
@@ -72,7 +73,9 @@ extension Commands {
             record.forEachCell(in: record.range(of: Field.tagged)) { cell in
                 guard let first = cell.first else { return }
                 let tag = record.entries[first].key.elementID
-                guard let other = book.view(of: tag), other.groupFolded == view.groupFolded, other.id != view.id else { return }
+                guard let other = book.view(of: tag), other.groupFolded == view.groupFolded, other.id != view.id else {
+                    return
+                }
                 set(tag, false)
             }
         }

@@ -171,7 +171,9 @@ public final class Replica: Sendable {
     ///
     /// - Returns: how many are left.
     @discardableResult
-    public func drainTextIndex(limit: Int = 1_000) throws -> Int { try connection.access { try $0.drainText(limit: limit) } }
+    public func drainTextIndex(limit: Int = 1_000) throws -> Int {
+        try connection.access { try $0.drainText(limit: limit) }
+    }
 }
 
 // MARK: - Single commands

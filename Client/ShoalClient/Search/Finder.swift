@@ -33,7 +33,8 @@ struct Finder {
         for row in rows { allowed[row.id] = row }
         var hits: [SearchHit] = []
         if needles.isEmpty {
-            hits = query.terms.isEmpty
+            hits =
+                query.terms.isEmpty
                 ? [] : rows.map { SearchHit(kind: "customer", id: $0.id, customer: $0.id, text: $0.name) }
         } else {
             for text in try texts(containing: needles) {
@@ -114,7 +115,9 @@ struct Finder {
         let overlaid = try store.log.tailRecords()
         var found: [Text] = []
         for id in candidates {
-            guard var record = try store.records.read(id) ?? (overlaid.contains(id) ? Record(id: id) : nil) else { continue }
+            guard var record = try store.records.read(id) ?? (overlaid.contains(id) ? Record(id: id) : nil) else {
+                continue
+            }
             if overlaid.contains(id) { try store.log.overlay(&record) }
             guard let text = Self.text(of: record) else { continue }
             if needles.allSatisfy({ text.folded.firstOccurrence(of: $0) != nil }) { found.append(text) }

@@ -45,7 +45,8 @@ public enum Folding {
     }
 
     private static func slowSearch(_ text: String) -> [UInt32] {
-        let folded = text.precomposedStringWithCompatibilityMapping.lowercased().precomposedStringWithCompatibilityMapping
+        let folded = text.precomposedStringWithCompatibilityMapping.lowercased()
+            .precomposedStringWithCompatibilityMapping
         return folded.unicodeScalars.map { $0.properties.isWhitespace ? 0x20 : $0.value }
     }
 }

@@ -17,6 +17,8 @@ final class LogStore {
     private let selectTailRecords: Statement
     private let selectTailUpTo: Statement
 
+    /// Every log that this replica ever wrote, by ascending base: the operation with number n has the position base + n.
+    var logs: [(replica: ReplicaID, base: Int64)] = []
     /// One operation, decoded; filled and emptied again by each read.
     private var scratch = Operations()
 
@@ -27,8 +29,7 @@ final class LogStore {
         selectTail = try Statement(
             database,
             """
-            SELECT t.position, o.replica, o.base, l.operation FROM tail t
-            JOIN log l ON l.position = t.position JOIN own_log o ON o.ordinal = l.ordinal
+            SELECT t.position, l.operation FROM tail t CROSS JOIN log l ON l.position = t.position
             WHERE t.record = ?1 ORDER BY t.position
             """)
         selectOperation = try Statement(database, "SELECT operation FROM log WHERE position = ?1")
@@ -53,6 +54,12 @@ final class LogStore {
         try insertTail.run()
     }
 
+    /// The dot of the operation at a position.
+    private func dot(at position: Int64) -> Dot? {
+        guard let log = logs.last(where: { $0.base < position }) else { return nil }
+        return Dot(log.replica, UInt32(truncatingIfNeeded: position - log.base))
+    }
+
     /// Applies the record's tail to it, in order.
     ///
     /// - Parameter after: only operations at later positions.
@@ -62,12 +69,10 @@ final class LogStore {
         while try selectTail.step() {
             let place = selectTail.integer(0)
             if place <= position { continue }
-            guard let replica = UInt32(exactly: selectTail.integer(1)),
-                let number = UInt32(exactly: place - selectTail.integer(2))
-            else { throw damaged(place, "its number is out of range") }
+            guard let dot = dot(at: place) else { throw damaged(place, "it belongs to no log") }
             scratch.removeAll()
-            try decode(selectTail.bytes(3), at: place, into: &scratch)
-            record.apply(0, of: scratch, dot: Dot(ReplicaID(rawValue: replica), number), time: scratch.operations[0].time)
+            try decode(selectTail.bytes(1), at: place, into: &scratch)
+            record.apply(0, of: scratch, dot: dot, time: scratch.operations[0].time)
         }
     }
 

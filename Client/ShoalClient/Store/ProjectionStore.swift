@@ -64,7 +64,9 @@ final class ProjectionStore {
     private func updateNote(_ old: Record?, _ new: Record) throws {
         let was = old?.isPresent == true ? old : nil
         let now = new.isPresent ? new : nil
-        guard let envelope = now?.envelope ?? was?.envelope, case .customer(let customer) = envelope.scope else { return }
+        guard let envelope = now?.envelope ?? was?.envelope, case .customer(let customer) = envelope.scope else {
+            return
+        }
         if was == nil, now != nil { try table.addNote(customer, new.id) }
         if was != nil, now == nil { try table.removeNote(customer, new.id) }
         if (was == nil) != (now == nil) {

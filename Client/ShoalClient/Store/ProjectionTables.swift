@@ -88,7 +88,9 @@ final class ProjectionTables {
     func setFollow(_ account: RecordID, _ customer: RecordID, _ isThere: Bool) throws {
         try run(isThere ? insertFollow : deleteFollow, account.rawValue, customer.rawValue)
     }
-    func addNote(_ customer: RecordID, _ note: RecordID) throws { try run(insertNote, customer.rawValue, note.rawValue) }
+    func addNote(_ customer: RecordID, _ note: RecordID) throws {
+        try run(insertNote, customer.rawValue, note.rawValue)
+    }
     func removeNote(_ customer: RecordID, _ note: RecordID) throws {
         try run(deleteNote, customer.rawValue, note.rawValue)
     }
@@ -124,7 +126,9 @@ final class ProjectionTables {
     }
 
     private func bindShown(_ statement: Statement, _ index: Int32, _ record: Record, _ field: Field) throws {
-        guard let entry = record.shown(in: record.range(of: CellKey(field))) else { return try statement.bind(index, "") }
+        guard let entry = record.shown(in: record.range(of: CellKey(field))) else {
+            return try statement.bind(index, "")
+        }
         guard entry.kind == .text else { return try statement.bind(index, record.display(entry)) }
         let range = entry.slice.range
         if range.isEmpty { return try statement.bind(index, "") }

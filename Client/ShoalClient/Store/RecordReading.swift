@@ -8,7 +8,9 @@ extension Record {
     var created: Entry? {
         var first: Entry?
         for index in range(of: Field.created) where entries[index].kind == .present {
-            if let current = first, (current.time, current.dot) <= (entries[index].time, entries[index].dot) { continue }
+            if let current = first, (current.time, current.dot) <= (entries[index].time, entries[index].dot) {
+                continue
+            }
             first = entries[index]
         }
         return first

@@ -73,7 +73,8 @@ extension ReplicaStore {
     /// The cells in conflict: their record and the key's parts, in order.
     func conflictCells(of record: RecordID?) throws -> [(record: RecordID, field: Field, element: CellEdit.Element)] {
         try Row.fetchAll(
-            database, sql: "SELECT record, field, element FROM conflict WHERE ?1 IS NULL OR record = ?1 ORDER BY 1, 2, 3",
+            database,
+            sql: "SELECT record, field, element FROM conflict WHERE ?1 IS NULL OR record = ?1 ORDER BY 1, 2, 3",
             arguments: [record?.rawValue]
         ).map { row in
             let element: CellEdit.Element =
@@ -110,7 +111,8 @@ extension ReplicaStore {
 
     func rememberedToken(_ record: RecordID, _ field: String) throws -> UInt64? {
         try Int64.fetchOne(
-            database, sql: "SELECT token FROM listed WHERE record = ? AND field = ?", arguments: [record.rawValue, field]
+            database, sql: "SELECT token FROM listed WHERE record = ? AND field = ?",
+            arguments: [record.rawValue, field]
         ).map { UInt64(bitPattern: $0) }
     }
 

@@ -150,6 +150,7 @@ final class ReplicaStore {
         dataVersion.reset()
         if now == version, !isStale { return }
         (standing, current) = try StandingStore.read(database, home: home)
+        log.logs = try StandingStore.bases(database)
         position = current.base
         hash = .start
         allocator = RecordIDAllocator()

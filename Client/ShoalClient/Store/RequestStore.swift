@@ -26,7 +26,9 @@ extension ReplicaStore {
         let left = try transaction {
             let overlaid = try log.tailRecords()
             try text.drain(limit: limit) { id in
-                guard var record = try records.read(id) ?? (overlaid.contains(id) ? Record(id: id) : nil) else { return nil }
+                guard var record = try records.read(id) ?? (overlaid.contains(id) ? Record(id: id) : nil) else {
+                    return nil
+                }
                 if overlaid.contains(id) { try log.overlay(&record) }
                 return Finder.text(of: record)?.folded
             }

@@ -83,6 +83,13 @@ enum StandingStore {
         for dot in dots { try statement.execute(arguments: [Int64(dot.replica.rawValue), Int64(dot.number)]) }
     }
 
+    /// The replica and the base of every log, in order.
+    static func bases(_ database: Database) throws -> [(replica: ReplicaID, base: Int64)] {
+        try Row.fetchAll(database, sql: "SELECT replica, base FROM own_log ORDER BY ordinal").map {
+            (ReplicaID(rawValue: UInt32(truncatingIfNeeded: $0[0] as Int64)), $0[1])
+        }
+    }
+
     /// All logs, the current one last; `end` is the current log's last number.
     static func logs(_ database: Database, end: UInt32) throws -> [LogPosition] {
         var logs = try Row.fetchAll(database, sql: "SELECT * FROM own_log ORDER BY ordinal").map { row in

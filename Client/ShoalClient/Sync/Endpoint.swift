@@ -16,7 +16,8 @@ struct Endpoint: Sendable {
         var text = Substring(url)
         while text.hasSuffix("/") { text = text.dropLast() }
         let lower = text.lowercased()
-        let host = lower.hasPrefix("https://") ? lower.dropFirst(8) : lower.hasPrefix("http://") ? lower.dropFirst(7) : ""
+        let host =
+            lower.hasPrefix("https://") ? lower.dropFirst(8) : lower.hasPrefix("http://") ? lower.dropFirst(7) : ""
         guard let first = host.unicodeScalars.first, first != "/", first != ":",
             !host.unicodeScalars.contains(where: { $0.properties.isWhitespace || $0.value < 0x20 })
         else { throw SyncError.transport(.invalidURL(url)) }
@@ -47,7 +48,9 @@ struct Endpoint: Sendable {
         let body = EnrollRequest(code: code, key: key).encoded()
         let answer = try await post("/v1/enroll", body, isCompressed: false)
         if answer.status != 200 { throw failure(answer, isEnrolling: true) }
-        do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch { throw Self.unreadable(error) }
+        do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch {
+            throw Self.unreadable(error)
+        }
     }
 
     /// - Returns: the answer and how many bytes it had.

@@ -123,7 +123,8 @@ public struct SyncDriver: Sendable {
     public func watch(
         interval: Duration = .seconds(5), each: @Sendable (Result<SyncReport, any Error>) -> Void
     ) async throws {
-        var backoff = Backoff(policy: RetryPolicy(attempts: .max, longest: retry.longest), random: replica.environment.random)
+        var backoff = Backoff(
+            policy: RetryPolicy(attempts: .max, longest: retry.longest), random: replica.environment.random)
         while !Task.isCancelled {
             var wait = interval
             do {

@@ -297,7 +297,7 @@ extension OperationsCodec {
                 if place < ids.count {
                     record = ids[place]
                 } else {
-                    guard place - ids.count < next.made else { throw reader.error(.invalid("a record that is not made yet")) }
+                    guard place - ids.count < next.made else { throw reader.error(.invalid("a record that is neither in the table nor made yet")) }
                     record = made[place - ids.count]
                 }
             }

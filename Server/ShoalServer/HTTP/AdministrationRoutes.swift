@@ -9,6 +9,7 @@ import ShoalProtocol
 extension Services {
     var administrationRoutes: [Routes.Route] {
         [
+            .init(method: .get, path: "/healthz", isQuiet: true) { _ in Self.answer("text/plain", Array("ok\n".utf8)) },
             .init(method: .get, path: "/v1/accounts") { _ in try Self.json(try self.accounts.list()) },
             .init(method: .post, path: "/v1/accounts") { request in
                 let account: NewAccount = try await self.decode(request)

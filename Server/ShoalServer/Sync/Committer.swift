@@ -20,6 +20,8 @@ public final class Committer: Sendable {
         var failure: StoreError?
     }
 
+    /// After so many groups on end the write-ahead log is looked at although somebody waits.
+    private static let groupsWithoutRest = 32
     private let store: ServerStore
     private let limit: Int
     private let metrics: Metrics
@@ -77,6 +79,7 @@ public final class Committer: Sendable {
     }
 
     private func drain() {
+        var sinceCheckpoint = 0
         while let group = nextGroup() {
             metrics.countGroup(group.count)
             do {
@@ -86,6 +89,17 @@ public final class Committer: Sendable {
                 if let error = error as? StoreError { note(error) }
                 for waiting in group { waiting.answer(.failure(error)) }
             }
+            sinceCheckpoint += 1
+            if sinceCheckpoint == Self.groupsWithoutRest {
+                shortenLog()
+                sinceCheckpoint = 0
+            }
+        }
+    }
+
+    private func shortenLog() {
+        do { try store.checkpointIfLong() } catch {
+            if let error = error as? StoreError { note(error) }
         }
     }
 
@@ -97,7 +111,7 @@ public final class Committer: Sendable {
         }
         if !group.isEmpty { return group }
         // Nobody waits: a good moment to shorten the write-ahead log.
-        do { try store.checkpointIfLong() } catch let error as StoreError { note(error) } catch {}
+        shortenLog()
         return state.withLock { state in
             if state.waiting.isEmpty {
                 state.isRunning = false

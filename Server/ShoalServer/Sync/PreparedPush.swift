@@ -27,7 +27,10 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 /// A push with everything worked out that needs no database, so that callers do it side by side.
-public struct PreparedPush: Sendable {
+///
+/// A class, because the fold looks at it once an operation and a structure of so many arrays would be retained piece by
+/// piece.
+public final class PreparedPush: Sendable {
     let account: RecordID
     let logs: [LogPosition]
     let operations: Operations

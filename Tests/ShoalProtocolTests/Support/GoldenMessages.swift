@@ -42,7 +42,7 @@ enum GoldenMessages {
         ]
     }
 
-    static let enrollRequest = EnrollRequest(code: "K7QF-29TM", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+    static let enrollRequest = EnrollRequest(code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
     static let enrollResponse = EnrollResponse(
         replica: first, account: account, name: "张敏", role: .sales, epoch: epoch, time: start + 5)
 

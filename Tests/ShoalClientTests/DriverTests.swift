@@ -1,0 +1,207 @@
+import ShoalCRDT
+import ShoalProtocol
+import Synchronization
+import Testing
+
+@testable import ShoalClient
+
+/// Answers from a script before it asks the server behind it.
+final class ScriptedTransport: Transport {
+    enum Step {
+        case status(Int, body: String = "", type: String = "application/problem+json", retryAfter: Int? = nil)
+        case fail(TransportError)
+        /// The request arrives and is carried out, the answer is lost.
+        case loseAnswer
+        case push(PushAnswer)
+        case bytes([UInt8])
+    }
+    private struct State {
+        var steps: [Step]
+        var requests: [TransportRequest] = []
+        var server: TinyServer
+    }
+    private let state: Mutex<State>
+
+    init(_ server: sending TinyServer, _ steps: [Step] = []) { state = Mutex(State(steps: steps, server: server)) }
+
+    var requests: [TransportRequest] { state.withLock { $0.requests } }
+
+    func send(_ request: TransportRequest) async throws -> TransportResponse {
+        try state.withLock { state in
+            state.requests.append(request)
+            let step = state.steps.isEmpty ? nil : state.steps.removeFirst()
+            switch step {
+            case .status(let status, let body, let type, let retryAfter):
+                return TransportResponse(
+                    status: status, contentType: type, retryAfter: retryAfter, body: Array(body.utf8))
+            case .fail(let error): throw error
+            case .bytes(let bytes): return TransportResponse(status: 200, body: bytes)
+            default: break
+            }
+            if request.url.hasSuffix("/v1/enroll") {
+                _ = try EnrollRequest(decoding: request.body)
+                return TransportResponse(status: 200, body: state.server.enrolment("Anna").encoded())
+            }
+            var answer = state.server.handle(try SyncRequest(decoding: request.body))
+            if case .loseAnswer? = step { throw TransportError.unreachable("the connection broke") }
+            if case .push(let push)? = step { answer.push = push }
+            return TransportResponse(status: 200, body: try answer.encoded())
+        }
+    }
+}
+
+@Suite struct DriverTests {
+    /// An enrolled replica whose home lives as long as this does.
+    final class Enrolled {
+        let home: TemporaryHome
+        let world: TestWorld
+        let replica: Replica
+        let transport: ScriptedTransport
+        init(_ home: TemporaryHome, _ world: TestWorld, _ replica: Replica, _ transport: ScriptedTransport) {
+            self.home = home
+            self.world = world
+            self.replica = replica
+            self.transport = transport
+        }
+    }
+
+    private static func enrolled(_ steps: [ScriptedTransport.Step] = []) async throws -> Enrolled {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let transport = ScriptedTransport(TinyServer(), [.bytes(TinyServer().enrolment("Anna").encoded())] + steps)
+        let replica = try await Replica.enroll(
+            home: home.path, url: "http://host:1/", code: "ABCD", transport: transport, environment: world.environment)
+        return Enrolled(home, world, replica, transport)
+    }
+
+    @Test func enrolmentAndSync() async throws {
+        let one = try await Self.enrolled()
+        _ = try one.replica.addCustomer(name: "a")
+        let report = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+        #expect(report.pushed == 1 && report.pulled == 0)
+        #expect(report.bytesUp == one.transport.requests[1].body.count && report.bytesDown > 0)
+        #expect(one.transport.requests.map(\.url) == ["http://host:1/v1/enroll", "http://host:1/v1/sync"])
+        let key = try one.replica.credential().key
+        #expect(key.utf8.count == 43)
+        #expect(
+            one.transport.requests[1].headers.contains { $0.name == "Authorization" && $0.value == "Bearer \(key)" })
+        let again = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+        #expect(again.pushed == 0 && again.pulled == 0)
+        #expect(try one.replica.status().lastSync != nil)
+        await #expect(throws: ReplicaError.alreadyEnrolled(home: one.home.path, server: "http://host:1")) {
+            try await Replica.enroll(
+                home: one.home.path, url: "http://host:1", code: "X", transport: one.transport,
+                environment: one.replica.environment)
+        }
+    }
+
+    @Test func anEnrolmentWhoseAnswerWasLostSendsTheSameKey() async throws {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let transport = ScriptedTransport(TinyServer(), [.fail(.timeout)])
+        for attempt in 0..<2 {
+            do {
+                let replica = try await Replica.enroll(
+                    home: home.path, url: "http://host", code: "ABCD", transport: transport,
+                    environment: world.environment)
+                #expect(attempt == 1)
+                try replica.close()
+            } catch let error as SyncError {
+                #expect(attempt == 0 && error == .transport(.timeout))
+                #expect(throws: ReplicaError.notEnrolled(home: home.path)) {
+                    try Replica(home: home.path, environment: world.environment)
+                }
+            }
+        }
+        let keys = try transport.requests.map { try EnrollRequest(decoding: $0.body).key }
+        #expect(keys.count == 2 && keys[0] == keys[1])
+    }
+
+    @Test func whatHelpsToRetryIsRetriedWithGrowingWaits() async throws {
+        let one = try await Self.enrolled([
+            .fail(.unreachable("no route")), .status(503), .loseAnswer,
+        ])
+        let id = try one.replica.addCustomer(name: "a")
+        let report = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+        #expect(report.requests == 4 && report.pushed == 1)
+        #expect(try one.replica.customers().map(\.id) == [id])
+        #expect(one.world.sleeps.count == 3)
+        for (wait, longest) in zip(one.world.sleeps, [250, 500, 1_000]) {
+            #expect(wait <= .milliseconds(longest) && wait >= .milliseconds(longest / 2))
+        }
+    }
+
+    @Test func theServersRetryAfterIsHonoured() async throws {
+        let one = try await Self.enrolled([.status(429, retryAfter: 7)])
+        _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+        #expect(one.world.sleeps == [.seconds(7)])
+    }
+
+    @Test(arguments: [
+        (ScriptedTransport.Step.status(401), SyncError.wrongToken),
+        (.status(403, body: #"{"detail":"gone"}"#), .unknownAccount("gone")),
+        (.status(415, body: #"{"title":"no"}"#), .otherProtocol("no")),
+        (.status(400, body: #"{"type":"urn:shoal:problem:protocol-version","detail":"v2"}"#), .otherProtocol("v2")),
+        (.status(400, body: "not json"), .refused(status: 400, "it gave no reason")),
+        (.push(.fork(replica: nil, known: [])), .session(.fork(replica: nil, known: []))),
+        (.push(.rollback(epoch: 9, replica: nil)), .session(.rollback(epoch: 9, replica: nil))),
+    ])
+    func whatDoesNotHelpToRetryIsSaidAndChangesNothing(step: ScriptedTransport.Step, error: SyncError) async throws {
+        let one = try await Self.enrolled([step])
+        _ = try one.replica.addCustomer(name: "a")
+        let before = try one.replica.status()
+        await #expect(throws: error) { try await SyncDriver(replica: one.replica, transport: one.transport).sync() }
+        #expect(try one.replica.status() == before)
+        #expect(one.world.sleeps.isEmpty)
+        #expect(!error.description.isEmpty && !error.description.contains("\n"))
+    }
+
+    @Test func anAnswerThatIsCutChangesNothing() async throws {
+        let one = try await Self.enrolled([.bytes([0x78, 0x9C, 1]), .bytes([])])
+        _ = try one.replica.addCustomer(name: "a")
+        for _ in 0..<2 {
+            await #expect(throws: SyncError.self) {
+                try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+            }
+            #expect(try one.replica.status().pending == 1 && one.replica.status().cursor == "")
+        }
+        #expect(try await SyncDriver(replica: one.replica, transport: one.transport).sync().pushed == 1)
+    }
+
+    @Test func onlyOneSyncRunsOnAHome() async throws {
+        let one = try await Self.enrolled()
+        let lock = try HomeLock(home: one.home.path, name: HomeDirectory.syncLock)
+        #expect(lock.tryAcquire())
+        await #expect(throws: ReplicaError.self) {
+            try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+        }
+        lock.release()
+        _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
+    }
+
+    @Test func watchingSyncsAfterALocalChangeAndEndsWhenCancelled() async throws {
+        let one = try await Self.enrolled()
+        let environment = Environment(
+            now: { 1_760_000_000_000 }, ticks: { 0 }, random: { 1 }, sleep: { try await Task.sleep(for: $0) })
+        let open = try Replica(home: one.replica.home, environment: environment)
+        let driver = SyncDriver(replica: open, transport: one.transport)
+        let (reports, continuation) = AsyncStream.makeStream(of: Int.self)
+        let task = Task {
+            try await driver.watch(interval: .seconds(600)) { result in
+                if case .success(let report) = result { continuation.yield(report.pushed) }
+            }
+        }
+        var iterator = reports.makeAsyncIterator()
+        #expect(await iterator.next() == 0)
+        try await Task.sleep(for: .milliseconds(100))
+        _ = try open.addCustomer(name: "a")
+        #expect(await iterator.next() == 1)
+        task.cancel()
+        await #expect(throws: CancellationError.self) { try await task.value }
+    }
+
+    @Test(arguments: ["", "host", "ftp://x", "http://", "http:///x", "http://a b"])
+    func aURLThatIsNoneIsRefused(url: String) {
+        #expect(throws: SyncError.transport(.invalidURL(url))) { try Endpoint.normalized(url) }
+    }
+}

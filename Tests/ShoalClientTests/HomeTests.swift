@@ -1,0 +1,137 @@
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalStore
+import Testing
+
+@testable import ShoalClient
+
+@Suite struct HomeTests {
+    let server = TinyServer()
+
+    @Test func aHomeIsForItsOwnerOnly() throws {
+        let anna = try Operator("Anna", server)
+        _ = try anna.replica.addCustomer(name: "a")
+        func mode(_ path: String) throws -> Int {
+            try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int ?? 0
+        }
+        #expect(try mode(anna.home.path) == 0o700)
+        for name in try FileManager.default.contentsOfDirectory(atPath: anna.home.path) {
+            #expect(try mode("\(anna.home.path)/\(name)") == 0o600, "\(name)")
+        }
+    }
+
+    @Test func aHomeThatIsNotThereIsNotEnrolled() {
+        let home = TemporaryHome()
+        #expect(throws: ReplicaError.notEnrolled(home: home.path)) {
+            try Replica(home: home.path, environment: TestWorld().environment)
+        }
+        #expect(!FileManager.default.fileExists(atPath: home.path))
+    }
+
+    @Test func twoWritersOfOneHomeBothSucceedAndSeeEachOther() async throws {
+        let anna = try Operator("Anna", server)
+        let second = try Replica(home: anna.home.path, environment: anna.world.environment)
+        let first = anna.replica
+        try await withThrowingTaskGroup(of: Void.self) { group in
+            for (index, replica) in [first, second].enumerated() {
+                group.addTask {
+                    for step in 0..<100 {
+                        let id = try replica.addCustomer(name: "c\(index)-\(step)")
+                        try replica.editTags(of: [id], [.add("G/t\(step % 5)")])
+                    }
+                }
+            }
+            try await group.waitForAll()
+        }
+        #expect(try first.customers().count == 200 && second.customers().count == 200)
+        #expect(try first.tags().count == 5)
+        // One chain, without a gap or a number used twice: the server takes it as it is.
+        #expect(try first.sync(server).pushed == second.status().pending + 200 + 200 + 5 + 1)
+        #expect(try second.dumpLines == server.dump)
+        #expect(try Set(first.customers().map(\.id)).count == 200)
+    }
+
+    @Test func whoeverWaitsInVainNamesTheHolder() throws {
+        let anna = try Operator("Anna", server)
+        let held = try HomeLock(home: anna.home.path, name: HomeDirectory.transactionLock)
+        #expect(held.tryAcquire())
+        let other = try HomeLock(home: anna.home.path, name: HomeDirectory.transactionLock)
+        let ticks = Ticks()
+        #expect(!other.acquire(waiting: 10_000_000_000, ticks: ticks.next))
+        #expect(other.holder == getpid())
+        held.release()
+        #expect(other.acquire(waiting: 0, ticks: ticks.next))
+        other.release()
+        #expect(
+            ReplicaError.busy(home: "/h", pid: 7).description
+                == "/h is in use by process 7; try again when it has finished")
+    }
+
+    /// A clock on which every look is a second.
+    final class Ticks {
+        private var now: UInt64 = 0
+        func next() -> UInt64 {
+            now += 1_000_000_000
+            return now
+        }
+    }
+
+    @Test func whatWasWrittenIsThereAfterReopening() throws {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let enrolment = server.enrolment("Anna")
+        var ids: [RecordID] = []
+        do {
+            let replica = try Replica.create(
+                home: home.path, server: "s", key: "k", enrolment: enrolment, environment: world.environment)
+            ids = try (0..<5).map { try replica.addCustomer(name: "c\($0)") }
+            try replica.close()
+            #expect(throws: ReplicaError.self) { try replica.status() }
+        }
+        #expect(!FileManager.default.fileExists(atPath: home.path + "/replica.db-wal"))
+        let replica = try Replica(home: home.path, environment: world.environment)
+        #expect(try replica.customers().map(\.id) == ids)
+        let next = try replica.addCustomer(name: "next")
+        #expect(try #require(ids.last) < next)
+        #expect(try replica.sync(server).pushed == 6)
+        #expect(try replica.dumpLines == server.dump)
+    }
+
+    @Test func aNewerDatabaseIsRefused() throws {
+        let anna = try Operator("Anna", server)
+        try anna.replica.close()
+        let queue = try DatabaseQueue(path: anna.home.path + "/replica.db")
+        try queue.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('9 from the future')") }
+        try queue.close()
+        #expect(throws: StoreError.newerVersion(path: anna.home.path + "/replica.db")) {
+            try Replica(home: anna.home.path, environment: anna.world.environment)
+        }
+    }
+
+    @Test func aFileThatIsNoDatabaseIsRefused() throws {
+        let home = TemporaryHome()
+        try FileManager.default.createDirectory(atPath: home.path, withIntermediateDirectories: true)
+        try Data(String(repeating: "not a database ", count: 500).utf8).write(
+            to: URL(fileURLWithPath: home.path + "/replica.db"))
+        #expect(throws: StoreError.self) { try Replica(home: home.path, environment: TestWorld().environment) }
+    }
+
+    @Test func observersHearOfCommits() async throws {
+        let anna = try Operator("Anna", server)
+        var changes = anna.replica.changes().makeAsyncIterator()
+        let id = try anna.replica.addCustomer(name: "a")
+        let local = await changes.next()
+        #expect(local?.records == [id] && local?.isRemote == false)
+        try anna.replica.sync(server)
+        let remote = await changes.next()
+        #expect(remote?.isRemote == true && remote?.records.contains(id) == true)
+    }
+
+    @Test func migrationsAreFrozen() {
+        let sql = ReplicaSchema.migrations.map { "\($0.name)\n\($0.sql)" }.joined(separator: "\n")
+        let hash = Array(sql.utf8).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
+        #expect(ReplicaSchema.migrations.map(\.name) == ["1 replica"])
+        #expect(hash == 17_077_633_721_789_368_426, "a shipped migration is never edited; add another")
+    }
+}
