@@ -138,6 +138,8 @@ final class ChildProcess: Sendable {
         return stream
     }
 
+    func signal(_ number: Int32) { children.signal(pid, number) }
+
     /// Waits until it has ended; ends it when it takes longer.
     ///
     /// - Returns: its exit status; 128 and the signal when one ended it.
@@ -147,7 +149,7 @@ final class ChildProcess: Sendable {
             if let status = reap() { return status }
             let passed = Measure.now() - start
             if passed > seconds {
-                kill(pid, passed > seconds + 10 ? SIGKILL : SIGTERM)
+                signal(passed > seconds + 10 ? SIGKILL : SIGTERM)
             }
             try await Task.sleep(for: .milliseconds(passed < 0.1 ? 5 : 20))
         }

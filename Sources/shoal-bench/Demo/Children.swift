@@ -29,15 +29,22 @@ final class Children: Sendable {
         }
     }
 
+    /// Signals a child, if it has not been waited for.
+    func signal(_ pid: pid_t, _ number: Int32) {
+        living.withLock { living in
+            if living.contains(pid) { kill(pid, number) }
+        }
+    }
+
     /// Asks all to end, and makes them after five seconds.
     func endAll() {
         let pids = living.withLock { Array($0) }
-        for pid in pids { kill(pid, SIGTERM) }
+        for pid in pids { signal(pid, SIGTERM) }
         for attempt in 0..<500 {
             var isAnyLeft = false
             for pid in pids where reap(pid) == nil {
                 isAnyLeft = true
-                if attempt > 400 { kill(pid, SIGKILL) }
+                if attempt == 400 { signal(pid, SIGKILL) }
             }
             if !isAnyLeft { return }
             usleep(10_000)
@@ -47,7 +54,7 @@ final class Children: Sendable {
     /// On SIGINT, SIGTERM and SIGHUP, ends all of them and then this process, as long as the answer is kept.
     func endAllOnSignals() -> [any DispatchSourceSignal] {
         [SIGINT, SIGTERM, SIGHUP].map { number in
-            signal(number, SIG_IGN)
+            Glibc.signal(number, SIG_IGN)
             let source = DispatchSource.makeSignalSource(signal: number, queue: .global(qos: .userInteractive))
             source.setEventHandler { [self] in
                 endAll()

@@ -8,7 +8,6 @@ struct Demo {
     private let children: Children
     private let board = PhaseBoard()
     private let programs: String
-    private let hasClient: Bool
     /// How many replicas do heavy work at once. The server needs its share too.
     private let parallel = max(2, ProcessInfo.processInfo.activeProcessorCount)
     private var accounts: Range<Int> { 0..<generator.accounts }
@@ -17,12 +16,20 @@ struct Demo {
         self.directory = directory
         self.generator = generator
         self.children = children
-        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
-        programs = (own as NSString).deletingLastPathComponent
-        hasClient = false
-        guard FileManager.default.isExecutableFile(atPath: programs + "/shoald") else {
-            throw BenchError("shoald is not beside shoal-bench in \(programs); build it: swift build -c release")
+        programs = try Self.programs()
+        for name in ["shoal", "shoald"] where !FileManager.default.isExecutableFile(atPath: programs + "/" + name) {
+            throw BenchError("\(name) is not beside shoal-bench in \(programs); build it: swift build -c release")
         }
+    }
+
+    /// Where this program lies: as it was called, if that has a path.
+    private static func programs() throws -> String {
+        let called = CommandLine.arguments.first ?? ""
+        if called.contains("/") {
+            return URL(fileURLWithPath: called).deletingLastPathComponent().standardizedFileURL.path
+        }
+        let own = try FileManager.default.destinationOfSymbolicLink(atPath: "/proc/self/exe")
+        return URL(fileURLWithPath: own).deletingLastPathComponent().path
     }
 
     /// - Returns: whether everything is equal in the end.
@@ -32,7 +39,6 @@ struct Demo {
         let workload = try await board.phase("Workload", total: 1) { try DemoWorkload(generator, in: directory) }
         var report = DemoReport()
         report.accounts = generator.accounts
-        report.customers = workload.customers
         let server = try await ServerProcess(program: programs + "/shoald", directory: directory, children: children)
         let operators = try await enroll(workload, server)
         let made = try await load(operators, workload)
@@ -140,7 +146,7 @@ struct Demo {
     private func converge(_ operators: [OperatorProcess], _ report: inout DemoReport) async throws {
         let shared = Mutex(report)
         var random = SplitMix64(state: generator.seed)
-        let cuts = Cuts(requests: 100, answers: 100)
+        let cuts = Cuts(requests: 150, answers: 150)
         for (name, isLast) in [("Pushed, random order", false), ("Pulled, random order", true)] {
             var waiting = operators
             try await board.phase(name, total: accounts.count) {
@@ -194,33 +200,23 @@ struct Demo {
         try await board.phase("Dumps compared", total: accounts.count) {
             try await forEach(operators) { worker in
                 let number = worker.number
-                let own = try await dump(of: worker)
+                _ = try await worker.perform(.close) { _ in }
+                try await worker.finish()
+                let own = try await DumpDigest.of(
+                    "shoal dump", programs + "/shoal", ["--home", directory.home(number), "dump"],
+                    errors: directory.operatorLog, children: children)
                 let theirs = try await DumpDigest.of(
                     "shoald dump", programs + "/shoald",
                     ["dump", "--account", workload.accounts[number], "--data", directory.brand],
                     errors: directory.serverLog, children: children)
                 shared.withLock { report in
                     if own.bytes > 0, own.digest == theirs.digest { report.equal += 1 }
-                    if number == 0 { (report.digest, report.dumpBytes) = (own.digest, own.bytes) }
+                    if number == 0 { report.dump = own }
                 }
                 board.advance()
             }
         }
         report = shared.withLock { $0 }
-    }
-
-    /// The dump of a replica, by the real program if that is there, else by the library. Ends the operator's process.
-    private func dump(of worker: OperatorProcess) async throws -> DumpDigest {
-        var own = DumpDigest(digest: "", bytes: 0)
-        if !hasClient { own = try await worker.perform(.digest) { _ in }.dump }
-        _ = try await worker.perform(.close) { _ in }
-        try await worker.finish()
-        if hasClient {
-            own = try await DumpDigest.of(
-                "shoal dump", programs + "/shoal", ["--home", directory.home(worker.number), "dump"],
-                errors: directory.operatorLog, children: children)
-        }
-        return own
     }
 
     /// Does something with all of `items`, a few at a time.
@@ -256,7 +252,7 @@ struct Demo {
             Go on playing; each of homes/a00 to homes/\(Generator.name(of: generator.accounts - 1)) is a replica:
 
                 export PATH=\(programs):$PATH
-                \(shoal) customer list 'tag:油皮'
+                \(shoal) customer list 'source:直播间 birth:5'
                 \(shoal) conflicts
                 shoald serve --data \(directory.brand) --listen 127.0.0.1:\(server.port) &
                 \(shoal) sync

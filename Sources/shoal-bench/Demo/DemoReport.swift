@@ -2,8 +2,6 @@ import Foundation
 
 /// What the demo found out, as a table.
 struct DemoReport {
-    var customers = 0
-    var records = 0
     var accounts = 0
     var operations = 0
     var changes = 0
@@ -19,8 +17,8 @@ struct DemoReport {
     var interrupted = 0
     /// Replicas whose immediate second sync moved something.
     var unsettled = 0
-    var dumpBytes = 0
-    var digest = ""
+    /// That of the first replica.
+    var dump = DumpDigest()
     var equal = 0
     var memory = 0.0
     var example: ConflictExample?
@@ -52,7 +50,7 @@ struct DemoReport {
         ]
         if refused > 0 { rows.append(("REFUSED", number(refused), "operations were set aside")) }
         rows.append(("memory of an operator", String(format: "%.0f MiB", memory), "at most"))
-        rows.append(("dump", megabytes(dumpBytes), "\(number(records)) records, SHA-256 \(digest.prefix(16))…"))
+        rows.append(("dump", megabytes(dump.bytes), "\(number(dump.lines)) records, SHA-256 \(dump.digest.prefix(16))…"))
         rows.append(("dumps equal", "\(equal) of \(accounts)", "shoal dump and shoald dump --account, the same bytes"))
         let lines = rows.map { name, value, remark in
             "  " + name.padding(toLength: 23, withPad: " ", startingAt: 0) + padded(value, 11) + "   " + remark

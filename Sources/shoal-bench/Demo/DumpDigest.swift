@@ -2,18 +2,17 @@ import Crypto
 import Foundation
 import Synchronization
 
-/// The SHA-256 of what a program prints.
-struct DumpDigest: Codable, Sendable {
-    var digest: String
-    var bytes: Int
+/// What a program prints, in short.
+struct DumpDigest: Sendable {
+    /// SHA-256 in hexadecimal digits.
+    var digest = ""
+    var bytes = 0
+    var lines = 0
 
-    init(digest: String, bytes: Int) {
-        self.digest = digest
-        self.bytes = bytes
-    }
-
-    init(_ hash: SHA256, _ bytes: Int) {
-        self.init(digest: hash.finalize().map { String(format: "%02x", $0) }.joined(), bytes: bytes)
+    private struct State {
+        var hash = SHA256()
+        var bytes = 0
+        var lines = 0
     }
 
     static func of(
@@ -21,16 +20,17 @@ struct DumpDigest: Codable, Sendable {
     ) async throws -> DumpDigest {
         let process = try ChildProcess(name, program, arguments, errors: errors, children: children)
         process.closeInput()
-        let state = Mutex((hash: SHA256(), bytes: 0))
+        let state = Mutex(State())
         let timer = Task {
             try await Task.sleep(for: .seconds(120))
-            kill(process.pid, SIGTERM)
+            process.signal(SIGTERM)
         }
         await withCheckedContinuation { continuation in
             process.read { buffer in
                 state.withLock { state in
                     state.hash.update(bufferPointer: buffer)
                     state.bytes += buffer.count
+                    for byte in buffer where byte == UInt8(ascii: "\n") { state.lines += 1 }
                 }
             } finish: {
                 continuation.resume()
@@ -39,6 +39,9 @@ struct DumpDigest: Codable, Sendable {
         timer.cancel()
         let status = try await process.wait(seconds: 10)
         guard status == 0 else { throw BenchError("\(name) ended with status \(status); see \(errors)") }
-        return state.withLock { DumpDigest($0.hash, $0.bytes) }
+        return state.withLock { state in
+            let hexadecimal = state.hash.finalize().map { String(format: "%02x", $0) }.joined()
+            return DumpDigest(digest: hexadecimal, bytes: state.bytes, lines: state.lines)
+        }
     }
 }

@@ -1,4 +1,3 @@
-import Crypto
 import Foundation
 import ShoalClient
 import ShoalCRDT
@@ -42,7 +41,6 @@ final class Operator {
         case .sync(let cuts):
             transport.connect(cuts)
             try await sync(&outcome)
-        case .digest: outcome.dump = try digest()
         case .close:
             try replica?.close()
             replica = nil
@@ -53,7 +51,6 @@ final class Operator {
         outcome.conflicts = status.conflicts
         outcome.traffic = transport.takeTraffic()
         outcome.memory = Measure.memory("VmHWM")
-        outcome.processorSeconds = Measure.processor()
         return outcome
     }
 
@@ -188,15 +185,5 @@ final class Operator {
         return ConflictExample(
             id: first.record.description, name: customer.fields.first { $0.name == "name" }?.value ?? "",
             field: first.field, shown: value(first.shown), others: first.others.map(value))
-    }
-
-    private func digest() throws -> DumpDigest {
-        var hash = SHA256()
-        var bytes = 0
-        try open().dump { line in
-            hash.update(data: line + [UInt8(ascii: "\n")])
-            bytes += line.count + 1
-        }
-        return DumpDigest(hash, bytes)
     }
 }

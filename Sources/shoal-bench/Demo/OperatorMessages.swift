@@ -11,8 +11,6 @@ enum OperatorOrder: Codable, Sendable {
     /// Works offline. `customers` are the ids of those that others made.
     case day(path: String, customers: [String: String])
     case sync(Cuts)
-    /// The digest of the dump, by the library.
-    case digest
     /// Closes the database; the process ends.
     case close
 }
@@ -44,10 +42,8 @@ struct OperatorOutcome: Codable, Sendable {
     var traffic = Traffic()
     /// The ids of the customers made, by their names in the workload.
     var made: [String: String] = [:]
-    var dump = DumpDigest(digest: "", bytes: 0)
     /// A conflict in words.
     var example: ConflictExample?
-    var processorSeconds = 0.0
     var memory = 0.0
 }
 

@@ -54,7 +54,7 @@ final class ServerProcess: Sendable {
     }
 
     func stop() async throws {
-        kill(process.pid, SIGTERM)
+        process.signal(SIGTERM)
         let status = try await process.wait(seconds: 25)
         if status != 0 { throw BenchError("shoald ended with status \(status); see \(directory.serverLog)") }
     }
