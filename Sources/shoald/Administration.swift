@@ -42,7 +42,8 @@ enum Administration {
         case .local(let store, _):
             let made = try Accounts(store: store, environment: .system).add(name: name, role: role)
             return AccountCode(account: made.account.description, code: made.code)
-        case .remote(let server): return try await server.post("/v1/accounts", NewAccount(name: name, role: role.rawValue))
+        case .remote(let server):
+            return try await server.post("/v1/accounts", NewAccount(name: name, role: role.rawValue))
         }
     }
 
@@ -96,7 +97,9 @@ struct RemoteServer {
     }
 
     func stream(_ path: String, _ body: some Encodable, _ write: ([UInt8]) throws -> Void) async throws {
-        for try await chunk in try await send(try request(path, body)).body { try write(Array(chunk.readableBytesView)) }
+        for try await chunk in try await send(try request(path, body)).body {
+            try write(Array(chunk.readableBytesView))
+        }
     }
 
     private func request(_ path: String, _ body: some Encodable) throws -> HTTPClientRequest {

@@ -7,12 +7,15 @@ import Testing
 @Suite struct ClientSessionTests {
     private let replica = ReplicaID(epoch: 7, count: 1)
 
-    private func request(position: UInt32 = 10, operations count: Int = 0, cursor: String = "c1") -> SyncRequest {
+    private func request(
+        position: UInt32 = 10, operations count: Int = 0, cursor: String = "c1", wantsPage: Bool = true
+    ) -> SyncRequest {
         var operations = Operations()
         for index in 0..<count { operations.begin(record: RecordID(rawValue: 99), time: Int64(index)) }
         let log = LogPosition(
             replica: replica, position: position, hash: OperationHash(rawValue: 5), end: position + UInt32(count))
-        return SyncRequest(epoch: 1, cursor: cursor, acknowledgement: "a", logs: [log], operations: operations)
+        return SyncRequest(
+            epoch: 1, cursor: cursor, acknowledgement: "a", logs: [log], operations: operations, wantsPage: wantsPage)
     }
 
     private func response(
@@ -110,6 +113,17 @@ import Testing
         #expect(
             words(session.receive(response(taken(10), to: "c1", more: true)))
                 == #"stop protocolError("the server has more and the cursor does not move")"#)
+    }
+
+    @Test func aFrameThatAsksForNoPageIsCommittedWithoutOne() {
+        var session = ClientSession()
+        _ = session.start(request(operations: 2, wantsPage: false))
+        #expect(
+            words(session.receive(response(taken(12), to: "c1", more: true))) == "commit up to 12 b, 0 refused, cursor c1")
+        let last = session.committed(next: request(position: 12, operations: 1), pulled: 0)
+        #expect(words(last) == "send 1 after 12 from c1")
+        #expect(words(session.receive(response(taken(13)))) == "commit up to 13 b, 0 refused, cursor c2, last")
+        #expect(words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 0)) == "finish 3 0 []")
     }
 
     @Test func aTakenIdentifierStopsAfterWhatCameBeforeItIsCommitted() {

@@ -8,14 +8,14 @@ import Testing
     private let replica = ReplicaID(epoch: 7, count: 1)
     private let account = RecordID(rawValue: 41)
 
-    private func session(operations count: Int = 2) -> ServerSession {
+    private func session(operations count: Int = 2, wantsPage: Bool = true) -> ServerSession {
         var operations = Operations()
         for index in 0..<count { operations.begin(record: RecordID(rawValue: 99), time: Int64(index)) }
         let other = LogPosition(replica: ReplicaID(rawValue: 3), position: 8, hash: .start, end: 8)
         let log = LogPosition(replica: replica, position: 10, hash: .start, end: 10 + UInt32(count))
         let request = SyncRequest(
             epoch: 6, cursor: "c1", acknowledgement: "a", logs: [other, log], operations: operations,
-            tail: [OperationHash(rawValue: 4)])
+            tail: [OperationHash(rawValue: 4)], wantsPage: wantsPage)
         return ServerSession(request, account: account, time: 77)
     }
 
@@ -75,6 +75,20 @@ import Testing
         guard case .stop(.protocolError) = client.receive(response) else {
             Issue.record("the client takes an answer without an acknowledgement")
             return
+        }
+    }
+
+    @Test func aPageThatIsNotWantedIsNotRead() {
+        for answer in [
+            PushAnswer.taken(upTo: 12, acknowledgement: "b", verdicts: []),
+            .identifierTaken(number: 12, upTo: 11, acknowledgement: "b", verdicts: []),
+        ] {
+            var session = session(wantsPage: false)
+            guard case .respond(let response) = session.committed(ServerSession.Receipt(answer: answer)) else {
+                Issue.record("a page is read")
+                return
+            }
+            #expect(response.page.isEmpty && response.from == "c1" && response.cursor == "c1" && response.more)
         }
     }
 

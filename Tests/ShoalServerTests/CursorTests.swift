@@ -41,7 +41,8 @@ struct CursorTests {
         for _ in 0...random.below(4) {
             let seen = replica.rows.values.filter { $0.envelope.kind == .customer }.sorted { $0.id < $1.id }
             guard !seen.isEmpty, random.below(4) > 0 else {
-                operations.makeCustomer(replica.newID(), name: "客户\(random.below(100))", salt: UInt32(random.below(1 << 30)))
+                operations.makeCustomer(
+                    replica.newID(), name: "客户\(random.below(100))", salt: UInt32(random.below(1 << 30)))
                 continue
             }
             let record = seen[random.below(seen.count)]

@@ -31,14 +31,16 @@ struct HTTPTests {
 
     /// Runs `body` against a served store; the functions send a request to it.
     private func serving(
-        _ server: TestServer, _ body: (_ send: (HTTPClientRequest) async throws -> Reply, _ base: String) async throws -> Void
+        _ server: TestServer,
+        _ body: (_ send: (HTTPClientRequest) async throws -> Reply, _ base: String) async throws -> Void
     ) async throws {
         let ports = AsyncStream<Int>.makeStream()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let http = Server(
             store: server.store, options: Server.Options(host: "127.0.0.1", port: 0), environment: server.environment,
-            logger: logger) { _ in }
+            logger: logger
+        ) { _ in }
         let running = Task { try await http.run(signals: false) { ports.continuation.yield($0) } }
         var iterator = ports.stream.makeAsyncIterator()
         let port = try #require(await iterator.next())
@@ -149,7 +151,9 @@ struct HTTPTests {
             #expect(try await send(request("\(base)/healthz")).status == 200)
             #expect(try await send(request("\(base)/readyz")).status == 200)
             let metrics = try await send(request("\(base)/metrics"))
-            #expect(String(decoding: metrics.body, as: UTF8.self).contains("shoal_requests_total{route=\"/healthz\",status=\"200\"} 1"))
+            #expect(
+                String(decoding: metrics.body, as: UTF8.self).contains(
+                    "shoal_requests_total{route=\"/healthz\",status=\"200\"} 1"))
             let description = try await send(request("\(base)/v1/openapi.json"))
             #expect(throws: Never.self) { try JSONSerialization.jsonObject(with: Data(description.body)) }
         }

@@ -147,7 +147,8 @@ struct RefusalTests {
         let bad = try server.store.prepare(
             other.push(
                 of: SyncRequest(
-                    epoch: other.enrolled.epoch, cursor: "", acknowledgement: "", logs: [log], operations: Operations())))
+                    epoch: other.enrolled.epoch, cursor: "", acknowledgement: "", logs: [log], operations: Operations())
+            ))
         let results = try server.store.commit([bad, good])
         #expect(throws: SyncProblem.foreignLog(replica.replica)) { try results[0].get() }
         #expect(try results[1].get().answer.upTo == 1)

@@ -11,7 +11,8 @@ import Testing
 
 struct StoreTests {
     @Test func migrationsAreFrozen() {
-        let text = ServerSchema.migrations.map { $0.name + "\n" + $0.sql.joined(separator: "\n") }.joined(separator: "\n")
+        let text = ServerSchema.migrations.map { $0.name + "\n" + $0.sql.joined(separator: "\n") }.joined(
+            separator: "\n")
         let hash = SHA256.hash(data: Data(text.utf8)).prefix(8).map { String(format: "%02x", $0) }.joined()
         #expect(hash == "962eb9adf07fad09", "a shipped migration is never edited; add another one")
     }
@@ -58,7 +59,8 @@ struct StoreTests {
         try bound(pages)
         let large = Operations { operations in
             for index in 0..<100 {
-                operations.makeCustomer(replica.newID(), name: String(repeating: "满", count: 1_000), salt: UInt32(index))
+                operations.makeCustomer(
+                    replica.newID(), name: String(repeating: "满", count: 1_000), salt: UInt32(index))
             }
         }
         #expect(throws: StoreError.full(path: server.store.path)) { try replica.send(large) }

@@ -42,7 +42,9 @@ struct Problem: Error, Equatable {
     static func mediaType(_ detail: String) -> Problem {
         Problem(.unsupportedMediaType, "media-type", "Unsupported media type", detail)
     }
-    static func malformed(_ detail: String) -> Problem { Problem(.badRequest, "malformed", "Malformed request", detail) }
+    static func malformed(_ detail: String) -> Problem {
+        Problem(.badRequest, "malformed", "Malformed request", detail)
+    }
 
     /// What a thrown error means to the client. Details of the server's own failures stay in its log.
     init(_ error: any Error) {

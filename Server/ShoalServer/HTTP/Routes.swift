@@ -130,7 +130,8 @@ extension Services {
         if type == Self.mediaType || (orJSON && type == "application/json") { return }
         if type.hasPrefix("application/vnd.shoal.v"), type.hasSuffix("+json") {
             throw Problem.mediaType(
-                "this server speaks version \(ProtocolVersion.current) of the protocol, not that of \(type); update the older side")
+                "this server speaks version \(ProtocolVersion.current) of the protocol, not that of \(type); update the older side"
+            )
         }
         throw Problem.mediaType("the body must be \(Self.mediaType)")
     }

@@ -68,7 +68,8 @@ public struct Server: Sendable {
             // Between requests and between the parts of one, header included.
             idleTimeout: .seconds(60),
             // Above the protocol's limit, so that its own problem document answers first.
-            httpDecoderConfiguration: .init(maxHeaderFieldSize: 4 * Limits.header, maxHeaderListSize: 4 * Limits.header))
+            httpDecoderConfiguration: .init(maxHeaderFieldSize: 4 * Limits.header, maxHeaderListSize: 4 * Limits.header)
+        )
         var builder = HTTPServerBuilder.http1(configuration: channels)
         if let tls = options.tls {
             let configuration = TLSConfiguration.makeServerConfiguration(

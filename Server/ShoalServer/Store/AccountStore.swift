@@ -147,7 +147,8 @@ extension ServerStore {
                     try writeReplica(writer, replica, of: account, salt: salt, time: time)
                 }
                 return EnrollResponse(
-                    replica: replica, account: account, name: row["name"], role: role, epoch: identity.epoch, time: time)
+                    replica: replica, account: account, name: row["name"], role: role, epoch: identity.epoch, time: time
+                )
             }
         }
     }

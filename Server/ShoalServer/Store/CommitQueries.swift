@@ -180,7 +180,9 @@ final class CommitQueries {
         while try selectVerdicts.step() {
             guard let number = UInt32(exactly: selectVerdicts.integer(0)),
                 let reason = RefusalReason(rawValue: selectVerdicts.string(1))
-            else { throw .damaged(path: "verdict of \(replica.rawValue)", reason: "the verdict is not one of this version") }
+            else {
+                throw .damaged(path: "verdict of \(replica.rawValue)", reason: "the verdict is not one of this version")
+            }
             verdicts.append(Verdict(number: number, reason: reason))
         }
         return verdicts

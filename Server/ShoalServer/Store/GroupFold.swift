@@ -217,7 +217,9 @@ struct GroupFold {
     }
 
     /// Judges a command as a whole. What it makes counts for its own later operations, and for nothing if it is refused.
-    private mutating func check(_ command: Range<Int>, of index: Int, refusals: Int64) throws(StoreError) -> CommandVerdict {
+    private mutating func check(_ command: Range<Int>, of index: Int, refusals: Int64) throws(StoreError)
+        -> CommandVerdict
+    {
         let push = group[index]
         guard let log = push.logs.last else { return .accepted }
         let before = log.position + UInt32(command.lowerBound)

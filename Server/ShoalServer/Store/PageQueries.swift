@@ -43,7 +43,9 @@ extension ServerStore {
         var cursor = Cursor(
             sequence: now.sequence, commit: now, floor: now.sequence, hasPositions: false, fill: Cursor.Fill(record: 0))
         if !text.isEmpty {
-            guard let opened = identity.seal.cursor(text, for: account) else { throw SyncProblem.foreignToken("cursor") }
+            guard let opened = identity.seal.cursor(text, for: account) else {
+                throw SyncProblem.foreignToken("cursor")
+            }
             cursor = opened
         }
         let isFill = cursor.fill != nil

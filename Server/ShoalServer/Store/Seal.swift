@@ -94,9 +94,13 @@ struct Seal: Sendable {
     }
 
     private func open(_ text: String, _ purpose: Purpose, _ account: RecordID) -> ArraySlice<UInt8>? {
-        guard text.utf8.count <= 128, let bytes = Base64URL.decode(text), bytes.count > Self.macLength else { return nil }
+        guard text.utf8.count <= 128, let bytes = Base64URL.decode(text), bytes.count > Self.macLength else {
+            return nil
+        }
         let payload = bytes.dropLast(Self.macLength)
-        guard isEqualInConstantTime(mac(payload, purpose, account), Array(bytes.suffix(Self.macLength))) else { return nil }
+        guard isEqualInConstantTime(mac(payload, purpose, account), Array(bytes.suffix(Self.macLength))) else {
+            return nil
+        }
         return payload
     }
 

@@ -86,7 +86,8 @@ public final class ServerStore: Sendable {
                     Int64(replicaEpoch),
                 ])
             try database.execute(
-                sql: "INSERT INTO commit_tag (sequence, tag) VALUES (0, ?)", arguments: [Int64(environment.randomUInt32())])
+                sql: "INSERT INTO commit_tag (sequence, tag) VALUES (0, ?)",
+                arguments: [Int64(environment.randomUInt32())])
             let replica = ReplicaID(epoch: replicaEpoch, count: 0)
             try database.execute(
                 sql: "INSERT INTO log (replica, account, position, hash, refusals, sequence) VALUES (?, ?, 0, 0, 0, 0)",
@@ -107,7 +108,8 @@ public final class ServerStore: Sendable {
         while let row = try rows.next() {
             let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64))
             logs[replica] = LogState(
-                account: RecordID(rawValue: row["account"]), position: UInt32(truncatingIfNeeded: row["position"] as Int64),
+                account: RecordID(rawValue: row["account"]),
+                position: UInt32(truncatingIfNeeded: row["position"] as Int64),
                 hash: OperationHash(rawValue: UInt64(bitPattern: row["hash"] as Int64)), refusals: row["refusals"])
         }
         guard let mark = try newestCommit(database) else {

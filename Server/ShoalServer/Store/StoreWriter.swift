@@ -24,7 +24,8 @@ final class StoreWriter {
     private var isFailed = false
 
     init(
-        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark, random: @escaping @Sendable (Int) -> [UInt8]
+        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark,
+        random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         queries = try CommitQueries(database)
         wal = WriteAheadLog(database)

@@ -86,7 +86,8 @@ public struct SyncHandler: Sendable {
     private func metadata(_ push: ServerSession.Push) -> Logger.Metadata {
         let log = push.logs.last
         return [
-            "account": "\(push.account)", "replica": "\(log?.replica.rawValue ?? 0)", "position": "\(log?.position ?? 0)",
+            "account": "\(push.account)", "replica": "\(log?.replica.rawValue ?? 0)",
+            "position": "\(log?.position ?? 0)",
             "end": "\(log?.end ?? 0)",
         ]
     }

@@ -60,8 +60,10 @@ enum Spell {
         }
     }
 
-    static func envelope(_ envelope: Envelope) -> String {
-        envelope.kind == .none ? "record" : "\(Schema.name(of: envelope.kind)) \(scope(envelope.scope))"
+    /// What a record is, its identifier, and to whom it belongs unless that is itself.
+    static func record(_ id: RecordID, _ envelope: Envelope) -> String {
+        let kind = envelope.kind == .none ? "record" : Schema.name(of: envelope.kind)
+        return envelope.scope == .customer(id) ? "\(kind) \(id)" : "\(kind) \(id) \(scope(envelope.scope))"
     }
 
     static func opaque(_ text: String) -> String { text.isEmpty ? "none" : text }
@@ -76,12 +78,15 @@ enum Spell {
                 return "\(name) \(Format.hexadecimal(UInt32(truncatingIfNeeded: key.elementID.rawValue)))"
             }
             return "\(name) \(key.elementID)"
-        case .text: return "\(name) \(text(key.elementSlice, arena))"
+        case .text: return text(key.elementSlice, arena)
         }
     }
 
-    static func value(_ kind: ValueKind, integer: Int64, slice: @autoclosure () -> Slice, _ arena: [UInt8]) -> String {
+    static func value(
+        _ kind: ValueKind, of field: Field, integer: Int64, slice: @autoclosure () -> Slice, _ arena: [UInt8]
+    ) -> String {
         switch kind {
+        case .integer where field == .tagGroup && integer > 0: "= \(RecordID(rawValue: integer))"
         case .present: "is there"
         case .absent: "is not there"
         case .text: "= \"\(text(slice(), arena))\""

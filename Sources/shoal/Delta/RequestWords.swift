@@ -22,16 +22,20 @@ extension SyncRequest {
 extension Operations {
     fileprivate func print(_ index: Int, number: Int, to screen: inout Screen) {
         let operation = operations[index]
-        let act = operation.creates.map { "makes \(Spell.envelope($0))" } ?? "changes"
+        let act =
+            operation.creates.map { "makes \(Spell.record(operation.record, $0))" } ?? "changes \(operation.record)"
         screen.line(
-            .bold("\(number)"), .plain("  \(Format.time(operation.time))  \(act) \(operation.record)"),
+            .bold("\(number)"), .plain("  \(Format.time(operation.time))  \(act)"),
             .dim(operation.continuesCommand ? "  with the one before" : ""))
         for edit in edits[operation.edits] {
-            let value = Spell.value(edit.kind, integer: edit.integer, slice: edit.slice, arena)
+            let value = Spell.value(edit.kind, of: edit.key.field, integer: edit.integer, slice: edit.slice, arena)
             let seen = dots[edit.supersedes]
             screen.line(
                 .plain("    \(Spell.key(edit.key, arena)) \(value)"),
                 .dim(seen.isEmpty ? "" : "  instead of \(Spell.dots(seen))"))
+        }
+        if let hash = operation.keptHash {
+            screen.line(.plain("    keeps the hash \(String(hash.rawValue, radix: 16))"))
         }
         let covered = dots[operation.covers]
         if !covered.isEmpty { screen.line(.plain("    deletes what it has seen: \(Spell.dots(covered))")) }

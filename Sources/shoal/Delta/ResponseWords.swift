@@ -50,13 +50,13 @@ extension PushAnswer {
 
 extension RecordPage {
     fileprivate func print(_ head: Head, to screen: inout Screen) {
-        screen.line(.bold(head.id.description), .plain("  \(Spell.envelope(head.envelope))"))
+        screen.line(.bold(Spell.record(head.id, head.envelope)))
         for position in head.entries {
             let entry = entries[position]
             let value =
                 own.contains(position)
                 ? "as the receiver wrote it"
-                : Spell.value(entry.kind, integer: entry.integer, slice: entry.slice, arena)
+                : Spell.value(entry.kind, of: entry.key.field, integer: entry.integer, slice: entry.slice, arena)
             screen.line(
                 .plain("    \(Spell.key(entry.key, arena)) \(value)"),
                 .dim("  \(Spell.dot(entry.dot)) \(Format.time(entry.time))\(entry.isCovered ? ", deleted" : "")"))

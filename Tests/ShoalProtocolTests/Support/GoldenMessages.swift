@@ -22,6 +22,7 @@ enum GoldenMessages {
         [
             ("request", request(day())), ("request-first", request(Operations(), cursor: "", acknowledgement: "")),
             ("request-text", request(texts())), ("request-tail", tail()),
+            ("request-push", push()),
         ]
     }
 
@@ -114,6 +115,17 @@ enum GoldenMessages {
                 supersedes: [Dot(first, UInt32(10 + index))])
         }
         return batch
+    }
+
+    /// More frames follow, so that the page can wait.
+    private static func push() -> SyncRequest {
+        var batch = Operations()
+        batch.begin(record: known, time: start + 1, salt: 14)
+        batch.edit(CellKey(.phone), text: "13800000001", supersedes: [Dot(second, 42)])
+        var request = request(batch)
+        request.logs[1].end = 5_011
+        request.wantsPage = false
+        return request
     }
 
     private static func tail() -> SyncRequest {

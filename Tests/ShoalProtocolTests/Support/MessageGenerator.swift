@@ -30,7 +30,8 @@ struct MessageGenerator {
         }
         return SyncRequest(
             epoch: random.magnitude(), cursor: opaque(), acknowledgement: opaque(), logs: logs, operations: operations(),
-            tail: (0..<(random.oneIn(5) ? random.below(6) : 0)).map { _ in hash() })
+            tail: (0..<(random.oneIn(5) ? random.below(6) : 0)).map { _ in hash() },
+            wantsPage: !random.oneIn(4))
     }
 
     mutating func response() -> SyncResponse {

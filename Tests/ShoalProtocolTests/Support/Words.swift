@@ -12,6 +12,7 @@ enum Words {
         for log in request.logs {
             lines.append("log \(log.replica.rawValue): \(log.position) \(log.hash.hexadecimal), ends at \(log.end)")
         }
+        if !request.wantsPage { lines.append("no page yet") }
         for hash in request.tail { lines.append("tail \(hash.hexadecimal)") }
         return lines + of(request.operations, after: request.logs.last)
     }
