@@ -40,7 +40,9 @@ final class ChildProcess: Sendable {
 
     private static func pipe(_ name: String) throws(BenchError) -> (read: Int32, write: Int32) {
         var ends: [Int32] = [0, 0]
-        guard Glibc.pipe(&ends) == 0 else { throw BenchError("no pipe to \(name): \(String(cString: strerror(errno)))") }
+        guard Glibc.pipe(&ends) == 0 else {
+            throw BenchError("no pipe to \(name): \(String(cString: strerror(errno)))")
+        }
         for end in ends { _ = fcntl(end, F_SETFD, FD_CLOEXEC) }
         return (ends[0], ends[1])
     }

@@ -48,11 +48,15 @@ struct DemoReport {
                     + "\(traffic.answersCut) after the commit"
             ),
             ("syncs begun again", number(interrupted), "after the second cut in a row"),
-            ("second sync", unsettled == 0 ? "0 / 0" : "\(unsettled) moved", "pushed and pulled, at once after the first"),
+            (
+                "second sync", unsettled == 0 ? "0 / 0" : "\(unsettled) moved",
+                "pushed and pulled, at once after the first"
+            ),
         ]
         if refused > 0 { rows.append(("REFUSED", number(refused), "operations were set aside")) }
         rows.append(("memory of an operator", String(format: "%.0f MiB", memory), "at most"))
-        rows.append(("dump", megabytes(dump.bytes), "\(number(dump.lines)) records, SHA-256 \(dump.digest.prefix(16))…"))
+        rows.append(
+            ("dump", megabytes(dump.bytes), "\(number(dump.lines)) records, SHA-256 \(dump.digest.prefix(16))…"))
         rows.append(("dumps equal", "\(equal) of \(accounts)", "shoal dump and shoald dump --account, the same bytes"))
         let lines = rows.map { name, value, remark in
             "  " + name.padding(toLength: 23, withPad: " ", startingAt: 0) + padded(value, 11) + "   " + remark
