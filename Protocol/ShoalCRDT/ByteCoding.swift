@@ -50,7 +50,9 @@ struct ByteReader {
 
     var isAtEnd: Bool { offset == bytes.count }
 
-    func failure(_ reason: DecodingFailure.Reason) -> DecodingFailure { DecodingFailure(offset: offset, reason: reason) }
+    func failure(_ reason: DecodingFailure.Reason) -> DecodingFailure {
+        DecodingFailure(offset: offset, reason: reason)
+    }
 
     @inline(__always)
     mutating func byte() throws(DecodingFailure) -> UInt8 {

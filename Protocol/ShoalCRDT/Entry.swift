@@ -109,7 +109,8 @@ public struct Entry: Sendable {
     @usableFromInline var payload: Int64
 
     @inlinable public init(
-        key: CellKey, kind: ValueKind, isCovered: Bool = false, dot: Dot, time: Int64, sequence: Int64, integer: Int64 = 0
+        key: CellKey, kind: ValueKind, isCovered: Bool = false, dot: Dot, time: Int64, sequence: Int64,
+        integer: Int64 = 0
     ) {
         self.key = key
         self.kind = kind

@@ -73,7 +73,8 @@ extension Operations {
     /// Appends the operation that `bytes` hold.
     ///
     /// - Throws: `DecodingFailure`, and then nothing was appended but bytes in the arena.
-    public mutating func decode(_ bytes: UnsafeRawBufferPointer, keptHash: OperationHash? = nil) throws(DecodingFailure) {
+    public mutating func decode(_ bytes: UnsafeRawBufferPointer, keptHash: OperationHash? = nil) throws(DecodingFailure)
+    {
         let operationCount = operations.count
         let editCount = edits.count
         let dotCount = dots.count
@@ -99,7 +100,8 @@ extension Operations {
             envelope = Envelope(kind: kind, scope: try Scope.decode(from: &reader, of: record))
         }
         begin(
-            record: record, time: time, creates: envelope, salt: salt, continuesCommand: flags & 4 != 0, keptHash: keptHash)
+            record: record, time: time, creates: envelope, salt: salt, continuesCommand: flags & 4 != 0,
+            keptHash: keptHash)
         let editCount = try reader.varint(as: Int.self)
         // An edit takes at least four bytes, so a count that lies ends at the end of the bytes.
         for _ in 0..<editCount { try decodeEdit(from: &reader) }
@@ -119,7 +121,9 @@ extension Operations {
         case .text?: key = CellKey(field, text: store(try reader.run(try reader.varint(as: Int.self))))
         case nil: throw reader.failure(.outOfRange)
         }
-        guard let kind = ValueKind(rawValue: try reader.byte()), !kind.isMarker else { throw reader.failure(.outOfRange) }
+        guard let kind = ValueKind(rawValue: try reader.byte()), !kind.isMarker else {
+            throw reader.failure(.outOfRange)
+        }
         if kind.isSlice {
             let slice = store(try reader.run(try reader.varint(as: Int.self)))
             edit(key, kind, slice: slice, supersedes: try decodeDots(from: &reader))

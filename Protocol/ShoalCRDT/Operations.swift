@@ -93,7 +93,9 @@ extension Operations {
     }
 
     /// Adds an edit to the operation begun last. The caller keeps the keys of an operation strictly ascending.
-    public mutating func edit(_ key: CellKey, _ kind: ValueKind, integer: Int64 = 0, supersedes: some Sequence<Dot> = []) {
+    public mutating func edit(
+        _ key: CellKey, _ kind: ValueKind, integer: Int64 = 0, supersedes: some Sequence<Dot> = []
+    ) {
         guard let last = operations.indices.last else { return }
         let start = dots.count
         dots.append(contentsOf: supersedes)
@@ -153,7 +155,9 @@ extension Operations {
         for position in range {
             let edit = edits[position]
             if edit.kind.isMarker || edit.key.field == .created { return position }
-            if position > range.lowerBound, edits[position - 1].key.compare(edit.key, arena, arena) >= 0 { return position }
+            if position > range.lowerBound, edits[position - 1].key.compare(edit.key, arena, arena) >= 0 {
+                return position
+            }
         }
         return nil
     }

@@ -31,7 +31,8 @@ extension Record {
             let edit = batch.edits[position]
             let cell = range(of: edit.key, in: batch.arena)
             changed =
-                apply(edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
+                apply(
+                    edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
                 || changed
         }
         for seen in batch.dots[operation.covers] {
@@ -51,7 +52,8 @@ extension Record {
             return true
         }
         if key.elementKind == .text {
-            key = cell.isEmpty
+            key =
+                cell.isEmpty
                 ? CellKey(key.field, text: store(batch.arena[key.elementSlice.range])) : entries[cell.lowerBound].key
         }
         var end = cell.upperBound
@@ -63,7 +65,8 @@ extension Record {
                 entries.remove(at: index)
                 end -= 1
                 changed = true
-            } else if !isKnown(seen), insert(Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence)) {
+            } else if !isKnown(seen), insert(Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence))
+            {
                 end += 1
                 changed = true
             }
@@ -78,7 +81,9 @@ extension Record {
                 changed = true
             }
         }
-        if edit.kind == .count, add(edit, key: key, cell.lowerBound..<end, dot, time, sequence, isCovered) { return true }
+        if edit.kind == .count, add(edit, key: key, cell.lowerBound..<end, dot, time, sequence, isCovered) {
+            return true
+        }
         if isHere || edit.kind == .count {
             if changed { noteLoss(of: key, sequence: sequence) }
             return changed
@@ -101,7 +106,8 @@ extension Record {
             ?? (edit.key.elementKind == .text
                 ? CellKey(edit.key.field, text: store(batch.arena[edit.key.elementSlice.range])) : edit.key)
         var entry = Entry(
-            key: key, kind: edit.kind, isCovered: isCovered, dot: dot, time: time, sequence: sequence, integer: edit.integer)
+            key: key, kind: edit.kind, isCovered: isCovered, dot: dot, time: time, sequence: sequence,
+            integer: edit.integer)
         if edit.kind.isSlice { entry.slice = store(batch.arena[edit.slice.range]) }
         return entry
     }
@@ -112,7 +118,8 @@ extension Record {
         _ isCovered: Bool
     ) -> Bool {
         var entry = Entry(
-            key: key, kind: .count, isCovered: isCovered, dot: dot, time: time, sequence: sequence, integer: edit.integer)
+            key: key, kind: .count, isCovered: isCovered, dot: dot, time: time, sequence: sequence,
+            integer: edit.integer)
         if let index = cell.first(where: { entries[$0].kind == .count && entries[$0].dot.replica == dot.replica }) {
             guard entries[index].dot.number < dot.number else { return false }
             entry.payload = entries[index].integer &+ edit.integer
@@ -178,7 +185,8 @@ extension Record {
         let cell = range(of: key)
         if cell.isEmpty {
             entries.insert(
-                Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: sequence), at: cell.lowerBound)
+                Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: sequence), at: cell.lowerBound
+            )
         } else {
             entries[cell.lowerBound].sequence = sequence
         }

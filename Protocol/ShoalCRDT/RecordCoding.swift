@@ -92,7 +92,8 @@ extension Record {
             switch entry.key.elementKind {
             case .none: break
             case .id:
-                let isSameField = index > 0 && entries[index - 1].key.field == entry.key.field
+                let isSameField =
+                    index > 0 && entries[index - 1].key.field == entry.key.field
                     && entries[index - 1].key.elementKind == .id
                 let base = isSameField ? entries[index - 1].key.elementPayload : 0
                 output.appendSigned(entry.key.elementPayload &- base)
@@ -198,7 +199,8 @@ extension Record {
         guard stampIndex < stamps.count else { throw reader.failure(.outOfRange) }
         let below = flags & 128 != 0 ? Int64(bitPattern: try reader.varint()) : 0
         var entry = Entry(
-            key: key, kind: kind, isCovered: flags & 16 != 0, dot: stamps[stampIndex].dot, time: stamps[stampIndex].time,
+            key: key, kind: kind, isCovered: flags & 16 != 0, dot: stamps[stampIndex].dot,
+            time: stamps[stampIndex].time,
             sequence: sequence &- below)
         if flags & 32 != 0 {
             let before = entries[index - 1]
@@ -220,7 +222,8 @@ extension Record {
         switch code & 3 {
         case 0: key = CellKey(field)
         case 1:
-            let isSameField = index > 0 && entries[index - 1].key.field == field && entries[index - 1].key.elementKind == .id
+            let isSameField =
+                index > 0 && entries[index - 1].key.field == field && entries[index - 1].key.elementKind == .id
             let base = isSameField ? entries[index - 1].key.elementPayload : 0
             let id = RecordID(rawValue: base &+ (try reader.signed()))
             guard id.isValid else { throw reader.failure(.outOfRange) }

@@ -34,7 +34,8 @@ public final class Statement {
     private func failure(_ code: Int32) -> StoreError {
         let extended = sqlite3_extended_errcode(connection)
         return StoreError(
-            code: extended == SQLITE_OK ? code : extended, message: String(cString: sqlite3_errmsg(connection)), path: path)
+            code: extended == SQLITE_OK ? code : extended, message: String(cString: sqlite3_errmsg(connection)),
+            path: path)
     }
 
     public func bind(_ index: Int32, _ value: Int64) throws(StoreError) {
@@ -45,7 +46,8 @@ public final class Statement {
         var copy = value
         let code = copy.withUTF8 { bytes in
             bytes.withMemoryRebound(to: CChar.self) {
-                sqlite3_bind_text(handle, index, $0.baseAddress, Int32(truncatingIfNeeded: bytes.count), shoal_sqlite_transient())
+                sqlite3_bind_text(
+                    handle, index, $0.baseAddress, Int32(truncatingIfNeeded: bytes.count), shoal_sqlite_transient())
             }
         }
         try check(code)

@@ -43,7 +43,8 @@ struct BaseOperations {
                 if groups[line.group] == nil {
                     let id = try next(index, line.time)
                     groups[line.group] = id
-                    makes[index].begin(record: id, time: line.time, creates: Envelope(kind: .tagGroup, scope: .workspace))
+                    makes[index].begin(
+                        record: id, time: line.time, creates: Envelope(kind: .tagGroup, scope: .workspace))
                     makes[index].edit(CellKey(.groupName), text: line.group)
                     makes[index].edit(CellKey(.groupFolded), text: line.group)
                 }

@@ -51,7 +51,9 @@ struct Workload {
             try reader.readObject { reader, key in
                 switch key {
                 case "op":
-                    guard let kind = Line.Kind(try reader.readString()) else { throw reader.error(.invalid("unknown op")) }
+                    guard let kind = Line.Kind(try reader.readString()) else {
+                        throw reader.error(.invalid("unknown op"))
+                    }
                     line.kind = kind
                 case "a": line.account = try reader.readString()
                 case "c": line.customer = try reader.readString()

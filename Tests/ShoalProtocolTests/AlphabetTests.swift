@@ -37,7 +37,9 @@ import Testing
     @Test func textComesBackWhateverItIs() throws {
         let chinese = String(repeating: "客户反馈良好，油皮，建议温和洁面。", count: 40)
         let mixed = chinese + "éß\u{80}\u{7FF}Привет 😀 \u{10FFFF} plain"
-        #expect(isSame(try returned([chinese, mixed, "", "a", "\u{E000}", "中"]), [chinese, mixed, "", "a", "\u{E000}", "中"]))
+        #expect(
+            isSame(
+                try returned([chinese, mixed, "", "a", "\u{E000}", "中"]), [chinese, mixed, "", "a", "\u{E000}", "中"]))
         #expect(Array(mixed.utf8).withUnsafeBytes { Alphabet(of: $0) }.scalars.isEmpty == false)
     }
 
@@ -65,12 +67,15 @@ import Testing
     }
 
     @Test func randomTextComesBack() {
-        law(cases: Trial.cases / 20, generate: { random in
-            (0..<random.below(6)).map { _ in
-                let base: UInt32 = random.pick([0x4E00, 0x4E00, 0x4E00, 0x20, 0x80, 0x7F0, 0xD7F0, 0xFFF0, 0x1F600])
-                return text((0..<random.pick([0, 1, 50, 900])).map { _ in base + UInt32(random.below(40)) })
+        law(
+            cases: Trial.cases / 20,
+            generate: { random in
+                (0..<random.below(6)).map { _ in
+                    let base: UInt32 = random.pick([0x4E00, 0x4E00, 0x4E00, 0x20, 0x80, 0x7F0, 0xD7F0, 0xFFF0, 0x1F600])
+                    return text((0..<random.pick([0, 1, 50, 900])).map { _ in base + UInt32(random.below(40)) })
+                }
             }
-        }) { texts in
+        ) { texts in
             do { return isSame(try returned(texts), texts) ? nil : "\(texts)" } catch { return "\(error)" }
         }
     }

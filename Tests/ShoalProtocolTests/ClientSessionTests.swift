@@ -22,7 +22,8 @@ import Testing
         _ push: PushAnswer, from: String = "c1", to cursor: String = "c2", more: Bool = false
     ) -> SyncResponse {
         SyncResponse(
-            push: push, from: from, page: RecordPage(), cursor: cursor, more: more, isFill: false, positions: [], time: 77)
+            push: push, from: from, page: RecordPage(), cursor: cursor, more: more, isFill: false, positions: [],
+            time: 77)
     }
 
     private func taken(_ upTo: UInt32, _ verdicts: [Verdict] = []) -> PushAnswer {
@@ -32,7 +33,8 @@ import Testing
     /// What an action is, in words.
     private func words(_ action: ClientSession.Action) -> String {
         switch action {
-        case .send(let request): "send \(request.operations.count) after \(request.logs.last?.position ?? 0) from \(request.cursor)"
+        case .send(let request):
+            "send \(request.operations.count) after \(request.logs.last?.position ?? 0) from \(request.cursor)"
         case .commit(let commit):
             "commit up to \(commit.takenUpTo) \(commit.acknowledgement), \(commit.verdicts.count) refused, "
                 + "cursor \(commit.cursor)\(commit.isLast ? ", last" : "")"
@@ -48,7 +50,8 @@ import Testing
         #expect(words(first) == "commit up to 13 b, 0 refused, cursor c2")
         guard case .commit(let commit) = first else { return }
         #expect(commit.replica == replica && commit.serverTime == 77 && !commit.isFill && !commit.isLast)
-        #expect(words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 4)) == "send 0 after 13 from c2")
+        #expect(
+            words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 4)) == "send 0 after 13 from c2")
         #expect(
             words(session.receive(response(taken(13), from: "c2", to: "c3")))
                 == "commit up to 13 b, 0 refused, cursor c3, last")
@@ -68,7 +71,8 @@ import Testing
         var session = ClientSession()
         _ = session.start(request(operations: 3))
         let verdicts = [
-            Verdict(number: 9, reason: .unknownDot), Verdict(number: 11, reason: .forbidden), Verdict(number: 13, reason: .command),
+            Verdict(number: 9, reason: .unknownDot), Verdict(number: 11, reason: .forbidden),
+            Verdict(number: 13, reason: .command),
         ]
         let action = session.receive(response(taken(13, verdicts)))
         #expect(words(action) == "commit up to 13 b, 3 refused, cursor c2, last")
@@ -89,10 +93,13 @@ import Testing
     }
 
     @Test func anAnswerMustTakeAllThatWasSent() {
-        for (upTo, expected) in [(12 as UInt32, "12 of 13"), (14, "14 of 13"), (9, "9 of 13"), (.max, "4294967295 of 13")] {
+        for (upTo, expected) in [
+            (12 as UInt32, "12 of 13"), (14, "14 of 13"), (9, "9 of 13"), (.max, "4294967295 of 13"),
+        ] {
             var session = ClientSession()
             _ = session.start(request(operations: 3))
-            #expect(words(session.receive(response(taken(upTo)))) == #"stop protocolError("the server took \#(expected)")"#)
+            #expect(
+                words(session.receive(response(taken(upTo)))) == #"stop protocolError("the server took \#(expected)")"#)
         }
     }
 
@@ -119,7 +126,8 @@ import Testing
         var session = ClientSession()
         _ = session.start(request(operations: 2, wantsPage: false))
         #expect(
-            words(session.receive(response(taken(12), to: "c1", more: true))) == "commit up to 12 b, 0 refused, cursor c1")
+            words(session.receive(response(taken(12), to: "c1", more: true)))
+                == "commit up to 12 b, 0 refused, cursor c1")
         let last = session.committed(next: request(position: 12, operations: 1), pulled: 0)
         #expect(words(last) == "send 1 after 12 from c1")
         #expect(words(session.receive(response(taken(13)))) == "commit up to 13 b, 0 refused, cursor c2, last")
@@ -146,7 +154,8 @@ import Testing
         var session = ClientSession()
         _ = session.start(request(operations: 1))
         let known = [KnownOperation(dot: Dot(replica, 4), reason: nil)]
-        guard case .stop(.fork(replica, known)) = session.receive(response(.fork(replica: replica, known: known))) else {
+        guard case .stop(.fork(replica, known)) = session.receive(response(.fork(replica: replica, known: known)))
+        else {
             Issue.record("a fork did not stop the session")
             return
         }
@@ -160,7 +169,9 @@ import Testing
 
     @Test func eventsThatNobodyAskedForStopIt() {
         var session = ClientSession()
-        #expect(words(session.receive(response(taken(10)))) == #"stop protocolError("an answer came that nobody waited for")"#)
+        #expect(
+            words(session.receive(response(taken(10))))
+                == #"stop protocolError("an answer came that nobody waited for")"#)
         session = ClientSession()
         #expect(
             words(session.committed(next: request(), pulled: 0))

@@ -44,7 +44,8 @@ import Testing
         #expect(write(Array(repeating: 1, count: 8) + [2, 62]) == #"["BBBBBBBBC-"]"#)
         // 63 is the greatest digit everywhere, so what it is more than 63 stands behind.
         #expect(write(Array(repeating: 1, count: 60) + [63]) == #"[""# + String(repeating: "B", count: 60) + #"_",0]"#)
-        #expect(write(Array(repeating: 1, count: 60) + [.max]) == #"[""# + String(repeating: "B", count: 60) + #"_",-64]"#)
+        #expect(
+            write(Array(repeating: 1, count: 60) + [.max]) == #"[""# + String(repeating: "B", count: 60) + #"_",-64]"#)
         #expect(try read(#"["AB","-_"]"#, 2) == [62, 127])
         #expect(try read(#"["_","_",5]"#, 1) == [4_100])
         #expect(try read("[1,-1]", 2) == [1, .max])
@@ -79,13 +80,18 @@ import Testing
             (#"[0]"#, 0, "at byte 1: the array has more than 0 elements."),
             (#"["A","A","A","A","A","A","A"]"#, 1, "at byte 25: the array has more than 6 elements."),
             (#"{}"#, 1, "at byte 0: a value of type array is expected."),
-            (#"["A",1.5]"#, 1, "at byte 5: an integer is expected, without fraction, exponent, leading zeros or negative zero."),
+            (
+                #"["A",1.5]"#, 1,
+                "at byte 5: an integer is expected, without fraction, exponent, leading zeros or negative zero."
+            ),
         ]
         for (text, count, expected) in refusals { #expect(refusal(text, count) == expected, "\(text)") }
     }
 
     @Test func zigzagIsItsOwnWayBack() {
-        for value: Int64 in [0, -1, 1, -2, .min, .max, .min + 1] { #expect(Column.unzigzag(Column.zigzag(value)) == value) }
+        for value: Int64 in [0, -1, 1, -2, .min, .max, .min + 1] {
+            #expect(Column.unzigzag(Column.zigzag(value)) == value)
+        }
         #expect([0, -1, 1, -2, 2].map { Column.zigzag($0) } == [0, 1, 2, 3, 4])
     }
 }

@@ -25,10 +25,13 @@ import Testing
     @Test func identifiersAreReadAsTheyWereWritten() {
         law(generate: { random in
             let ids = (0..<random.pick([0, 1, 2, 9, 60])).map { _ in
-                let id = RecordID(rawValue: random.oneIn(4) ? random.pick([1, .max, 1 << 62, (1 << 62) - 1]) : Int64(random.next() >> 1))
+                let id = RecordID(
+                    rawValue: random.oneIn(4)
+                        ? random.pick([1, .max, 1 << 62, (1 << 62) - 1]) : Int64(random.next() >> 1))
                 return id.isValid ? id : RecordID(rawValue: 1)
             }
-            return Case(ids: ids, bases: random.oneIn(2) ? nil : ids.map { random.oneIn(2) ? $0.time : random.integer() })
+            return Case(
+                ids: ids, bases: random.oneIn(2) ? nil : ids.map { random.oneIn(2) ? $0.time : random.integer() })
         }) { sample in
             let text = write(sample.ids, bases: sample.bases)
             do {
@@ -47,7 +50,8 @@ import Testing
         let second = RecordID(milliseconds: 4, count: 9, sequence: 3)
         #expect(
             write([first, RecordID(rawValue: 1 << 62 | 6), second])
-                == #"{"n":2,"ms":[10,1],"counts":[7,9],"count":[0,1],"sequence":[0,3],"derived":[4611686018427387910]}"#)
+                == #"{"n":2,"ms":[10,1],"counts":[7,9],"count":[0,1],"sequence":[0,3],"derived":[4611686018427387910]}"#
+        )
         #expect(
             write([first, second], bases: [RecordID.epoch + 5, RecordID.epoch + 4])
                 == #"{"n":2,"counts":[7,9],"count":[0,1],"sequence":[0,3]}"#)
@@ -75,7 +79,8 @@ import Testing
 
     @Test func whatIsNoIdentifierIsNone() throws {
         for text in [
-            #"{"n":1,"ms":[1],"counts":[1]}"#, #"{"n":1,"ms":[-1],"counts":[1]}"#, #"{"n":1,"ms":[4398046511104],"counts":[1]}"#,
+            #"{"n":1,"ms":[1],"counts":[1]}"#, #"{"n":1,"ms":[-1],"counts":[1]}"#,
+            #"{"n":1,"ms":[4398046511104],"counts":[1]}"#,
             #"{"n":1,"ms":[2],"counts":[1],"count":[1]}"#, #"{"n":1,"ms":[2],"counts":[1],"sequence":[32]}"#,
             #"{"n":1,"ms":[],"counts":[0]}"#,
         ] { #expect(try read(text).timed() == nil, "\(text)") }

@@ -103,7 +103,8 @@ import var Glibc.RUSAGE_SELF
         #expect(request.operations.edits.count == 260_000)
         #expect(peak() - before < 256 << 10)
         let more = body.replacing("[[0,", with: "[[0,53,0,0,").replacing("[[0,53,0,0,", with: "[[0,0,0,0,")
-        #expect(refusal("request.json", Array(more.utf8))?.hasSuffix("the array has more than 262144 elements.") == true)
+        #expect(
+            refusal("request.json", Array(more.utf8))?.hasSuffix("the array has more than 262144 elements.") == true)
     }
 
     @Test func aTextMayBeAsLongAsTheLimitAndNoLonger() throws {
@@ -112,7 +113,9 @@ import var Glibc.RUSAGE_SELF
             for makesName in [false, true] {
                 var request = day
                 let text = String(repeating: "x", count: length)
-                let key = makesName ? CellKey(.free, text: request.operations.store(text.utf8)) : CellKey(Field(rawValue: 200))
+                let key =
+                    makesName
+                    ? CellKey(.free, text: request.operations.store(text.utf8)) : CellKey(Field(rawValue: 200))
                 request.operations.begin(record: GoldenMessages.known, time: 0)
                 request.operations.edit(key, text: makesName ? "" : text)
                 let refusal = refusal("request.json", request.json())

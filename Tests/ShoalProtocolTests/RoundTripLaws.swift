@@ -6,10 +6,12 @@ import Testing
 /// What is read is what was written, through the whole codec, compression included.
 @Suite struct RoundTripLaws {
     @Test func aRequestIsReadAsItWasWritten() {
-        law(generate: { random in
-            var generator = MessageGenerator(&random)
-            return generator.request()
-        }, smaller: Self.smaller) { request in
+        law(
+            generate: { random in
+                var generator = MessageGenerator(&random)
+                return generator.request()
+            }, smaller: Self.smaller
+        ) { request in
             do {
                 let read = try SyncRequest(decoding: try request.encoded())
                 if let difference = difference(Words.of(request), Words.of(read)) { return difference }
@@ -35,9 +37,11 @@ import Testing
 
     @Test func aLargeFrameIsReadAsItWasWritten() throws {
         var random = SplitMix(seed: 11)
-        var request = SyncRequest(epoch: 1, cursor: "", acknowledgement: "", logs: [
-            LogPosition(replica: ReplicaID(rawValue: 1), position: 0, hash: .start, end: 5_000)
-        ], operations: Operations())
+        var request = SyncRequest(
+            epoch: 1, cursor: "", acknowledgement: "",
+            logs: [
+                LogPosition(replica: ReplicaID(rawValue: 1), position: 0, hash: .start, end: 5_000)
+            ], operations: Operations())
         var page = RecordPage()
         while request.operations.count < Limits.operations || page.heads.count < 20_000 {
             var generator = MessageGenerator(&random)
@@ -81,7 +85,9 @@ import Testing
     }
 
     private static func respelled(_ a: [UInt8], _ b: [UInt8]) -> String? {
-        a == b ? nil : "written again it is spelled\n\(String(decoding: b, as: UTF8.self))\nand was\n\(String(decoding: a, as: UTF8.self))"
+        a == b
+            ? nil
+            : "written again it is spelled\n\(String(decoding: b, as: UTF8.self))\nand was\n\(String(decoding: a, as: UTF8.self))"
     }
 
     /// The request less one operation.

@@ -9,14 +9,19 @@ import Testing
         var lines = ["protocol \(ProtocolVersion.current)"]
         for (kind, name) in Schema.kindNames { lines.append("kind \(kind.rawValue) \(name)") }
         for field in Schema.fields {
-            lines.append("field \(field.field.rawValue) \(field.name) \(field.kind.rawValue) \(field.shape) \(field.element)")
+            lines.append(
+                "field \(field.field.rawValue) \(field.name) \(field.kind.rawValue) \(field.shape) \(field.element)")
         }
         lines.append("reserved \(Field.created.rawValue) \(Field.unknownOperation.rawValue)")
         for kind in (0...15).compactMap({ ValueKind(rawValue: $0) }) { lines.append("value \(kind.rawValue) \(kind)") }
-        for kind in (0...3).compactMap({ CellKey.ElementKind(rawValue: $0) }) { lines.append("element \(kind.rawValue) \(kind)") }
+        for kind in (0...3).compactMap({ CellKey.ElementKind(rawValue: $0) }) {
+            lines.append("element \(kind.rawValue) \(kind)")
+        }
         for tag in (0...7).compactMap({ ScopeTag(rawValue: $0) }) { lines.append("scope \(tag.rawValue) \(tag)") }
         typealias Flags = OperationsCodec.Flags
-        lines.append("operation flags \([Flags.creates, Flags.salted, Flags.continues, Flags.keptHash, Flags.derived, Flags.covers])")
+        lines.append(
+            "operation flags \([Flags.creates, Flags.salted, Flags.continues, Flags.keptHash, Flags.derived, Flags.covers])"
+        )
         typealias Code = PageCodec.Code
         lines.append("entry code \([Code.covered, Code.sameCell, Code.own, Code.derivedScope])")
         lines.append("operations \(OperationsCodec.members.map(\.description))")
@@ -34,7 +39,9 @@ import Testing
     /// new kind or field is added here with its line; whatever else changes asks for a new version of the protocol.
     @Test func theSchemaIsTheOneOfThisVersion() {
         let hash = Array(agreement.joined(separator: "\n").utf8).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
-        #expect(hash == 0x354e_252b_57d9_e83e, "the schema's hash is \(hash.hexadecimal)\n\(agreement.joined(separator: "\n"))")
+        #expect(
+            hash == 0x354e_252b_57d9_e83e,
+            "the schema's hash is \(hash.hexadecimal)\n\(agreement.joined(separator: "\n"))")
     }
 
     @Test func numbersAreUniqueAndKindsKnown() {

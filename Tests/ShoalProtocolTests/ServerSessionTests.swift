@@ -51,14 +51,16 @@ import Testing
     @Test func theAnswerCarriesTheAcknowledgementOfTheReceipt() {
         var session = session()
         let verdict = Verdict(number: 12, reason: .forbidden)
-        _ = session.committed(ServerSession.Receipt(answer: .taken(upTo: 12, acknowledgement: "b", verdicts: [verdict])))
+        _ = session.committed(
+            ServerSession.Receipt(answer: .taken(upTo: 12, acknowledgement: "b", verdicts: [verdict])))
         guard case .respond(let response) = session.read(page(more: true)),
             case .taken(12, "b", [verdict]) = response.push
         else {
             Issue.record("the answer is not the receipt's")
             return
         }
-        #expect(response.from == "c1" && response.cursor == "c2" && response.more && response.isFill && response.time == 77)
+        #expect(
+            response.from == "c1" && response.cursor == "c2" && response.more && response.isFill && response.time == 77)
         #expect(response.page.heads.count == 1 && response.positions == [Dot(replica, 12)])
     }
 

@@ -47,7 +47,8 @@ import struct Foundation.Data
         let limits = [
             "body of a request": Limits.body, "body expanded": Limits.inflated, "header": Limits.header,
             "levels of JSON": Limits.depth, "operations in a request": Limits.operations,
-            "edits in a request": OperationsCodec.mostParts, "text, name": Limits.text, "records, entries": PageCodec.mostEntries,
+            "edits in a request": OperationsCodec.mostParts, "text, name": Limits.text,
+            "records, entries": PageCodec.mostEntries,
             "scalars in an alphabet": Alphabet.most,
         ]
         for (what, limit) in limits {

@@ -137,7 +137,8 @@ extension Alphabet {
                 var previous = UInt64(Self.first)
                 for delta in try Column.read(count: count, from: &reader, scratch: &scratch) {
                     let scalar = previous.addingReportingOverflow(delta)
-                    guard !scalar.overflow, scalar.partialValue <= 0xFFFF, !(0xD800...0xDFFF).contains(scalar.partialValue)
+                    guard !scalar.overflow, scalar.partialValue <= 0xFFFF,
+                        !(0xD800...0xDFFF).contains(scalar.partialValue)
                     else { throw reader.error(.invalid("the alphabet names what is no scalar")) }
                     result.append(UInt32(scalar.partialValue))
                     previous = scalar.partialValue + 1

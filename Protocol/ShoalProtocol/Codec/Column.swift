@@ -82,7 +82,9 @@ enum Column {
                 guard width <= mostPlanes else { throw reader.error(.tooMany(limit: mostPlanes)) }
                 scratch.removeAll(keepingCapacity: true)
                 let range = try reader.readString(appendingTo: &scratch)
-                guard range.count == count else { throw reader.error(.invalid("a plane of \(range.count) digits for \(count) values")) }
+                guard range.count == count else {
+                    throw reader.error(.invalid("a plane of \(range.count) digits for \(count) values"))
+                }
                 var bad: UInt8 = 0
                 scratch.withUnsafeBufferPointer { plane in
                     digits.withUnsafeBufferPointer { digits in
@@ -101,7 +103,9 @@ enum Column {
         }
         if width == 0 {
             if overflow.isEmpty { return values }
-            guard overflow.count == count else { throw reader.error(.invalid("\(overflow.count) values instead of \(count)")) }
+            guard overflow.count == count else {
+                throw reader.error(.invalid("\(overflow.count) values instead of \(count)"))
+            }
             return overflow
         }
         let limit: UInt64 = (1 << UInt64(6 * width)) - 1

@@ -87,7 +87,8 @@ extension EnrollResponse {
                     throw reader.error(.invalid("a member of the answer is missing or not of its form"))
                 }
                 return EnrollResponse(
-                    replica: ReplicaID(rawValue: replica), account: account, name: name, role: role, epoch: epoch, time: time)
+                    replica: ReplicaID(rawValue: replica), account: account, name: name, role: role, epoch: epoch,
+                    time: time)
             }
         }
     }

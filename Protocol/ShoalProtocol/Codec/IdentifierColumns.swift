@@ -110,7 +110,8 @@ struct IdentifierColumns {
             }
             previous = sum
             let id = RecordID(
-                milliseconds: previous, count: UInt16(truncatingIfNeeded: counts[Int(place)]), sequence: UInt8(sequence))
+                milliseconds: previous, count: UInt16(truncatingIfNeeded: counts[Int(place)]), sequence: UInt8(sequence)
+            )
             guard id.isValid else { return nil }
             ids.append(id)
         }

@@ -17,7 +17,8 @@ extension OperationsCodec {
     }
 
     static let members: [StaticString] = [
-        "n", "shapes", "shape", "at", "salt", "hashes", "ids", "new", "elements", "target", "scope", "element", "replicas",
+        "n", "shapes", "shape", "at", "salt", "hashes", "ids", "new", "elements", "target", "scope", "element",
+        "replicas",
         "replica", "number", "integers", "json", "alphabet", "names", "text",
     ]
 
@@ -203,7 +204,9 @@ extension OperationsCodec {
                     default: break
                     }
                 }
-                guard edits <= mostParts, demand.dots <= mostParts else { throw reader.error(.tooMany(limit: mostParts)) }
+                guard edits <= mostParts, demand.dots <= mostParts else {
+                    throw reader.error(.tooMany(limit: mostParts))
+                }
             }
         }
 
@@ -297,7 +300,9 @@ extension OperationsCodec {
                 if place < ids.count {
                     record = ids[place]
                 } else {
-                    guard place - ids.count < next.made else { throw reader.error(.invalid("a record that is neither in the table nor made yet")) }
+                    guard place - ids.count < next.made else {
+                        throw reader.error(.invalid("a record that is neither in the table nor made yet"))
+                    }
                     record = made[place - ids.count]
                 }
             }
@@ -322,7 +327,8 @@ extension OperationsCodec {
             switch edit.element {
             case .none: break
             case .id:
-                key = CellKey(edit.field, id: try entry(of: elements, Int(clamping: element?[next.element] ?? 0), reader))
+                key = CellKey(
+                    edit.field, id: try entry(of: elements, Int(clamping: element?[next.element] ?? 0), reader))
                 next.element += 1
             case .text:
                 let range = names[next.name]
@@ -356,7 +362,9 @@ extension OperationsCodec {
             var dots: [Dot] = []
             for _ in 0..<count {
                 let place = dotReplica?[next.dot] ?? 0
-                guard place < UInt64(replicas.count), let number = UInt32(exactly: dotNumber?[next.dot] ?? 0), number > 0 else {
+                guard place < UInt64(replicas.count), let number = UInt32(exactly: dotNumber?[next.dot] ?? 0),
+                    number > 0
+                else {
                     throw reader.error(.invalid("not a dot"))
                 }
                 dots.append(Dot(ReplicaID(rawValue: UInt32(truncatingIfNeeded: replicas[Int(place)])), number))

@@ -13,7 +13,8 @@ extension PageCodec {
     }
 
     static let members: [StaticString] = [
-        "n", "shapes", "shape", "records", "scopes", "replicas", "replica", "number", "time", "stamp", "elements", "element",
+        "n", "shapes", "shape", "records", "scopes", "replicas", "replica", "number", "time", "stamp", "elements",
+        "element",
         "integers", "json", "alphabet", "names", "text",
     ]
 
@@ -202,7 +203,9 @@ extension PageCodec {
                 names.count == demand.names, replicas.allSatisfy({ 0...Int64(UInt32.max) ~= $0 }),
                 texts.fits(demand.texts)
             else { throw reader.error(.invalid("the columns do not hold what the shapes ask for")) }
-            guard let timed = scopes.timed(), let derived = scopes.derivedIDs() else { throw reader.error(.numberOutOfRange) }
+            guard let timed = scopes.timed(), let derived = scopes.derivedIDs() else {
+                throw reader.error(.numberOutOfRange)
+            }
             var next = Next(
                 timedScopes: timed[...], derivedScopes: derived[...],
                 lastNumber: [Int64](repeating: 0, count: replicas.count))
@@ -221,7 +224,9 @@ extension PageCodec {
                 result.begin(id, Envelope(kind: shape.kind, scope: scope))
                 try take(shape.stamps, of: id, into: &stamps, &next, reader)
                 for run in shape.runs { try add(run, stamps, &next, reader) }
-                guard result.lastIsInOrder() else { throw reader.error(.invalid("the entries of a record do not ascend")) }
+                guard result.lastIsInOrder() else {
+                    throw reader.error(.invalid("the entries of a record do not ascend"))
+                }
             }
             return result
         }
@@ -273,7 +278,8 @@ extension PageCodec {
                         next.raw += 1
                     case .integer, .count:
                         entry = Entry(
-                            key: entry.key, kind: entry.kind, isCovered: entry.isCovered, dot: entry.dot, time: entry.time,
+                            key: entry.key, kind: entry.kind, isCovered: entry.isCovered, dot: entry.dot,
+                            time: entry.time,
                             sequence: 0, integer: Column.unzigzag(integers?[next.integer] ?? 0))
                         next.integer += 1
                     default: break
@@ -295,7 +301,9 @@ extension PageCodec {
             case .id:
                 let place = Int(clamping: element?[next.element] ?? 0)
                 next.element += 1
-                guard place < elements.count else { throw reader.error(.invalid("an element that is not in the table")) }
+                guard place < elements.count else {
+                    throw reader.error(.invalid("an element that is not in the table"))
+                }
                 return CellKey(run.field, id: elements[place])
             case .text:
                 let range = names[next.name]

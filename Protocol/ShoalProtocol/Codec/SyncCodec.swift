@@ -79,7 +79,9 @@ extension SyncRequest {
             switch key {
             case "protocol":
                 version = try reader.readInteger()
-                if version != Int64(ProtocolVersion.current) { throw FrameError.protocolVersion(Int(clamping: version ?? 0)) }
+                if version != Int64(ProtocolVersion.current) {
+                    throw FrameError.protocolVersion(Int(clamping: version ?? 0))
+                }
             case "epoch": epoch = try reader.readHexadecimal()
             case "cursor": cursor = try reader.readString()
             case "acknowledgement": acknowledgement = try reader.readString()
@@ -100,7 +102,8 @@ extension SyncRequest {
         guard let acknowledgement else { throw reader.error(.missingKey("acknowledgement")) }
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
         self.init(
-            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations, tail: tail,
+            epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
+            tail: tail,
             wantsPage: wantsPage)
     }
 
@@ -206,7 +209,8 @@ extension SyncResponse {
         guard let isFill else { throw reader.error(.missingKey("fill")) }
         guard let time else { throw reader.error(.missingKey("time")) }
         self.init(
-            push: push, from: from, page: page, cursor: cursor, more: more, isFill: isFill, positions: positions, time: time)
+            push: push, from: from, page: page, cursor: cursor, more: more, isFill: isFill, positions: positions,
+            time: time)
     }
 }
 

@@ -42,7 +42,9 @@ struct TextColumns {
         var arena: [UInt8] = []
         var ranges: [UInt16: [Range<Int>]] = [:]
         try reader.readObject { reader, key in
-            guard let field = UInt16(key.string), "\(field)" == key.string, let count = counts[field] else { throw reader.error(.unknownKey) }
+            guard let field = UInt16(key.string), "\(field)" == key.string, let count = counts[field] else {
+                throw reader.error(.unknownKey)
+            }
             var list: [Range<Int>] = []
             list.reserveCapacity(count)
             try reader.readStrings(into: &arena, ranges: &list, limit: count)

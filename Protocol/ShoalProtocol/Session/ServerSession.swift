@@ -90,7 +90,8 @@ public struct ServerSession: Sendable {
     public func start() -> Action {
         .commit(
             Push(
-                account: account, epoch: request.epoch, acknowledgement: request.acknowledgement, cursor: request.cursor,
+                account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
+                cursor: request.cursor,
                 logs: request.logs, operations: request.operations, tail: request.tail, time: time))
     }
 

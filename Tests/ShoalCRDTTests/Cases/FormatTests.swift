@@ -43,13 +43,13 @@ import Testing
         batch.encode(0, into: &bytes)
         #expect(
             hexadecimal(bytes)
-            == "0301020304" + "82e0a5f5bd67" + "a0808080a0b787e905" + "0102" + "02"
+                == "0301020304" + "82e0a5f5bd67" + "a0808080a0b787e905" + "0102" + "02"
                 + "010002034c696e00" + "0301ac020000")
         bytes.removeAll()
         batch.encode(1, into: &bytes)
         #expect(
             hexadecimal(bytes)
-            == "0c" + "86e0a5f5bd67" + "a0808080a0b787e905" + "02"
+                == "0c" + "86e0a5f5bd67" + "a0808080a0b787e905" + "02"
                 + "010002034d6569" + "018180940501" + "0700040300" + "018180940501")
         var scratch: [UInt8] = []
         let first = batch.hash(of: 0, after: .start, scratch: &scratch)
@@ -70,7 +70,7 @@ import Testing
         record.encode(sequence: record.sequence, into: &bytes)
         #expect(
             hexadecimal(bytes)
-            == "010102" + "02" + "000100a5000102" + "010104" + "04"
+                == "010102" + "02" + "000100a5000102" + "010104" + "04"
                 + "5000" + "020401034d6569" + "500dd804" + "041c0103")
     }
 

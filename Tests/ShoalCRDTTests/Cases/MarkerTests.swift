@@ -21,7 +21,9 @@ import Testing
 
     @Test func aValueSupersededBeforeItArrivesIsNeverLive() {
         var record = Record(id: .sample)
-        apply(Dot(here, 1), to: &record, sequence: 1) { $0.edit(CellKey(.name), text: "new", supersedes: [Dot(there, 1)]) }
+        apply(Dot(here, 1), to: &record, sequence: 1) {
+            $0.edit(CellKey(.name), text: "new", supersedes: [Dot(there, 1)])
+        }
         #expect(record.markers == [.deadAhead])
         #expect(record.shown(.name) == .text("new"))
         #expect(record.liveDots(in: record.range(Cell(.name))) == [Dot(here, 1)])
@@ -77,7 +79,9 @@ import Testing
 
     @Test func deathInAdvanceIsOfOneCellOnly() {
         var record = Record(id: .sample)
-        apply(Dot(here, 1), to: &record, sequence: 1) { $0.edit(CellKey(.name), text: "new", supersedes: [Dot(there, 1)]) }
+        apply(Dot(here, 1), to: &record, sequence: 1) {
+            $0.edit(CellKey(.name), text: "new", supersedes: [Dot(there, 1)])
+        }
         apply(Dot(there, 1), to: &record, sequence: 2) {
             $0.edit(CellKey(.name), text: "old")
             $0.edit(CellKey(.year), .integer, integer: 1990)
@@ -128,7 +132,9 @@ import Testing
         var record = Record(id: .sample)
         apply(Dot(here, 1), to: &record, sequence: 1) { $0.cover([Dot(there, 1)]) }
         // The operation leaves nothing but the loss of the marker: its only value is dead in advance.
-        apply(Dot(here, 2), to: &record, sequence: 2) { $0.edit(CellKey(.name), text: "x", supersedes: [Dot(there, 1)]) }
+        apply(Dot(here, 2), to: &record, sequence: 2) {
+            $0.edit(CellKey(.name), text: "x", supersedes: [Dot(there, 1)])
+        }
         #expect(apply(Dot(there, 1), to: &record, sequence: 3) { $0.edit(CellKey(.name), text: "y") })
         #expect(record.entries.map(\.kind) == [.emptied, .text])
         #expect(record.entries.map(\.sequence) == [3, 3])
@@ -142,7 +148,9 @@ import Testing
         apply(first, to: &one, sequence: 1) { $0.edit(CellKey(.name), text: "a", supersedes: [second]) }
         apply(second, to: &one, sequence: 2, known: [first]) { $0.edit(CellKey(.name), text: "b", supersedes: [first]) }
         apply(second, to: &other, sequence: 1) { $0.edit(CellKey(.name), text: "b", supersedes: [first]) }
-        apply(first, to: &other, sequence: 2, known: [second]) { $0.edit(CellKey(.name), text: "a", supersedes: [second]) }
+        apply(first, to: &other, sequence: 2, known: [second]) {
+            $0.edit(CellKey(.name), text: "a", supersedes: [second])
+        }
         for record in [one, other] {
             #expect(record.markers == [.emptied])
             #expect(record.sequence == 2)
@@ -158,7 +166,9 @@ import Testing
         let second = Dot(there, 1)
         let third = Dot(ReplicaID(rawValue: 3), 1)
         apply(first, to: &record, sequence: 1) { $0.edit(CellKey(.name), text: "a", supersedes: [second, third]) }
-        apply(second, to: &record, sequence: 2, known: [first]) { $0.edit(CellKey(.name), text: "b", supersedes: [first]) }
+        apply(second, to: &record, sequence: 2, known: [first]) {
+            $0.edit(CellKey(.name), text: "b", supersedes: [first])
+        }
         #expect(record.markers == [.deadAhead])
         #expect(record.sequence == 2)
         // The last marker goes too, and the cell tells that it is empty.
@@ -188,8 +198,12 @@ import Testing
             $0.edit(CellKey(.name), text: "a", supersedes: [Dot(there, 1)])
             $0.cover([Dot(there, 2)])
         }
-        apply(Dot(here, 2), to: &record, sequence: 2) { $0.edit(CellKey(.year), .integer, integer: 3, supersedes: [Dot(there, 3)]) }
-        apply(Dot(there, 3), to: &record, sequence: 3) { $0.edit(CellKey(.year), .integer, integer: 4, supersedes: [Dot(here, 2)]) }
+        apply(Dot(here, 2), to: &record, sequence: 2) {
+            $0.edit(CellKey(.year), .integer, integer: 3, supersedes: [Dot(there, 3)])
+        }
+        apply(Dot(there, 3), to: &record, sequence: 3) {
+            $0.edit(CellKey(.year), .integer, integer: 4, supersedes: [Dot(here, 2)])
+        }
         let read = try #require(record.repacked)
         #expect(read.markers == [.coveredAhead, .deadAhead, .emptied])
         #expect(read.bytes == record.bytes)
@@ -201,7 +215,9 @@ import Testing
 
     @Test func aReplacedCellHoldsOnlyWhatItWasReplacedWith() {
         var theirs = Record(id: .sample)
-        apply(Dot(there, 1), to: &theirs, sequence: 4) { $0.edit(CellKey(.phones, text: $0.store("138".utf8)), .absent) }
+        apply(Dot(there, 1), to: &theirs, sequence: 4) {
+            $0.edit(CellKey(.phones, text: $0.store("138".utf8)), .absent)
+        }
         var mine = Record(id: .sample)
         apply(Dot(here, 1), to: &mine, sequence: 1) { $0.edit(CellKey(.phones, text: $0.store("138".utf8)), .present) }
         apply(Dot(here, 2), to: &mine, sequence: 2) { $0.edit(CellKey(.phones, text: $0.store("139".utf8)), .present) }

@@ -41,18 +41,24 @@ import Testing
                 for cell in cells {
                     for entry in record.entries[cell] { built.appendInOrder(entry, from: record.arena) }
                     let key = record.entries[cell.lowerBound].key
-                    if record.range(of: key, in: record.arena) != cell { return "\(record.cell(key)) is not found at \(cell)" }
+                    if record.range(of: key, in: record.arena) != cell {
+                        return "\(record.cell(key)) is not found at \(cell)"
+                    }
                     let field = record.range(of: key.field)
                     let places = record.entries.indices.filter { record.entries[$0].key.field == key.field }
                     if Array(field) != places { return "field \(key.field.rawValue) is not found at \(places)" }
                     var inField: [Range<Int>] = []
                     record.forEachCell(in: field) { inField.append($0) }
-                    if inField != cells.filter({ field.contains($0.lowerBound) }) { return "the cells of a field are \(inField)" }
+                    if inField != cells.filter({ field.contains($0.lowerBound) }) {
+                        return "the cells of a field are \(inField)"
+                    }
                 }
                 for cell in cells.shuffled(using: &random) {
                     replaced.replaceCell(with: record.entries[cell], from: record.arena)
                 }
-                if built.bytes != record.bytes || replaced.bytes != record.bytes { return "record \(id) is not its cells" }
+                if built.bytes != record.bytes || replaced.bytes != record.bytes {
+                    return "record \(id) is not its cells"
+                }
             }
             return nil
         }
@@ -72,7 +78,8 @@ import Testing
 
     @Test func aDamagedRowIsRefusedOrReadButEndsNothing() {
         law(generate: damagedRow) { row, random in
-            guard var record = try? row.bytes.withUnsafeBytes({ try Record(id: row.id, sequence: 9, packed: $0) }) else { return nil }
+            guard var record = try? row.bytes.withUnsafeBytes({ try Record(id: row.id, sequence: 9, packed: $0) })
+            else { return nil }
             if row.isTruncated { return "a truncated row is taken" }
             if let disorder = record.disorder { return disorder }
             // Whatever was read can be looked at, changed and written.
@@ -141,7 +148,9 @@ import Testing
             for index in history.acts.indices {
                 var bytes: [UInt8] = []
                 batch.encode(index, into: &bytes)
-                do { try bytes.withUnsafeBytes { try read.decode($0) } } catch { return "\(history.acts[index].dot): \(error)" }
+                do { try bytes.withUnsafeBytes { try read.decode($0) } } catch {
+                    return "\(history.acts[index].dot): \(error)"
+                }
                 copy.append(index, of: batch)
                 var again: [UInt8] = []
                 read.encode(index, into: &again)
@@ -168,7 +177,8 @@ import Testing
             batch.begin(record: .sample, time: 1)
             batch.edit(CellKey(.name), text: "before")
             guard (try? bytes.withUnsafeBytes({ try batch.decode($0) })) != nil else {
-                let isUntouched = batch.count == 1 && batch.edits.count == 1 && batch.dots.isEmpty
+                let isUntouched =
+                    batch.count == 1 && batch.edits.count == 1 && batch.dots.isEmpty
                     && batch.operations[0].edits == 0..<1 && batch.operations[0].covers.isEmpty
                 return isUntouched ? nil : "a refused operation left something"
             }
@@ -177,7 +187,8 @@ import Testing
             batch.encode(1, into: &again)
             if again != bytes { return "\(bytes) is taken for \(again)" }
             var record = Record(id: batch.operations[1].record)
-            record.apply(1, of: batch, dot: Dot(ReplicaID(rawValue: 1), 1), time: batch.operations[1].time) { _ in false }
+            record.apply(1, of: batch, dot: Dot(ReplicaID(rawValue: 1), 1), time: batch.operations[1].time) { _ in false
+            }
             return record.misshape
         }
     }

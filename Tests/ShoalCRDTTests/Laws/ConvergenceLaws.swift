@@ -42,11 +42,14 @@ import Testing
             var records: [RecordID: Record] = [:]
             for index in order {
                 let act = history.acts[index]
-                records[act.record, default: Record(id: act.record)].apply(index, of: batch, dot: act.dot, time: act.time)
+                records[act.record, default: Record(id: act.record)].apply(
+                    index, of: batch, dot: act.dot, time: act.time)
             }
             for (id, record) in records {
                 if let marker = record.entries.first(where: \.kind.isMarker) { return "\(order) left \(marker)" }
-                if let fault = record.difference(from: Model(of: id, from: history.acts)) { return "\(order): \(fault)" }
+                if let fault = record.difference(from: Model(of: id, from: history.acts)) {
+                    return "\(order): \(fault)"
+                }
             }
             return nil
         }
@@ -76,7 +79,8 @@ import Testing
         law(generate: History.sensible, smaller: \.smaller) { history, random in
             let batch = Operations(history.acts)
             var fold = Fold()
-            let logs = history.replicas.indices.map { log in history.acts.indices.filter { history.acts[$0].log == log } }
+            let logs = history.replicas.indices.map { log in history.acts.indices.filter { history.acts[$0].log == log }
+            }
             var sent = Array(repeating: 0, count: logs.count)
             while let log = logs.indices.filter({ sent[$0] < logs[$0].count }).randomElement(using: &random) {
                 // A frame begins anywhere in what was sent before, and goes on after it.

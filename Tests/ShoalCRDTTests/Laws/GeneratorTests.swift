@@ -23,12 +23,18 @@ import Testing
             meet("two conflicts in a cell", if: cells.contains { $0.conflicting($1).count > 1 })
             meet("equal values", if: cells.contains { ($0.cells[$1]?.count ?? 0) > $0.conflicting($1).count + 1 })
             meet("a record deleted", if: models.contains { $0.envelope != nil && !$0.isPresent })
-            meet("a record revived", if: models.contains { $0.isPresent && $0.cells.values.joined().contains(where: \.isCovered) })
+            meet(
+                "a record revived",
+                if: models.contains { $0.isPresent && $0.cells.values.joined().contains(where: \.isCovered) })
             meet("a record made twice", if: models.contains { ($0.cells[Cell(.created)]?.count ?? 0) > 1 })
-            meet("a counter of two replicas", if: cells.contains { $1.field == .visits && ($0.cells[$1]?.count ?? 0) > 1 })
+            meet(
+                "a counter of two replicas",
+                if: cells.contains { $1.field == .visits && ($0.cells[$1]?.count ?? 0) > 1 })
             meet("an unknown operation", if: cells.contains { $1.field == .unknownOperation })
             meet("an operation of several edits", if: history.acts.contains { $0.changes.count > 2 })
-            meet("1975 and 2099", if: history.acts.contains { $0.time < 2 << 37 } && history.acts.contains { $0.time > 2 << 40 })
+            meet(
+                "1975 and 2099",
+                if: history.acts.contains { $0.time < 2 << 37 } && history.acts.contains { $0.time > 2 << 40 })
             meet("one time for all", if: Set(history.acts.map(\.time)).count == 1)
             meet("death in advance", if: advance.contains(ValueKind.deadAhead.rawValue))
             meet("covering in advance", if: advance.contains(ValueKind.coveredAhead.rawValue))

@@ -14,13 +14,16 @@ import Testing
                 guard let id = allocator.next(time: time, replica: replica) else {
                     // Only a clock at the end of the 41 bits uses them up.
                     let isAtEnd = last.milliseconds >= RecordID.millisecondLimit - 2
-                    if !isAtEnd, time < RecordID.epoch + RecordID.millisecondLimit - 2 { return "refused at \(time) after \(last)" }
+                    if !isAtEnd, time < RecordID.epoch + RecordID.millisecondLimit - 2 {
+                        return "refused at \(time) after \(last)"
+                    }
                     continue
                 }
                 if id <= last { return "\(id) follows \(last) at \(time)" }
                 if !id.isValid || id.isDerived { return "\(id) is no time identifier" }
                 if id.count != replica.count { return "\(id) names another replica" }
-                let isClockAhead = time > last.time && time >= RecordID.epoch && time < RecordID.epoch + RecordID.millisecondLimit
+                let isClockAhead =
+                    time > last.time && time >= RecordID.epoch && time < RecordID.epoch + RecordID.millisecondLimit
                 if isClockAhead, id.time != time { return "\(id) is of \(id.time), made at \(time)" }
                 last = id
             }
@@ -30,8 +33,10 @@ import Testing
 
     private func clocks(_ random: inout SplitMix64) -> [Int64] {
         let extremes: [Int64] = [
-            .min, .max, -1, 0, 157_766_400_000, RecordID.epoch - 1, RecordID.epoch, RecordID.epoch + 1, 1_770_000_000_000,
-            4_102_444_800_000, RecordID.epoch + RecordID.millisecondLimit - 1, RecordID.epoch + RecordID.millisecondLimit,
+            .min, .max, -1, 0, 157_766_400_000, RecordID.epoch - 1, RecordID.epoch, RecordID.epoch + 1,
+            1_770_000_000_000,
+            4_102_444_800_000, RecordID.epoch + RecordID.millisecondLimit - 1,
+            RecordID.epoch + RecordID.millisecondLimit,
         ]
         let hasEnd = random.oneIn(4)
         var time = random.pick(extremes.dropFirst(2).dropLast(2))
@@ -52,7 +57,9 @@ import Testing
             var made: Set<RecordID> = []
             for _ in 0..<100 {
                 let replica = ReplicaID(epoch: 1, count: UInt16(random.below(3)))
-                guard let id = allocator.next(time: RecordID.epoch + Int64(random.below(3)), replica: replica) else { return "refused" }
+                guard let id = allocator.next(time: RecordID.epoch + Int64(random.below(3)), replica: replica) else {
+                    return "refused"
+                }
                 if !made.insert(id).inserted { return "\(id) twice" }
             }
             return nil
@@ -68,7 +75,9 @@ import Testing
                     if state < RecordID.millisecondLimit << 5 - 1 { return "refused after \(state)" }
                     continue
                 }
-                if !id.isValid || allocator.state <= before || id.milliseconds << 5 | Int64(id.sequence) != allocator.state {
+                if !id.isValid || allocator.state <= before
+                    || id.milliseconds << 5 | Int64(id.sequence) != allocator.state
+                {
                     return "\(id) follows \(state)"
                 }
             }
@@ -87,7 +96,9 @@ import Testing
                 let replica = ReplicaID(rawValue: raw)
                 if joined[replica] != max(a[replica], b[replica]) { return "\(joined) of \(a) and \(b)" }
                 let last = joined[replica]
-                if last > 0, !joined.contains(Dot(replica, last)) || !joined.contains(Dot(replica, 1)) { return "\(joined) lacks \(last)" }
+                if last > 0, !joined.contains(Dot(replica, last)) || !joined.contains(Dot(replica, 1)) {
+                    return "\(joined) lacks \(last)"
+                }
                 if joined.contains(Dot(replica, last + 1)) { return "\(joined) goes beyond \(last)" }
             }
             return joined == other ? nil : "\(joined) and \(other)"
@@ -111,7 +122,9 @@ import Testing
             let aliased = String(text.map { $0 == "1" ? random.pick(["I", "l", "L", "i"]) : $0 == "0" ? "o" : $0 })
             if RecordID(text: aliased) != a { return "\(aliased) is not read as \(text)" }
             if (a < b) != (text < b.description) { return "\(text) and \(b) sort otherwise" }
-            if RecordID(text: String(text.dropLast())) != nil || RecordID(text: text + "0") != nil { return "a wrong length is read" }
+            if RecordID(text: String(text.dropLast())) != nil || RecordID(text: text + "0") != nil {
+                return "a wrong length is read"
+            }
             var wrong = Array(text)
             wrong[random.below(13)] = random.pick(["U", "u", "-", " ", "@", "é", "["])
             if RecordID(text: String(wrong)) != nil { return "\(String(wrong)) is read" }
@@ -125,12 +138,17 @@ import Testing
         law(generate: { $0.next() }) { hash, random in
             let derived = RecordID(derivedFrom: hash)
             if !derived.isValid || !derived.isDerived { return "\(derived) is not derived" }
-            if UInt64(bitPattern: derived.rawValue) & 0x3FFF_FFFF_FFFF_FFFF != hash >> 2 { return "\(derived) is not of \(hash)" }
+            if UInt64(bitPattern: derived.rawValue) & 0x3FFF_FFFF_FFFF_FFFF != hash >> 2 {
+                return "\(derived) is not of \(hash)"
+            }
             if derived.time != RecordID.epoch { return "\(derived) tells a time" }
             let milliseconds = Int64(random.next() >> 23)
-            let made = RecordID(milliseconds: milliseconds, count: UInt16(truncatingIfNeeded: hash), sequence: UInt8(hash & 31))
+            let made = RecordID(
+                milliseconds: milliseconds, count: UInt16(truncatingIfNeeded: hash), sequence: UInt8(hash & 31))
             let parts = (made.milliseconds, made.count, made.sequence, made.isDerived)
-            if parts != (milliseconds, UInt16(truncatingIfNeeded: hash), UInt8(hash & 31), false) { return "\(made) is \(parts)" }
+            if parts != (milliseconds, UInt16(truncatingIfNeeded: hash), UInt8(hash & 31), false) {
+                return "\(made) is \(parts)"
+            }
             return made.time == RecordID.epoch + milliseconds ? nil : "\(made) is of \(made.time)"
         }
     }
@@ -154,13 +172,15 @@ import Testing
                     var reader = ByteReader(buffer)
                     return (try reader.varint(), try reader.signed(), try reader.fixed32(), reader.isAtEnd)
                 }
-                return read == (value, signed, UInt32(truncatingIfNeeded: value), true) ? nil : "\(value) reads as \(read)"
+                return read == (value, signed, UInt32(truncatingIfNeeded: value), true)
+                    ? nil : "\(value) reads as \(read)"
             } catch { return "\(value), \(signed): \(error)" }
         }
     }
 
     @Test func randomBytesReadAsAnIntegerOnlyInItsShortestForm() {
-        law(generate: { random in (0..<12).map { _ in random.pick([0, 1, 0x7F, 0x80, 0xFF, UInt8(random.below(256))]) } }) { bytes, _ in
+        law(generate: { random in (0..<12).map { _ in random.pick([0, 1, 0x7F, 0x80, 0xFF, UInt8(random.below(256))]) }
+        }) { bytes, _ in
             bytes.withUnsafeBytes { buffer in
                 var reader = ByteReader(buffer)
                 guard let value = try? reader.varint() else { return nil }

@@ -26,7 +26,9 @@ import Testing
             }
         }
         for reader in replicas.indices {
-            while replicas[reader].cursor < server.sequence { replicas[reader].pull(from: server, changes: 1 + random.below(2)) }
+            while replicas[reader].cursor < server.sequence {
+                replicas[reader].pull(from: server, changes: 1 + random.below(2))
+            }
             if let fault = replicas[reader].repack() { return fault }
             if let fault = replicas[reader].difference(from: server) { return "replica \(reader): \(fault)" }
         }
@@ -57,7 +59,9 @@ import Testing
                 }
                 if !hasChanged { sequence -= 1 }
                 start = frame.endIndex
-                if random.oneIn(2) { replica.pull(from: Fold(records: records, known: known, sequence: sequence), changes: .max) }
+                if random.oneIn(2) {
+                    replica.pull(from: Fold(records: records, known: known, sequence: sequence), changes: .max)
+                }
             }
             let server = Fold(records: records, known: known, sequence: sequence)
             replica.pull(from: server, changes: .max)
@@ -107,7 +111,9 @@ private struct Puller {
         for (id, record) in server.records where !record.entries.isEmpty {
             let own = records[id] ?? Record(id: id)
             if own.bytes != record.bytes { return "record \(id) holds \(own.model)\n  but the server \(record.model)" }
-            if own.entries.map(\.sequence) != record.entries.map(\.sequence) { return "record \(id) has other sequences" }
+            if own.entries.map(\.sequence) != record.entries.map(\.sequence) {
+                return "record \(id) has other sequences"
+            }
         }
         return nil
     }

@@ -86,16 +86,28 @@ extension Record {
         let own = self.model
         if own != model { return "record \(id) holds \(own)\n  but the model says \(model)" }
         if let fault = misshape { return "record \(id): \(fault)" }
-        if isPresent != model.isPresent { return "record \(id) is present: \(isPresent), the model: \(model.isPresent)" }
-        if uncoveredDots() != model.uncoveredDots { return "uncovered dots \(uncoveredDots()), the model: \(model.uncoveredDots)" }
+        if isPresent != model.isPresent {
+            return "record \(id) is present: \(isPresent), the model: \(model.isPresent)"
+        }
+        if uncoveredDots() != model.uncoveredDots {
+            return "uncovered dots \(uncoveredDots()), the model: \(model.uncoveredDots)"
+        }
         for cell in model.cells.keys {
             let range = range(cell)
             let shown = shown(in: range).flatMap { self.model($0) }
-            if shown != model.shown(cell) { return "\(cell) shows \(shown as Any), the model: \(model.shown(cell) as Any)" }
+            if shown != model.shown(cell) {
+                return "\(cell) shows \(shown as Any), the model: \(model.shown(cell) as Any)"
+            }
             let others = conflicting(in: range).compactMap { self.model($0) }
-            if others != model.conflicting(cell) { return "\(cell) keeps \(others), the model: \(model.conflicting(cell))" }
-            if sum(in: range) != model.sum(cell) { return "\(cell) sums to \(sum(in: range)), the model: \(model.sum(cell))" }
-            if liveDots(in: range).sorted() != model.liveDots(cell) { return "\(cell) is superseded by \(liveDots(in: range))" }
+            if others != model.conflicting(cell) {
+                return "\(cell) keeps \(others), the model: \(model.conflicting(cell))"
+            }
+            if sum(in: range) != model.sum(cell) {
+                return "\(cell) sums to \(sum(in: range)), the model: \(model.sum(cell))"
+            }
+            if liveDots(in: range).sorted() != model.liveDots(cell) {
+                return "\(cell) is superseded by \(liveDots(in: range))"
+            }
         }
         return nil
     }
@@ -103,10 +115,14 @@ extension Record {
     /// How the entries break the rules of their array, if they do.
     var misshape: String? {
         for entry in entries {
-            if entry.kind == .coveredAhead, cell(entry.key) != Cell(.created) { return "covered ahead in \(cell(entry.key))" }
+            if entry.kind == .coveredAhead, cell(entry.key) != Cell(.created) {
+                return "covered ahead in \(cell(entry.key))"
+            }
             if entry.kind.isMarker, entry.isCovered { return "a covered marker" }
             let cellmates = entries[range(of: entry.key, in: arena)]
-            if entry.kind == .emptied, cellmates.contains(where: { !$0.kind.isMarker }) { return "an empty cell that is not" }
+            if entry.kind == .emptied, cellmates.contains(where: { !$0.kind.isMarker }) {
+                return "an empty cell that is not"
+            }
         }
         return disorder
     }
@@ -117,7 +133,9 @@ extension Record {
             if cell(before.key) < cell(entry.key) { continue }
             if cell(before.key) > cell(entry.key) { return "cells out of order at \(cell(entry.key))" }
             let role = { (kind: ValueKind) in kind.isMarker ? kind.rawValue : 0 }
-            if (before.dot, role(before.kind)) >= (entry.dot, role(entry.kind)) { return "dots out of order at \(entry.dot)" }
+            if (before.dot, role(before.kind)) >= (entry.dot, role(entry.kind)) {
+                return "dots out of order at \(entry.dot)"
+            }
         }
         return nil
     }

@@ -18,7 +18,9 @@ extension History {
                 return nil
             }
             for log in replicas.indices {
-                guard let next = acts.indices.first(where: { acts[$0].log == log && !taken.contains($0) }) else { continue }
+                guard let next = acts.indices.first(where: { acts[$0].log == log && !taken.contains($0) }) else {
+                    continue
+                }
                 var copy = fold
                 if let fault = copy.take(next, of: acts, batch) ?? extend(copy, taken + [next]) { return fault }
             }

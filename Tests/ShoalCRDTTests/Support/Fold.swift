@@ -18,10 +18,14 @@ struct Fold {
         let changed = record.apply(
             index, of: batch, dot: act.dot, time: act.time, sequence: sequence + 1, isKnown: { known.contains($0) })
         self.known.advance(act.dot.replica, to: act.dot.number)
-        if !changed { return record.bytes == before.bytes ? nil : "\(act.dot) changed its record and says that it did not" }
+        if !changed {
+            return record.bytes == before.bytes ? nil : "\(act.dot) changed its record and says that it did not"
+        }
         sequence += 1
         records[act.record] = record
-        if record.sequence != sequence { return "\(act.dot) changed its record, whose sequence is still \(record.sequence)" }
+        if record.sequence != sequence {
+            return "\(act.dot) changed its record, whose sequence is still \(record.sequence)"
+        }
         return nil
     }
 
@@ -47,7 +51,9 @@ struct Fold {
 extension History {
     /// An order of arrival that keeps each log's order and nothing else.
     func interleaving(_ random: inout SplitMix64) -> [Int] {
-        var logs = replicas.indices.map { log in acts.indices.filter { acts[$0].log == log }[...] }.filter { !$0.isEmpty }
+        var logs = replicas.indices.map { log in acts.indices.filter { acts[$0].log == log }[...] }.filter {
+            !$0.isEmpty
+        }
         var order: [Int] = []
         // Whole runs of one log make operations arrive long before what they saw.
         let isInRuns = random.oneIn(3)
@@ -74,7 +80,9 @@ extension History {
         return order
     }
 
-    private func isFirst(_ index: Int, in rest: [Int]) -> Bool { rest.first { acts[$0].log == acts[index].log } == index }
+    private func isFirst(_ index: Int, in rest: [Int]) -> Bool {
+        rest.first { acts[$0].log == acts[index].log } == index
+    }
 
     /// Whether everything that an operation's author had seen has arrived; what was dropped is not waited for.
     private func isReady(_ act: Act, _ arrived: [UInt32]) -> Bool {

@@ -20,7 +20,9 @@ extension History {
                 let writers = history.acts.filter { other in
                     other.record == act.record && other.changes.contains { $0.cell == cell }
                 }
-                for _ in 0...random.below(3) { history.acts[index].changes[position].supersedes.append(random.pick(writers).dot) }
+                for _ in 0...random.below(3) {
+                    history.acts[index].changes[position].supersedes.append(random.pick(writers).dot)
+                }
             }
             if random.oneIn(6) {
                 let others = history.acts.filter { $0.record == act.record }
@@ -38,10 +40,14 @@ private struct Generator {
         var envelope: Envelope
     }
 
-    static let texts: [Bytes] = ["", "a", "b", "油皮", "\u{E9}", "e\u{301}", "a\0", Bytes(String(repeating: "长", count: 70))]
+    static let texts: [Bytes] = [
+        "", "a", "b", "油皮", "\u{E9}", "e\u{301}", "a\0", Bytes(String(repeating: "长", count: 70)),
+    ]
     static let integers: [Int64] = [0, 1, 2, -1, 31, 1 << 40, .min, .max]
     static let json: [Bytes] = ["{\"v\":1}", "[1,2]", "null"]
-    static let elements: [Element] = [1, 2, .id(.sample), "a", "b", "a\0", "\u{E9}", "e\u{301}", "", .id(RecordID(rawValue: .max))]
+    static let elements: [Element] = [
+        1, 2, .id(.sample), "a", "b", "a\0", "\u{E9}", "e\u{301}", "", .id(RecordID(rawValue: .max)),
+    ]
 
     var replicas: [ReplicaID] = []
     var records: [Made] = []
@@ -71,12 +77,16 @@ private struct Generator {
         let customer = RecordID(milliseconds: 5, count: 9, sequence: 1)
         let choices = [
             Made(id: .sample, envelope: Envelope(kind: Kind(rawValue: 1), scope: .customer(.sample))),
-            Made(id: RecordID(derivedFrom: 0xDEAD_BEEF_0BAD_F00D),
+            Made(
+                id: RecordID(derivedFrom: 0xDEAD_BEEF_0BAD_F00D),
                 envelope: Envelope(kind: Kind(rawValue: 300), scope: .pair(customer, .sample))),
             Made(id: RecordID(rawValue: 33), envelope: Envelope(kind: Kind(rawValue: .max), scope: .workspace)),
-            Made(id: RecordID(milliseconds: 1 << 40, count: 2, sequence: 31),
+            Made(
+                id: RecordID(milliseconds: 1 << 40, count: 2, sequence: 31),
                 envelope: Envelope(kind: Kind(rawValue: 2), scope: .account(customer))),
-            Made(id: RecordID(derivedFrom: .max), envelope: Envelope(kind: Kind(rawValue: 3), scope: .customer(customer))),
+            Made(
+                id: RecordID(derivedFrom: .max), envelope: Envelope(kind: Kind(rawValue: 3), scope: .customer(customer))
+            ),
         ]
         for _ in 0...random.below(2) {
             let record = random.pick(choices)
@@ -104,7 +114,9 @@ private struct Generator {
 
     /// Whether the replica sees that the record was made; of a record whose identifier is not derived it is told first.
     private func meet(_ record: Made, _ index: Int, _ history: inout History) -> Bool {
-        guard let creation = history.acts.first(where: { $0.record == record.id && $0.creates != nil }) else { return false }
+        guard let creation = history.acts.first(where: { $0.record == record.id && $0.creates != nil }) else {
+            return false
+        }
         if !record.id.isDerived { history.show(creation.log, to: index, upTo: creation.dot.number) }
         return history.visible(to: index).contains { $0.record == record.id && $0.creates != nil }
     }
@@ -115,7 +127,8 @@ private struct Generator {
     }
 
     private func simple(_ random: inout SplitMix64) -> Command {
-        let field = { (usual: Field, random: inout SplitMix64) in mixesKinds ? random.pick([Field.name, .year]) : usual }
+        let field = { (usual: Field, random: inout SplitMix64) in mixesKinds ? random.pick([Field.name, .year]) : usual
+        }
         let text = random.pick(Self.texts.prefix(variety))
         let element = random.pick(Self.elements.prefix(variety + 1))
         switch random.below(24) {

@@ -128,7 +128,9 @@ extension History {
     /// Histories that are this one less something, the smallest first.
     var smaller: [History] {
         var result: [History] = []
-        for log in replicas.indices where acts.contains(where: { $0.log == log }) { result.append(without { $0.log == log }) }
+        for log in replicas.indices where acts.contains(where: { $0.log == log }) {
+            result.append(without { $0.log == log })
+        }
         for record in records where records.count > 1 { result.append(without { $0.record == record }) }
         for act in acts.reversed() { result.append(without { $0.dot == act.dot }) }
         for index in acts.indices {
@@ -165,7 +167,8 @@ extension History {
 
     private mutating func forget(_ dot: Dot, in cell: Cell?) {
         for index in acts.indices {
-            for position in acts[index].changes.indices where cell == nil || acts[index].changes[position].cell == cell {
+            for position in acts[index].changes.indices where cell == nil || acts[index].changes[position].cell == cell
+            {
                 acts[index].changes[position].supersedes.removeAll { $0 == dot }
             }
         }

@@ -53,9 +53,11 @@ enum GoldenMessages {
         _ operations: Operations, cursor: String = "c1.9f2Q", acknowledgement: String = "a1.77xZ"
     ) -> SyncRequest {
         let old = LogPosition(
-            replica: ReplicaID(epoch: 0x00A4, count: 3), position: 7, hash: OperationHash(rawValue: 0x1122_3344_5566_7788), end: 7)
+            replica: ReplicaID(epoch: 0x00A4, count: 3), position: 7,
+            hash: OperationHash(rawValue: 0x1122_3344_5566_7788), end: 7)
         let log = LogPosition(
-            replica: first, position: 10, hash: OperationHash(rawValue: 0x99AA_BBCC_DDEE_FF00), end: 10 + UInt32(operations.count))
+            replica: first, position: 10, hash: OperationHash(rawValue: 0x99AA_BBCC_DDEE_FF00),
+            end: 10 + UInt32(operations.count))
         return SyncRequest(
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: [old, log], operations: operations)
     }
@@ -65,13 +67,15 @@ enum GoldenMessages {
         var batch = Operations()
         func put(_ text: String) -> Slice { batch.store(text.utf8) }
         batch.begin(
-            record: made(0), time: start, creates: Envelope(kind: .customer, scope: .customer(made(0))), salt: 0xC0FF_EE01)
+            record: made(0), time: start, creates: Envelope(kind: .customer, scope: .customer(made(0))),
+            salt: 0xC0FF_EE01)
         batch.edit(CellKey(.name), text: "王小明")
         batch.edit(CellKey(.phone), text: "13800000000")
         batch.edit(CellKey(.free, text: put("x-宠物")), text: "\"猫\"\n")
         batch.edit(CellKey(.follow, id: account), .present)
         batch.begin(
-            record: made(1), time: start + 2, creates: Envelope(kind: .note, scope: .customer(made(0))), continuesCommand: true)
+            record: made(1), time: start + 2, creates: Envelope(kind: .note, scope: .customer(made(0))),
+            continuesCommand: true)
         batch.edit(CellKey(.body), text: "首次到店")
         batch.begin(record: known, time: start + 61_000, salt: 7)
         batch.edit(CellKey(.tagged, id: oily), .present)
@@ -80,7 +84,8 @@ enum GoldenMessages {
         batch.begin(record: known, time: start + 62_000, salt: .max)
         batch.edit(CellKey(.name), text: "王晓明", supersedes: [Dot(first, 3), Dot(second, 41)])
         batch.begin(
-            record: imported, time: start + 63_000, creates: Envelope(kind: .customer, scope: .customer(imported)), salt: 0)
+            record: imported, time: start + 63_000, creates: Envelope(kind: .customer, scope: .customer(imported)),
+            salt: 0)
         batch.edit(CellKey(.birthYear), .integer, integer: 1_990)
         // What a newer version wrote on this replica before it was replaced by this one.
         batch.begin(record: known, time: start + 64_000, salt: 9)
@@ -88,7 +93,8 @@ enum GoldenMessages {
         batch.edit(CellKey(Field(rawValue: 4_001)), .json, slice: put("{\"shade\":[1, 2]}"))
         batch.edit(CellKey(.unknownOperation, id: RecordID(rawValue: 12)), .json, slice: put("[true]"))
         batch.begin(
-            record: RecordID(milliseconds: start - RecordID.epoch + 65_000, count: 1, sequence: 0), time: start + 65_000,
+            record: RecordID(milliseconds: start - RecordID.epoch + 65_000, count: 1, sequence: 0),
+            time: start + 65_000,
             creates: Envelope(kind: Kind(rawValue: 300), scope: .pair(known, imported)), salt: 10)
         // A customer is deleted with its note.
         batch.begin(record: made(0), time: start + 66_000, salt: 11)
@@ -148,7 +154,8 @@ enum GoldenMessages {
 
     private static func answer(_ push: PushAnswer) -> SyncResponse {
         SyncResponse(
-            push: push, from: "c1.9f2Q", page: RecordPage(), cursor: "c1.9f2Q", more: false, isFill: false, positions: [],
+            push: push, from: "c1.9f2Q", page: RecordPage(), cursor: "c1.9f2Q", more: false, isFill: false,
+            positions: [],
             time: start + 70_000)
     }
 
@@ -159,11 +166,13 @@ enum GoldenMessages {
         mutating func text(_ text: String) -> Slice { Slice(arena.appended(text.utf8)) }
 
         mutating func add(
-            _ key: CellKey, _ dot: Dot, _ time: Int64, kind: ValueKind = .present, integer: Int64 = 0, text: String? = nil,
+            _ key: CellKey, _ dot: Dot, _ time: Int64, kind: ValueKind = .present, integer: Int64 = 0,
+            text: String? = nil,
             isCovered: Bool = false, isOwn: Bool = false
         ) {
             var entry = Entry(
-                key: key, kind: text == nil ? kind : kind == .json ? .json : .text, isCovered: isCovered, dot: dot, time: time,
+                key: key, kind: text == nil ? kind : kind == .json ? .json : .text, isCovered: isCovered, dot: dot,
+                time: time,
                 sequence: 0, integer: integer)
             if let text { entry.slice = self.text(text) }
             page.append(entry, from: arena, isOwn: isOwn)
@@ -190,7 +199,9 @@ enum GoldenMessages {
         draft.page.begin(account, Envelope(kind: .account, scope: .workspace))
         draft.add(CellKey(.created), Dot(ReplicaID(rawValue: 0), 1), start)
         draft.add(CellKey(.accountName), Dot(ReplicaID(rawValue: 0), 1), start, text: "张敏")
-        draft.add(CellKey(.accountReplica, id: RecordID(rawValue: Int64(first.rawValue))), Dot(ReplicaID(rawValue: 0), 2), start)
+        draft.add(
+            CellKey(.accountReplica, id: RecordID(rawValue: Int64(first.rawValue))), Dot(ReplicaID(rawValue: 0), 2),
+            start)
         for (place, tag) in [oily, dry].enumerated() {
             draft.page.begin(tag, Envelope(kind: .tag, scope: .workspace))
             let dot = Dot(first, UInt32(1 + place))
@@ -200,11 +211,15 @@ enum GoldenMessages {
             draft.add(CellKey(.tagGroup), dot, tag.time, kind: .integer, integer: 0)
         }
         // Notes of a customer with a derived identifier and of one without, and a link between the two.
-        for (sequence, scope) in [Scope.customer(imported), .customer(known), .customer(known), .pair(known, imported)].enumerated() {
+        for (sequence, scope) in [Scope.customer(imported), .customer(known), .customer(known), .pair(known, imported)]
+            .enumerated()
+        {
             let id = made(UInt8(sequence))
             draft.page.begin(id, Envelope(kind: sequence < 3 ? .note : Kind(rawValue: 300), scope: scope))
             draft.add(CellKey(.created), Dot(second, UInt32(50 + sequence)), id.time)
-            if sequence < 3 { draft.add(CellKey(.body), Dot(second, UInt32(50 + sequence)), id.time, text: "第\(sequence)次") }
+            if sequence < 3 {
+                draft.add(CellKey(.body), Dot(second, UInt32(50 + sequence)), id.time, text: "第\(sequence)次")
+            }
         }
         return draft.page
     }
@@ -216,7 +231,8 @@ enum GoldenMessages {
         draft.add(CellKey(.name), Dot(second, 41), start + 8_000, text: "王晓明")
         draft.add(CellKey(.stage), Dot(first, 4), start + 9_500, text: "new", isCovered: true)
         draft.add(CellKey(.stage), Dot(second, 46), start + 9_600, kind: .absent)
-        draft.add(CellKey(Field(rawValue: 4_001)), Dot(second, 47), start + 9_700, kind: .json, text: "{\"shade\":[1, 2]}")
+        draft.add(
+            CellKey(Field(rawValue: 4_001)), Dot(second, 47), start + 9_700, kind: .json, text: "{\"shade\":[1, 2]}")
         return draft.page
     }
 

@@ -29,14 +29,16 @@ struct MessageGenerator {
                     end: random.oneIn(4) ? .max : position + min(UInt32(random.below(9)), .max - position)))
         }
         return SyncRequest(
-            epoch: random.magnitude(), cursor: opaque(), acknowledgement: opaque(), logs: logs, operations: operations(),
+            epoch: random.magnitude(), cursor: opaque(), acknowledgement: opaque(), logs: logs,
+            operations: operations(),
             tail: (0..<(random.oneIn(5) ? random.below(6) : 0)).map { _ in hash() },
             wantsPage: !random.oneIn(4))
     }
 
     mutating func response() -> SyncResponse {
         SyncResponse(
-            push: answer(), from: opaque(), page: page(), cursor: opaque(), more: random.oneIn(2), isFill: random.oneIn(2),
+            push: answer(), from: opaque(), page: page(), cursor: opaque(), more: random.oneIn(2),
+            isFill: random.oneIn(2),
             positions: (0..<random.below(4)).map { _ in dot() }, time: random.oneIn(4) ? random.integer() : clock)
     }
 
@@ -69,7 +71,8 @@ struct MessageGenerator {
                 salt: random.oneIn(2) ? UInt32(truncatingIfNeeded: random.magnitude()) : nil,
                 continuesCommand: index > 0 && random.oneIn(3), keptHash: random.oneIn(10) ? hash() : nil)
             for key in keys() {
-                let kind = random.pick([.present, .absent, .text, .text, .text, .integer, .count, .json] as [ValueKind])
+                let kind = random.pick(
+                    [.present, .absent, .text, .text, .text, .integer, .count, .json] as [ValueKind])
                 let seen = (0..<random.pick([0, 0, 1, 1, 2, 5])).map { _ in dot() }
                 let cell = stored(key, in: &batch)
                 if kind.isSlice {
@@ -156,7 +159,8 @@ struct MessageGenerator {
     private mutating func keys() -> [Key] {
         var keys: Set<Key> = []
         for _ in 0..<random.pick([0, 1, 1, 2, 3, 8]) {
-            let field = Field(rawValue: random.oneIn(6) ? random.pick([1, 255, 4_000, .max]) : UInt16(20 + random.below(50)))
+            let field = Field(
+                rawValue: random.oneIn(6) ? random.pick([1, 255, 4_000, .max]) : UInt16(20 + random.below(50)))
             switch random.below(6) {
             case 0, 1: keys.insert(Key(field: field, element: .id(random.pick(ids))))
             case 2: keys.insert(Key(field: field, element: .text(text())))
@@ -174,14 +178,16 @@ struct MessageGenerator {
         case 1: return RecordID(rawValue: random.pick([1, .max, 31, 1 << 62, 1 << 62 - 1, 32]))
         default:
             return RecordID(
-                milliseconds: isWild ? Int64(random.next() >> 23) : clock - RecordID.epoch > 0 ? clock - RecordID.epoch : 1,
+                milliseconds: isWild
+                    ? Int64(random.next() >> 23) : clock - RecordID.epoch > 0 ? clock - RecordID.epoch : 1,
                 count: isWild ? UInt16(truncatingIfNeeded: random.next()) : UInt16(1 + random.below(3)),
                 sequence: UInt8(random.below(32)))
         }
     }
 
     private mutating func drawReplica() -> ReplicaID {
-        ReplicaID(rawValue: isWild ? UInt32(truncatingIfNeeded: random.magnitude()) : 0x0001_0000 + UInt32(random.below(9)))
+        ReplicaID(
+            rawValue: isWild ? UInt32(truncatingIfNeeded: random.magnitude()) : 0x0001_0000 + UInt32(random.below(9)))
     }
 
     private mutating func dot() -> Dot {
@@ -230,7 +236,9 @@ struct MessageGenerator {
         var text = ""
         for _ in 0...random.below(2) {
             let pool = random.oneIn(2) ? Self.pools[0] : random.pick(Self.pools)
-            for _ in 0..<random.pick([0, 1, 3, 11, random.oneIn(4) ? 400 : 30]) { text.unicodeScalars.append(random.pick(pool)) }
+            for _ in 0..<random.pick([0, 1, 3, 11, random.oneIn(4) ? 400 : 30]) {
+                text.unicodeScalars.append(random.pick(pool))
+            }
         }
         return Array(text.utf8)
     }

@@ -26,7 +26,8 @@ struct RefusedFrame {
         let changes = try Base("response-incremental"), fork = try Base("response-fork")
         let refused = try Base("response-refused"), rollback = try Base("response-rollback")
         let enroll = try Base("enroll-request"), enrolled = try Base("enroll-response")
-        return spelling(day) + columns(day) + shapes(day) + contents(day, text) + members(day, tail) + counts(day, changes)
+        return spelling(day) + columns(day) + shapes(day) + contents(day, text) + members(day, tail)
+            + counts(day, changes)
             + pages(changes) + answers(changes, refused, fork, rollback) + enrolment(enroll, enrolled)
     }
 
@@ -46,9 +47,11 @@ struct RefusedFrame {
             RefusedFrame(name: "request-damaged.bin", bytes: damaged),
             RefusedFrame(name: "request-bomb.bin", bytes: bomb),
             RefusedFrame(name: "request-not-zlib.bin", bytes: json),
-            RefusedFrame(name: "request-gzip.bin", bytes: [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
             RefusedFrame(
-                name: "request-other-dictionary.bin", bytes: try Deflate.compress(json, dictionary: Array("other words".utf8))),
+                name: "request-gzip.bin", bytes: [0x1F, 0x8B, 8, 0, 0, 0, 0, 0, 0, 3, 3, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+            RefusedFrame(
+                name: "request-other-dictionary.bin",
+                bytes: try Deflate.compress(json, dictionary: Array("other words".utf8))),
             RefusedFrame(name: "request-trailing-json.bin", bytes: try Deflate.compress(json + [0x7B, 0x7D])),
             RefusedFrame(name: "response-bomb.bin", bytes: bomb),
         ]
@@ -119,7 +122,8 @@ struct RefusedFrame {
             day.with("count-out-of-range", #""counts":[2,1]"#, #""counts":[2,65536]"#),
             day.with("maker-outside-its-table", #""counts":[2,1]"#, #""counts":[2]"#),
             day.with("identifier-before-2020", #""ms":[374000000000,"#, #""ms":[1,"#),
-            day.with("identifier-of-another-sort", #""derived":[4632182400731509627]"#, #""derived":[463218240073150962]"#),
+            day.with(
+                "identifier-of-another-sort", #""derived":[4632182400731509627]"#, #""derived":[463218240073150962]"#),
         ]
     }
 
@@ -159,7 +163,8 @@ struct RefusedFrame {
             day.with("element-outside-the-table", #""element":[1,2,3,0]"#, #""element":[1,2,3,4]"#),
             day.with("scope-outside-the-table", #""scope":[1,0,2]"#, #""scope":[1,0,3]"#),
             day.with("scope-pair-descends", #""scope":[1,0,2]"#, #""scope":[1,2,0]"#),
-            day.with("scope-is-the-record-itself", #""counts":[1],"sequence":[0,1,0]"#, #""counts":[1],"sequence":[0,0,0]"#),
+            day.with(
+                "scope-is-the-record-itself", #""counts":[1],"sequence":[0,1,0]"#, #""counts":[1],"sequence":[0,0,0]"#),
             day.with("replica-outside-the-table", #""replica":[0,1,0,1,1,0,1]"#, #""replica":[0,1,0,1,1,0,2]"#),
             day.with("replica-out-of-range", #""replicas":[10813442,10813441]"#, #""replicas":[10813442,4294967296]"#),
             day.with("dot-without-a-number", #""number":["oDpLMsU"]"#, #""number":["oDpLMsA"]"#),
@@ -167,7 +172,9 @@ struct RefusedFrame {
             day.with("salt-missing", #""salt":["_H_AJKLMN",3237998018,4294967232],"#, ""),
             day.with("hash-too-short", #""hashes":["fedcba9876543210"]"#, #""hashes":["fedcba987654321"]"#),
             day.with("hash-in-capitals", #""hashes":["fedcba9876543210"]"#, #""hashes":["FEDCBA9876543210"]"#),
-            day.with("hash-too-many", #""hashes":["fedcba9876543210"]"#, #""hashes":["fedcba9876543210","fedcba9876543210"]"#),
+            day.with(
+                "hash-too-many", #""hashes":["fedcba9876543210"]"#, #""hashes":["fedcba9876543210","fedcba9876543210"]"#
+            ),
             day.with("text-too-few", #""33":["","new"]"#, #""33":[""]"#),
             day.with("text-too-many", #""33":["","new"]"#, #""33":["","new","new"]"#),
             day.with("text-of-an-unused-field", #""33":["","new"]"#, #""33":["","new"],"34":["a"]"#),
@@ -189,17 +196,22 @@ struct RefusedFrame {
             day.with("no-cursor", #""cursor":"c1.9f2Q","#, ""),
             day.with("no-acknowledgement", #""acknowledgement":"a1.77xZ","#, ""),
             day.with("no-logs", #""logs":["#, #""books":["#),
-            day.with("empty-logs", #""logs":[[10747907,7,"1122334455667788",7],[10813441,10,"99aabbccddeeff00",21]]"#, #""logs":[]"#),
+            day.with(
+                "empty-logs", #""logs":[[10747907,7,"1122334455667788",7],[10813441,10,"99aabbccddeeff00",21]]"#,
+                #""logs":[]"#),
             day.with("log-of-three", #"[10747907,7,"1122334455667788",7]"#, #"[10747907,7,"1122334455667788"]"#),
             day.with("log-of-five", #"[10747907,7,"1122334455667788",7]"#, #"[10747907,7,"1122334455667788",7,7]"#),
-            day.with("log-beyond-its-end", #"[10747907,7,"1122334455667788",7]"#, #"[10747907,8,"1122334455667788",7]"#),
+            day.with(
+                "log-beyond-its-end", #"[10747907,7,"1122334455667788",7]"#, #"[10747907,8,"1122334455667788",7]"#),
             day.with("log-number-out-of-range", #"[10747907,7,"#, #"[10747907,4294967296,"#),
             day.with("epoch-too-short", #""epoch":"00a500000000beef""#, #""epoch":"a500000000beef""#),
             tail.with("tail-of-numbers", #""tail":["0000000000000001""#, #""tail":[1"#),
             day.with("unknown-column", #""target":"#, #""years":[],"target":"#),
             day.with("count-after-the-shapes", #""n":11,"shapes":["#, #""shapes":[[0]],"n":11,"x":["#),
             day.with("count-after-a-column", #"{"n":11,"shapes":["#, #"{"shapes":[[0]],"at":[],"n":11,"x":["#),
-            day.with("shape-after-a-column", #""shape":["ABCDEFGHIJK"],"at":[3534451200000,4,121996,2000,2000,2000,2000,2000,0,3534451332001,-1]"#,
+            day.with(
+                "shape-after-a-column",
+                #""shape":["ABCDEFGHIJK"],"at":[3534451200000,4,121996,2000,2000,2000,2000,2000,0,3534451332001,-1]"#,
                 #""at":[],"shape":["ABCDEFGHIJK"]"#),
             day.with("target-before-its-identifiers", #""ids":{"#, #""target":[],"ids":{"#),
         ]
@@ -225,9 +237,12 @@ struct RefusedFrame {
     private static func pages(_ changes: Base) -> [RefusedFrame] {
         [
             changes.with("records-descend", #""ms":[374000000000,4777600000]"#, #""ms":[374000000000,4777600001]"#),
-            changes.with("record-twice", #""ms":[374000000000,4777600000],"counts":[2,1],"count":[0,1],"sequence":[0,1]"#,
+            changes.with(
+                "record-twice", #""ms":[374000000000,4777600000],"counts":[2,1],"count":[0,1],"sequence":[0,1]"#,
                 #""ms":[374000000000,0],"counts":[2]"#),
-            changes.with("records-too-few", #""records":{"n":2,"ms":[374000000000,4777600000]"#, #""records":{"n":1,"ms":[374000000000]"#),
+            changes.with(
+                "records-too-few", #""records":{"n":2,"ms":[374000000000,4777600000]"#,
+                #""records":{"n":1,"ms":[374000000000]"#),
             changes.with("kind-0", "[2,2,1,49,10,1]", "[0,2,1,49,10,1]"),
             changes.with("scope-tag", "[2,2,1,49,10,1]", "[2,6,1,49,10,1]"),
             changes.with("scope-derived-without-identifier", "[2,2,1,49,10,1]", "[2,10,1,49,10,1]"),
@@ -252,7 +267,8 @@ struct RefusedFrame {
             changes.with("number-negative", #""number":[84,2,5,8,0,2]"#, #""number":[83,2,5,8,0,2]"#),
             changes.with("element-outside-the-table", #""element":[0,1]"#, #""element":[0,2]"#),
             changes.with("text-missing", #""49":[""]"#, #""49":[]"#),
-            changes.with("members-out-of-order", #""n":3,"shapes":["#, #""shapes":[[2,2,1,49,10,1]],"records":{},"n":3,"x":["#),
+            changes.with(
+                "members-out-of-order", #""n":3,"shapes":["#, #""shapes":[[2,2,1,49,10,1]],"records":{},"n":3,"x":["#),
         ]
     }
 

@@ -24,7 +24,9 @@ enum Words {
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
     }
 
-    static func of(_ request: EnrollRequest) -> [String] { ["code \(quoted(request.code))", "key \(quoted(request.key))"] }
+    static func of(_ request: EnrollRequest) -> [String] {
+        ["code \(quoted(request.code))", "key \(quoted(request.key))"]
+    }
 
     static func of(_ response: EnrollResponse) -> [String] {
         [
@@ -51,7 +53,8 @@ enum Words {
             if operation.keptHash != nil { line += " kept" }
             lines.append(line + " hash \(hash.hexadecimal)")
             for edit in batch.edits[operation.edits] {
-                var line = "  \(name(edit.key, batch.arena)) = \(value(edit.kind, edit.integer, edit.slice, batch.arena))"
+                var line =
+                    "  \(name(edit.key, batch.arena)) = \(value(edit.kind, edit.integer, edit.slice, batch.arena))"
                 if !edit.supersedes.isEmpty { line += " over \(names(batch.dots[edit.supersedes]))" }
                 lines.append(line)
             }
@@ -95,7 +98,9 @@ enum Words {
             return ["fork, the rest under \(replica.map { "\($0.rawValue)" } ?? "no replica")"]
                 + known.map { "known \(name($0.dot)) \($0.reason?.rawValue ?? "taken")" }
         case .rollback(let epoch, let replica):
-            return ["rollback to epoch \(epoch.hexadecimal), the rest under \(replica.map { "\($0.rawValue)" } ?? "no replica")"]
+            return [
+                "rollback to epoch \(epoch.hexadecimal), the rest under \(replica.map { "\($0.rawValue)" } ?? "no replica")"
+            ]
         }
     }
 
