@@ -25,9 +25,12 @@ import Testing
 
     @Test func columnsAreReadAsTheyWereWritten() {
         law(generate: { random in
-            let most = random.pick([1, 2, 62, 63, 64, 4_094, 4_095, 4_096, 1 << 40])
-            return (0..<random.pick([0, 1, 2, 5, 40])).map { _ in
-                random.oneIn(10) ? random.magnitude() : UInt64(random.below(most + 1))
+            let most = random.pick([1, 2, 62, 63, 64, 4_094, 4_095, 4_096, 1 << 17, 1 << 23, 1 << 40])
+            return (0..<random.pick([0, 1, 2, 5, 40])).map { _ -> UInt64 in
+                if random.oneIn(10) { return random.magnitude() }
+                // Around the greatest value of each number of planes.
+                if random.oneIn(10) { return (1 << UInt64(6 * (1 + random.below(6)))) - 3 + UInt64(random.below(5)) }
+                return UInt64(random.below(most + 1))
             }
         }) { values in
             let text = write(values)

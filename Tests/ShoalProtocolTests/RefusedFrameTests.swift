@@ -76,17 +76,24 @@ import var Glibc.RUSAGE_SELF
         #expect(taken > 0 && taken < 150_000)
     }
 
-    /// One byte changed, or a stretch removed, repeated, or moved elsewhere.
+    /// One byte changed, a stretch removed or repeated here or elsewhere, or two neighbouring runs of members exchanged.
     private func damage(_ bytes: inout [UInt8], _ random: inout SplitMix) {
         guard !bytes.isEmpty else { return }
         let at = random.below(bytes.count)
         let end = min(at + 1 + random.below(12), bytes.count)
-        switch random.below(6) {
+        switch random.below(7) {
         case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
         case 1: bytes[at] = random.pick(Array("0123456789-_ABZ[]{},:\"\\e.".utf8))
         case 2: bytes[at] ^= 1 << UInt8(random.below(8))
         case 3: bytes.removeSubrange(at..<end)
         case 4: bytes.insert(contentsOf: bytes[at..<end], at: at)
+        case 5:
+            let members = bytes.indices.dropLast().filter { bytes[$0] == 0x2C && bytes[$0 + 1] == 0x22 }
+            guard members.count > 2 else { return }
+            let places = [random.pick(members), random.pick(members), random.pick(members)].sorted()
+            let moved = Array(bytes[places[0]..<places[1]])
+            bytes.insert(contentsOf: moved, at: places[2])
+            bytes.removeSubrange(places[0]..<places[1])
         default: bytes.insert(contentsOf: bytes[at..<end], at: random.below(bytes.count))
         }
     }
