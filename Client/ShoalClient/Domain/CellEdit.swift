@@ -19,11 +19,14 @@ struct CellEdit {
     var field: Field
     var element: Element
     var value: Value
+    /// The live dots that the operator saw, when that was some time ago; nil: what the record shows now.
+    var seen: [Dot]?
 
-    init(_ field: Field, _ element: Element = .none, _ value: Value) {
+    init(_ field: Field, _ element: Element = .none, _ value: Value, seen: [Dot]? = nil) {
         self.field = field
         self.element = element
         self.value = value
+        self.seen = seen
     }
 
     private var order: (UInt16, UInt8, Int64) {
@@ -51,10 +54,11 @@ struct CellEdit {
         }
     }
 
-    /// Appends the edit to the operation begun last; it supersedes what the cell of `record` shows as live.
+    /// Appends the edit to the operation begun last; it supersedes what is live in the cell of `record` and was seen.
     func write(to batch: inout Operations, seen record: Record) {
         let key = key(in: &batch)
-        let supersedes = record.liveDots(in: record.range(of: key, in: batch.arena))
+        let live = record.liveDots(in: record.range(of: key, in: batch.arena))
+        let supersedes = seen.map { seen in live.filter(seen.contains) } ?? live
         switch value {
         case .text(let text): batch.edit(key, text: text, supersedes: supersedes)
         case .integer(let number): batch.edit(key, .integer, integer: number, supersedes: supersedes)

@@ -75,10 +75,12 @@ extension Commands {
         return try command { try makeRecord(.note, scope: .customer(id), [CellEdit(.body, .none, .text(body))]) }
     }
 
-    public func editNote(_ id: RecordID, _ body: String) throws {
+    /// - Parameter seen: the `version` of the note that the text was made from, when somebody edited it for a while: what
+    ///   arrived meanwhile then stays beside it as a conflict. Nil: what the note shows now was seen.
+    public func editNote(_ id: RecordID, _ body: String, seen: [Dot]? = nil) throws {
         try FieldNames.check(body, field: "the note")
         let record = try note(id)
-        let edit = CellEdit(.body, .none, .text(body))
+        let edit = CellEdit(.body, .none, .text(body), seen: seen)
         try command { try write(edit.isShown(in: record) ? [] : [edit], to: record) }
     }
 

@@ -31,6 +31,8 @@ public struct NoteView: Hashable, Sendable {
     public var at: Int64
     /// Other values that were written without seeing the body shown.
     public var hasConflict: Bool
+    /// The live dots of the body: what somebody who reads this has seen.
+    public var version: [Dot]
 }
 
 /// A customer as `customer show` prints it.

@@ -30,7 +30,7 @@ public final class Replica: Sendable {
     ///
     /// - Throws: `ReplicaError.notEnrolled` if there is none, `StoreError.newerVersion` if a newer version wrote it.
     public convenience init(home: String, environment: Environment, options: Options = Options()) throws {
-        guard HomeDirectory.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
+        guard try HomeDirectory.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
         try self.init(opening: home, environment, options)
         guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
             throw ReplicaError.notEnrolled(home: home)
@@ -205,7 +205,9 @@ extension Replica {
     public func addNote(to customer: RecordID, _ body: String) throws -> RecordID {
         try write { try $0.addNote(to: customer, body) }
     }
-    public func editNote(_ id: RecordID, _ body: String) throws { try write { try $0.editNote(id, body) } }
+    public func editNote(_ id: RecordID, _ body: String, seen: [Dot]? = nil) throws {
+        try write { try $0.editNote(id, body, seen: seen) }
+    }
     public func deleteNote(_ id: RecordID) throws { try write { try $0.deleteNote(id) } }
     /// - Parameters:
     ///   - field: may be nil when one field is in conflict.

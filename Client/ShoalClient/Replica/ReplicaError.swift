@@ -62,7 +62,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .idTooShort(let text): "\"\(text)\" is too short for an id: give at least 4 characters of it"
         case .unknownID(let text): "there is nothing with the id \(text)"
         case .ambiguousID(let text, let ids):
-            "\(text) stands for several ids: \(ids.map(\.description).joined(separator: ", "))"
+            "\(text) stands for several ids: \(ids.prefix(3).map(\.description).joined(separator: ", "))"
+                + (ids.count > 3 ? " and \(ids.count - 3) others" : "")
         case .wrongKind(let id, let kind, let wanted): "\(id) is a \(kind), not a \(wanted)"
         case .unknownField(let name, let near): "there is no field \"\(name)\"\(Self.suggestion(near))"
         case .invalidValue(let field, let reason): "the value of \(field) cannot be stored: \(reason)"

@@ -70,7 +70,7 @@ extension Replica {
         return NoteView(
             id: note.id, customer: customer, body: shown.map(note.display) ?? "",
             by: author.map { authors.author($0.dot.replica) } ?? "", at: author?.time ?? note.id.time,
-            hasConflict: !note.conflicting(in: cell).isEmpty)
+            hasConflict: !note.conflicting(in: cell).isEmpty, version: note.liveDots(in: cell))
     }
 
     /// The customers that a QUERY names (all for an empty one), in id order.

@@ -8,7 +8,12 @@ enum HomeDirectory {
 
     static func databasePath(_ home: String) -> String { "\(home)/\(database)" }
 
-    static func hasDatabase(_ home: String) -> Bool { access(databasePath(home), F_OK) == 0 }
+    /// - Throws: `ReplicaError.home` when it cannot be told, for want of permission.
+    static func hasDatabase(_ home: String) throws -> Bool {
+        if access(databasePath(home), F_OK) == 0 { return true }
+        if errno == ENOENT || errno == ENOTDIR { return false }
+        throw failure(home)
+    }
 
     /// Makes the directory and what leads to it, and an empty database file; both for their owner only.
     static func create(_ home: String) throws {

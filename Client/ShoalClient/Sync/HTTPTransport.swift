@@ -1,6 +1,8 @@
 import AsyncHTTPClient
+import Glibc
 import NIOCore
 import NIOHTTP1
+import NIOPosix
 
 /// The transport over AsyncHTTPClient, HTTP/1.1 or 2.
 public final class HTTPTransport: Transport {
@@ -39,9 +41,22 @@ public final class HTTPTransport: Transport {
             throw Self.sorted(error, request.url)
         } catch is NIOTooManyBytesError {
             throw TransportError.answerTooLarge(limit: Self.answerLimit)
+        } catch let error as IOError {
+            throw TransportError.unreachable(String(cString: strerror(error.errnoCode)).lowercased())
+        } catch let error as NIOConnectionError {
+            throw TransportError.unreachable(Self.reason(error))
         } catch {
             throw TransportError.unreachable("\(error)")
         }
+    }
+
+    /// Why no address of a host took the connection, in the system's words.
+    private static func reason(_ error: NIOConnectionError) -> String {
+        if let refused = error.connectionErrors.lazy.compactMap({ $0.error as? IOError }).first {
+            return "\(error.host):\(error.port): \(String(cString: strerror(refused.errnoCode)).lowercased())"
+        }
+        if error.dnsAError != nil || error.dnsAAAAError != nil { return "the name \(error.host) is not known" }
+        return "\(error.host):\(error.port)"
     }
 
     private static func sorted(_ error: HTTPClientError, _ url: String) -> TransportError {

@@ -1,5 +1,6 @@
 import ShoalCRDT
 import ShoalProtocol
+import ShoalStore
 
 /// What a sync did.
 public struct SyncReport: Sendable, Equatable {
@@ -134,8 +135,13 @@ public struct SyncDriver: Sendable {
                 each(.failure(error))
                 wait = max(interval, backoff.next(retryAfter: error.retryAfter) ?? interval)
             } catch let error as ReplicaError {
-                // Another process is syncing this home: as good as done.
-                guard case .syncing = error else { throw error }
+                // Another process is syncing this home, as good as done, or holds it for a while.
+                switch error {
+                case .syncing, .busy: break
+                default: throw error
+                }
+            } catch let error as StoreError where error.helpsToRetry {
+                each(.failure(error))
             }
             try await pause(wait)
         }

@@ -58,20 +58,16 @@ struct NoteEdit: ReplicaCommand {
     }
 
     private func edit(_ id: RecordID, of replica: Replica) throws {
-        let before = try replica.note(id).body
+        let note = try replica.note(id)
+        let before = note.body
         let draft = try Editor.edit(before, in: replica.home)
         if draft.text != before {
             guard !draft.text.isEmpty else {
                 draft.discard()
                 throw Failure.failed("the text is empty: the note was left as it is")
             }
-            // Somebody's text may have arrived meanwhile; writing now would replace what was never seen.
-            do {
-                guard try replica.note(id).body == before else {
-                    throw Failure.failed("somebody changed the note meanwhile")
-                }
-                try replica.editNote(id, draft.text)
-            } catch { throw Failure.failed("\(Failure(error).sentence): your text is kept in \(draft.path)") }
+            // What arrived meanwhile was not seen: it stays beside this text as a conflict.
+            do { try replica.editNote(id, draft.text, seen: note.version) } catch { throw Failure.failed("\(Failure(error).sentence): your text is kept in \(draft.path)") }
         }
         draft.discard()
     }
