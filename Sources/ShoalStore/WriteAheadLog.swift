@@ -4,19 +4,18 @@ import Glibc
 
 /// Keeps the write-ahead log of one writer connection bounded by checkpoints of our own.
 ///
-/// SQLite's own checkpoint after every 1,000 pages made merging much slower; ours come after 16,000 (64 MB), on the
-/// writer and outside a transaction. Used only on the writer's queue.
+/// SQLite's own checkpoint after every 1,000 pages made merging much slower; ours come on the writer and outside a
+/// transaction. Used only on the writer's queue.
 public final class WriteAheadLog {
-    public static let defaultLimit = 16_000
+    /// Frames (pages) that the log may hold while much is merged: 64 MB.
+    public static let bulkLimit = 16_000
+    /// Frames that it may hold while single commands are written: what `extendFile` made room for.
+    public static let smallLimit = 1_900
     private let connection: OpaquePointer?
     private let frames: UnsafeMutablePointer<Int32>
-    private let limit: Int
 
-    /// - Parameters:
-    ///   - limit: the frames (pages) that the log may hold before `checkpointIfLong` moves them into the file.
-    public init(_ database: Database, limit: Int = WriteAheadLog.defaultLimit) {
+    public init(_ database: Database) {
         connection = database.sqliteConnection
-        self.limit = limit
         frames = .allocate(capacity: 1)
         frames.initialize(to: 0)
         sqlite3_wal_hook(
@@ -38,7 +37,8 @@ public final class WriteAheadLog {
     /// Gives the log's file `bytes` of zeros behind what it holds, for programs that stay open: a commit that overwrites
     /// blocks of the file waits for its data only, one that extends the file also for the file system's journal.
     ///
-    /// SQLite stops reading at the first frame whose checksum is wrong, so zeros are no frames. A failure changes nothing.
+    /// SQLite stops reading at the first frame whose checksum is wrong, so zeros are no frames, and it takes no POSIX locks
+    /// on this file that closing it could drop. No other process may write meanwhile. A failure changes nothing.
     public func extendFile(to bytes: Int = 8 << 20) {
         guard let connection else { return }
         let descriptor = open(String(cString: sqlite3_db_filename(connection, "main")) + "-wal", O_WRONLY | O_CLOEXEC)
@@ -56,8 +56,8 @@ public final class WriteAheadLog {
         fdatasync(descriptor)
     }
 
-    /// Moves the log into the database file if it has grown long.
-    public func checkpointIfLong() throws(StoreError) {
+    /// Moves the log into the database file if it holds more than `limit` frames.
+    public func checkpointIfLong(_ limit: Int = WriteAheadLog.bulkLimit) throws(StoreError) {
         if frames.pointee > Int32(limit) { try checkpoint(SQLITE_CHECKPOINT_RESTART) }
     }
 

@@ -79,7 +79,11 @@ final class ReplicaStore {
     }
 
     /// For programs that stay open; see `WriteAheadLog.extendFile`.
-    func extendLogFile() { wal.extendFile() }
+    func extendLogFile() {
+        guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else { return }
+        defer { lock.release() }
+        wal.extendFile()
+    }
 
     // MARK: Transactions
 
@@ -112,7 +116,7 @@ final class ReplicaStore {
             throw error
         }
         if !enrolled { isStale = true }
-        try wal.checkpointIfLong()
+        try wal.checkpointIfLong(isRepeatable ? WriteAheadLog.bulkLimit : WriteAheadLog.smallLimit)
         return result
     }
 

@@ -39,6 +39,7 @@ struct Demo {
         let workload = try await board.phase("Workload", total: 1) { try DemoWorkload(generator, in: directory) }
         var report = DemoReport()
         report.accounts = generator.accounts
+        report.expectedConflicts = workload.conflicts
         let server = try await ServerProcess(program: programs + "/shoald", directory: directory, children: children)
         let operators = try await enroll(workload, server)
         let made = try await load(operators, workload)

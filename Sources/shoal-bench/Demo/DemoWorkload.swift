@@ -10,6 +10,9 @@ struct DemoWorkload {
     /// The customers whose ids each account must be told: it works on them and others made them.
     private(set) var foreign: [Set<String>]
 
+    /// How many (customer, field) pairs must be in conflict when all days have met, worked out from the lines alone.
+    private(set) var conflicts = 0
+
     /// Generates into the directory and writes a `part-ACCOUNT.jsonl` for each account: accounts, tags, and the customers
     /// that it makes with their followers, tags and notes.
     init(_ generator: Generator, in directory: DemoDirectory) throws {
@@ -19,6 +22,7 @@ struct DemoWorkload {
         var parts = [[UInt8]](repeating: [], count: generator.accounts)
         var place: [String: Int] = [:]
         for account in 0..<generator.accounts { place[Generator.name(of: account)] = account }
+        var expected = ExpectedConflicts()
         var current = 0
         let base = directory.workload + "/base.jsonl"
         let bytes = try [UInt8](Data(contentsOf: URL(fileURLWithPath: base)))
@@ -33,6 +37,7 @@ struct DemoWorkload {
             case .customer:
                 customers += 1
                 current = place[line.account] ?? 0
+                expected.begin(line)
             case .note: notes += 1
             case .follow:
                 if let follower = place[line.account], follower != current { foreign[follower].insert(line.customer) }
@@ -44,5 +49,37 @@ struct DemoWorkload {
         for account in 0..<generator.accounts {
             try Data(preamble + parts[account]).write(to: URL(fileURLWithPath: directory.part(account)))
         }
+        for account in 0..<generator.accounts { expected.take(day: try Workload.read(directory.day(account))) }
+        conflicts = expected.count
     }
+}
+
+/// Counts the conflicts that concurrent days must leave: fields that got different values from different accounts.
+private struct ExpectedConflicts {
+    private struct Place: Hashable {
+        var customer: String
+        var field: String
+    }
+    private var base: [Place: String] = [:]
+    private var written: [Place: Set<String>] = [:]
+
+    mutating func begin(_ line: Workload.Line) {
+        for (field, value) in [
+            ("name", line.name), ("source", line.source), ("birth_month", line.birthMonth), ("skin", line.skin),
+        ] { base[Place(customer: line.customer, field: field)] = value }
+    }
+
+    /// Nobody sees another's day: only the last value that an account wrote counts, and what was so already is not written.
+    mutating func take(day: [Workload.Line]) {
+        var last: [Place: String] = [:]
+        for line in day where line.kind == .set {
+            let place = Place(customer: line.customer, field: line.field)
+            // Everybody has a remark of their own.
+            guard let before = last[place] ?? base[place], before != line.value else { continue }
+            last[place] = line.value
+        }
+        for (place, value) in last { written[place, default: []].insert(value) }
+    }
+
+    var count: Int { written.values.count { $0.count > 1 } }
 }

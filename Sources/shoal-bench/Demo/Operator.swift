@@ -13,6 +13,8 @@ final class Operator {
     private var accounts: [String: String] = [:]
     private var made: [String: RecordID] = [:]
 
+    /// Search scans what is not indexed yet; indexing is for the first quiet minute.
+    private static let options = Replica.Options(textQueueBound: nil)
     /// Customers a transaction while loading.
     private static let batch = 200
 
@@ -28,9 +30,7 @@ final class Operator {
         case .enroll(let server, let code):
             transport.connect(Cuts.none)
             replica = try await Replica.enroll(
-                home: home, url: server, code: code, transport: transport, environment: .machine,
-                // Search scans what is not indexed yet; indexing is for the first quiet minute.
-                options: Replica.Options(textQueueBound: nil))
+                home: home, url: server, code: code, transport: transport, environment: .machine, options: Self.options)
         case .makeTags(let part): try makeTags(part)
         case .load(let part):
             try load(part)
@@ -42,8 +42,7 @@ final class Operator {
             transport.connect(cuts)
             try await sync(&outcome)
         case .close:
-            try replica?.close()
-            replica = nil
+            try rest()
             return outcome
         }
         let status = try open().status()
@@ -51,12 +50,21 @@ final class Operator {
         outcome.conflicts = status.conflicts
         outcome.traffic = transport.takeTraffic()
         outcome.memory = Measure.memory("VmHWM")
+        // Many of these processes share one machine: between syncs they keep no cache and no write-ahead log.
+        if case .sync = order { try rest() }
         return outcome
     }
 
     private func open() throws -> Replica {
-        guard let replica else { throw BenchError("the account is not enrolled yet") }
-        return replica
+        if let replica { return replica }
+        let opened = try Replica(home: home, environment: .machine, options: Self.options)
+        replica = opened
+        return opened
+    }
+
+    private func rest() throws {
+        try replica?.close()
+        replica = nil
     }
 
     // MARK: Base
