@@ -69,6 +69,13 @@ struct RefusedFrame {
         /// The frame with one stretch replaced; the fault is missing when the stretch is.
         func with(_ fault: String, _ old: String, _ new: String) -> RefusedFrame { with(fault, old, Array(new.utf8)) }
 
+        /// The frame up to a stretch, and then another end.
+        func upTo(_ fault: String, _ stretch: String, _ end: String) -> RefusedFrame {
+            let wanted = Array(stretch.utf8)
+            let start = json.indices.first { json[$0...].starts(with: wanted) } ?? 0
+            return RefusedFrame(name: "\(name)-\(fault).json", bytes: json[..<start] + Array(end.utf8))
+        }
+
         func with(_ fault: String, _ old: String, _ new: [UInt8]) -> RefusedFrame {
             let wanted = Array(old.utf8)
             let start = (0...max(json.count - wanted.count, 0)).first { json[$0...].starts(with: wanted) }
@@ -213,6 +220,8 @@ struct RefusedFrame {
                 "shape-after-a-column",
                 #""shape":["ABCDEFGHIJK"],"at":[3534451200000,4,121996,2000,2000,2000,2000,2000,0,3534451332001,-1]"#,
                 #""at":[],"shape":["ABCDEFGHIJK"]"#),
+            // Read in another order, these would be read beyond the end of a column.
+            day.upTo("count-last", #""operations":"#, #""operations":{"shapes":[[0]],"at":[],"n":5}}"#),
             day.with("target-before-its-identifiers", #""ids":{"#, #""target":[],"ids":{"#),
         ]
     }
@@ -267,6 +276,7 @@ struct RefusedFrame {
             changes.with("number-negative", #""number":[84,2,5,8,0,2]"#, #""number":[83,2,5,8,0,2]"#),
             changes.with("element-outside-the-table", #""element":[0,1]"#, #""element":[0,2]"#),
             changes.with("text-missing", #""49":[""]"#, #""49":[]"#),
+            changes.upTo("count-last", #""page":"#, #""page":{"shapes":[[2,0,0]],"replica":[],"n":5}}"#),
             changes.with(
                 "members-out-of-order", #""n":3,"shapes":["#, #""shapes":[[2,2,1,49,10,1]],"records":{},"n":3,"x":["#),
         ]
