@@ -92,7 +92,9 @@ let package = Package(
         // Tests, a folder a target.
         .testTarget(name: "ShoalCRDTTests", dependencies: ["ShoalCRDT"]),
         .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
-        .testTarget(name: "ShoalStoreTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore"]),
+        .testTarget(
+            name: "ShoalStoreTests",
+            dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore", .product(name: "GRDB", package: "GRDB.swift")]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
         .testTarget(
             name: "ShoalServerTests",

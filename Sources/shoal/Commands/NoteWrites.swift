@@ -67,7 +67,9 @@ struct NoteEdit: ReplicaCommand {
                 throw Failure.failed("the text is empty: the note was left as it is")
             }
             // What arrived meanwhile was not seen: it stays beside this text as a conflict.
-            do { try replica.editNote(id, draft.text, seen: note.version) } catch { throw Failure.failed("\(Failure(error).sentence): your text is kept in \(draft.path)") }
+            do { try replica.editNote(id, draft.text, seen: note.version) } catch {
+                throw Failure.failed("\(Failure(error).sentence): your text is kept in \(draft.path)")
+            }
         }
         draft.discard()
     }
