@@ -5,32 +5,68 @@ import ShoalCRDT
 // GRDB has a Record of its own.
 import struct ShoalCRDT.Record
 
-/// The table of packed records, one row a record: `record(id, sequence, cells)`. Client and server have the same.
+/// The packed records, one row a record: `(id, sequence, cells)`. Client and server have the same.
+///
+/// They lie in two tables. `detail` has the records that belong to another record (notes now; events and orders are of
+/// that kind): many, long, and seldom changed. `record` has all others, which change all day: apart from the details they
+/// are dense, so that a merge touches a quarter of the pages. The scope is immutable, so a row never moves.
 public final class RecordTable {
-    public static let schema = """
-        CREATE TABLE record (
+    /// Makes both tables; for migrations.
+    public static let schema = create("record") + ";\n" + create("detail")
+
+    private static func create(_ table: String) -> String {
+        """
+        CREATE TABLE \(table) (
             id INTEGER PRIMARY KEY,
             sequence INTEGER NOT NULL,
             cells BLOB NOT NULL
         )
         """
+    }
+
+    /// The row of the record `?1`, from whichever table has it.
+    public static let selectOne = """
+        SELECT sequence, cells FROM record WHERE id = ?1 UNION ALL SELECT sequence, cells FROM detail WHERE id = ?1
+        """
+
+    /// All rows after the record `?1`, by identifier.
+    public static let selectAfter = """
+        SELECT id, sequence, cells FROM record WHERE id > ?1
+        UNION ALL SELECT id, sequence, cells FROM detail WHERE id > ?1 ORDER BY 1
+        """
+
+    /// The table that a record with this envelope lies in.
+    public static func isDetail(_ id: RecordID, _ envelope: Envelope) -> Bool {
+        switch envelope.scope {
+        case .workspace: false
+        case .customer(let customer): customer != id
+        case .account, .pair: true
+        }
+    }
 
     private let select: Statement
-    private let upsert: Statement
-    private let remove: Statement
+    private let upsertRecord: Statement
+    private let upsertDetail: Statement
+    private let removeRecord: Statement
+    private let removeDetail: Statement
     private let scanAfter: Statement
     private var scratch: [UInt8] = []
 
     public init(_ database: Database) throws(StoreError) {
-        select = try Statement(database, "SELECT sequence, cells FROM record WHERE id = ?1")
-        upsert = try Statement(
-            database,
-            """
-            INSERT INTO record (id, sequence, cells) VALUES (?1, ?2, ?3)
-            ON CONFLICT (id) DO UPDATE SET sequence = ?2, cells = ?3
-            """)
-        remove = try Statement(database, "DELETE FROM record WHERE id = ?1")
-        scanAfter = try Statement(database, "SELECT id, sequence, cells FROM record WHERE id > ?1 ORDER BY id")
+        func upsert(_ table: String) throws(StoreError) -> Statement {
+            try Statement(
+                database,
+                """
+                INSERT INTO \(table) (id, sequence, cells) VALUES (?1, ?2, ?3)
+                ON CONFLICT (id) DO UPDATE SET sequence = ?2, cells = ?3
+                """)
+        }
+        select = try Statement(database, Self.selectOne)
+        upsertRecord = try upsert("record")
+        upsertDetail = try upsert("detail")
+        removeRecord = try Statement(database, "DELETE FROM record WHERE id = ?1")
+        removeDetail = try Statement(database, "DELETE FROM detail WHERE id = ?1")
+        scanAfter = try Statement(database, Self.selectAfter)
     }
 
     /// The record, or nil if there is none.
@@ -53,6 +89,7 @@ public final class RecordTable {
     public func write(_ record: borrowing Record, sequence: Int64) throws(StoreError) {
         scratch.removeAll(keepingCapacity: true)
         record.encode(sequence: sequence, into: &scratch)
+        let upsert = Self.isDetail(record.id, record.envelope) ? upsertDetail : upsertRecord
         try upsert.bind(1, record.id.rawValue)
         try upsert.bind(2, sequence)
         try upsert.bind(3, scratch)
@@ -60,8 +97,10 @@ public final class RecordTable {
     }
 
     public func delete(_ id: RecordID) throws(StoreError) {
-        try remove.bind(1, id.rawValue)
-        try remove.run()
+        for remove in [removeRecord, removeDetail] {
+            try remove.bind(1, id.rawValue)
+            try remove.run()
+        }
     }
 
     /// Calls `body` with each record whose identifier is above `id`, ascending, until it returns false.

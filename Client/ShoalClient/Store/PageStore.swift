@@ -208,7 +208,7 @@ struct PageStore {
         guard commit.cursor != standing.cursor else { return }
         guard commit.isFill else { return try finishFill() }
         guard standing.fill == .none else { return }
-        let isEmpty = try Row.fetchOne(store.database, sql: "SELECT 1 FROM record LIMIT 1") == nil
+        let isEmpty = try Row.fetchOne(store.database, sql: "SELECT 1 FROM record UNION ALL SELECT 1 FROM detail LIMIT 1") == nil
         standing.fill = isEmpty ? .initial : .replacing
     }
 
@@ -225,7 +225,10 @@ struct PageStore {
     private mutating func finishFill() throws {
         if standing.fill == .replacing {
             let gone = try Int64.fetchAll(
-                store.database, sql: "SELECT id FROM record WHERE id NOT IN (SELECT record FROM fill_seen)")
+                store.database, sql: """
+                    SELECT id FROM (SELECT id FROM record UNION ALL SELECT id FROM detail)
+                    WHERE id NOT IN (SELECT record FROM fill_seen)
+                    """)
             for id in gone.map(RecordID.init(rawValue:)) {
                 let old = try store.effective(id)
                 try store.records.delete(id)

@@ -22,7 +22,9 @@ final class CommitQueries {
     private let rollbackStatement: Statement
     private let selectRecord: Statement
     private let insertRecord: Statement
+    private let insertDetail: Statement
     private let updateRecord: Statement
+    private let updateDetail: Statement
     private let insertFeed: Statement
     private let insertTag: Statement
     private let selectTag: Statement
@@ -39,9 +41,11 @@ final class CommitQueries {
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         commitStatement = try Statement(database, "COMMIT")
         rollbackStatement = try Statement(database, "ROLLBACK")
-        selectRecord = try Statement(database, "SELECT sequence, cells FROM record WHERE id = ?1")
+        selectRecord = try Statement(database, RecordTable.selectOne)
         insertRecord = try Statement(database, "INSERT INTO record (id, sequence, cells) VALUES (?1, ?2, ?3)")
+        insertDetail = try Statement(database, "INSERT INTO detail (id, sequence, cells) VALUES (?1, ?2, ?3)")
         updateRecord = try Statement(database, "UPDATE record SET sequence = ?2, cells = ?3 WHERE id = ?1")
+        updateDetail = try Statement(database, "UPDATE detail SET sequence = ?2, cells = ?3 WHERE id = ?1")
         insertFeed = try Statement(database, "INSERT INTO feed (sequence, record) VALUES (?1, ?2)")
         insertTag = try Statement(database, "INSERT INTO commit_tag (sequence, tag) VALUES (?1, ?2)")
         selectTag = try Statement(database, "SELECT tag FROM commit_tag WHERE sequence = ?1")
@@ -88,8 +92,11 @@ final class CommitQueries {
         return selectRecord.integer(0)
     }
 
-    func writeRecord(_ id: RecordID, sequence: Int64, packed: [UInt8], isNew: Bool) throws(StoreError) {
-        let statement = isNew ? insertRecord : updateRecord
+    func writeRecord(
+        _ id: RecordID, _ envelope: Envelope, sequence: Int64, packed: [UInt8], isNew: Bool
+    ) throws(StoreError) {
+        let isDetail = RecordTable.isDetail(id, envelope)
+        let statement = isNew ? (isDetail ? insertDetail : insertRecord) : (isDetail ? updateDetail : updateRecord)
         try statement.bind(1, id.rawValue)
         try statement.bind(2, sequence)
         try statement.bind(3, packed)

@@ -297,7 +297,8 @@ struct GroupFold {
             writer.state.sequence = sequence
             bytes.removeAll(keepingCapacity: true)
             record.encode(sequence: sequence, into: &bytes)
-            try writer.queries.writeRecord(slot.record, sequence: sequence, packed: bytes, isNew: !slot.isStored)
+            try writer.queries.writeRecord(
+                slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored)
             try writer.queries.appendFeed(slot.record, sequence: sequence)
         }
     }

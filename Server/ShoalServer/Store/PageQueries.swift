@@ -102,7 +102,7 @@ private struct PageReader {
     ///
     /// - Returns: the last record that was looked at, or nil when there are no more.
     mutating func fill(_ database: Database, after id: Int64) throws -> Int64? {
-        let statement = try Statement(database, "SELECT id, sequence, cells FROM record WHERE id > ?1 ORDER BY id")
+        let statement = try Statement(database, RecordTable.selectAfter)
         try statement.bind(1, id)
         var last = id
         while try statement.step() {
@@ -121,9 +121,13 @@ private struct PageReader {
         let statement = try Statement(
             database,
             """
-            SELECT record.id, record.sequence, record.cells
+            SELECT feed.record, feed.sequence, record.cells
             FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
-            WHERE feed.sequence > ?1 ORDER BY feed.sequence
+            WHERE feed.sequence > ?1
+            UNION ALL
+            SELECT feed.record, feed.sequence, detail.cells
+            FROM feed CROSS JOIN detail ON detail.id = feed.record AND detail.sequence = feed.sequence
+            WHERE feed.sequence > ?1 ORDER BY 2
             """)
         try statement.bind(1, sequence)
         var last = sequence
