@@ -148,6 +148,23 @@ extension Operations {
 extension Operations {
     public func text(_ slice: Slice) -> String { String(decoding: arena[slice.range], as: UTF8.self) }
 
+    /// How many bytes operation `index` adds to its record at most, and whether it writes any value.
+    public func footprint(of index: Int) -> (bytes: Int, writes: Bool) {
+        var bytes = 32
+        var writes = false
+        for edit in edits[operations[index].edits] {
+            bytes += 32
+            if edit.key.elementKind == .text { bytes += Int(edit.key.elementSlice.count) }
+            if edit.kind.isSlice {
+                bytes += Int(edit.slice.count)
+                writes = writes || edit.slice.count > 0
+            } else if edit.kind != .absent {
+                writes = true
+            }
+        }
+        return (bytes, writes)
+    }
+
     /// The first edit of operation `index` that is not in strict order or not a value, if there is one. The cell that
     /// making the record leaves is not edited: it is made, and covered.
     public func firstMisplacedEdit(of index: Int) -> Int? {

@@ -39,6 +39,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The values changed since they were listed.
     case conflictChanged(RecordID, field: String)
 
+    /// More than a request or a record can hold.
+    case tooLarge(String)
     /// The clock's 41 bits of milliseconds are used up.
     case noMoreIDs
     /// The log's 32 bits of numbers are used up.
@@ -47,7 +49,7 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Whether the person used the command wrongly (exit status 2) rather than it failing (1).
     public var isUsage: Bool {
         switch self {
-        case .unknownField, .invalidValue, .invalidQuery, .severalConflicts, .invalidTag: true
+        case .unknownField, .invalidValue, .invalidQuery, .severalConflicts, .invalidTag, .tooLarge: true
         default: false
         }
     }
@@ -82,6 +84,7 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noSuchChoice(let n, let count): "there is no value \(n): choose from 0 to \(count)"
         case .conflictChanged(let id, let field):
             "\(field) of \(id) has changed since it was listed; list the conflicts again"
+        case .tooLarge(let reason): "that is too much: \(reason)"
         case .noMoreIDs: "no more ids can be made: the clock stands beyond the year 2089"
         case .logFull: "this replica's log is full: enroll a new one"
         }

@@ -224,6 +224,28 @@ final class ReplicaStore {
         return UInt32(truncatingIfNeeded: environment.random())
     }
 
+    /// Refuses now what the server would refuse later, or what no request could carry.
+    private func refuseOversized(_ batch: borrowing Operations, _ record: Record) throws {
+        if scratch.count > Limits.operation {
+            throw ReplicaError.tooLarge("\(scratch.count) bytes in one command are more than \(Limits.operation)")
+        }
+        for edit in batch.edits {
+            let name = edit.key.elementKind == .text ? edit.key.elementSlice.count : 0
+            let value = edit.kind.isSlice ? edit.slice.count : 0
+            guard max(name, value) > Limits.text else { continue }
+            throw ReplicaError.tooLarge(
+                "the \(name > value ? "name" : "value") of \(Schema.name(of: edit.key.field)) is longer than \(Limits.text) bytes")
+        }
+        // The arena also holds what was replaced since; only a record that may be too large is measured.
+        let footprint = batch.footprint(of: 0)
+        guard footprint.writes, record.arena.count + record.entries.count * 32 + footprint.bytes > Limits.record else { return }
+        var packed: [UInt8] = []
+        record.encode(sequence: 0, into: &packed)
+        if packed.count + footprint.bytes > Limits.record {
+            throw ReplicaError.tooLarge("\(record.id) would have more than \(Limits.record) bytes")
+        }
+    }
+
     /// Appends the one operation of `batch` to the log and to the tail, and updates the derived tables.
     ///
     /// - Parameter record: the effective record that the operation was computed from.
@@ -232,6 +254,7 @@ final class ReplicaStore {
         cached = nil
         scratch.removeAll(keepingCapacity: true)
         batch.encode(0, into: &scratch)
+        try refuseOversized(batch, old)
         let previous = hash
         hash = scratch.withUnsafeBytes { previous.extended(by: $0) }
         position += 1

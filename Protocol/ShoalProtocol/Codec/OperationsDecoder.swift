@@ -109,7 +109,9 @@ extension OperationsCodec {
 
         mutating func member(_ key: JSONKey, limit: Int, _ reader: inout JSONReader) throws {
             switch key {
-            case "n": count = Int(try reader.readInteger(in: 0...Int64(limit)))
+            case "n":
+                count = Int(try reader.readInteger(in: 0...Int64(Int32.max)))
+                guard count <= limit else { throw reader.error(.tooMany(limit: limit)) }
             case "shapes": try readShapes(&reader)
             case "shape": shape = try column(count, &reader).map { Int(clamping: $0) }
             default:

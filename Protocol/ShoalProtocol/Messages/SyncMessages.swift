@@ -67,6 +67,8 @@ public enum RefusalReason: String, Sendable, CaseIterable {
     case command = "command"
     /// The account may not do this.
     case forbidden = "forbidden"
+    /// Its record would outgrow what a page can carry.
+    case tooLarge = "too-large"
     /// It is not in the form that the specification asks for.
     case malformed = "malformed"
 }
@@ -173,4 +175,10 @@ public enum Limits {
     public static let page = 2 << 20
     /// The longest text of one value, in bytes of UTF-8.
     public static let text = 64 << 10
+    /// The most bytes of the canonical form of one operation, so that it surely fits a body.
+    public static let operation = 512 << 10
+    /// The bytes of a record above which nothing may be written into it; taking away is always possible.
+    public static let record = 2 << 20
+    /// The bytes of a record above which nothing at all is taken about it. A page must be able to carry any record.
+    public static let recordAtMost = 4 << 20
 }

@@ -29,6 +29,8 @@ struct GroupFold {
         var sequence: Int64
         var envelope: Envelope?
         var work: Range<Int>
+        /// What the group's operations add to the record, at most.
+        var growth = 0
         var isStored: Bool { !bytes.isEmpty }
     }
 
@@ -269,6 +271,10 @@ struct GroupFold {
         guard try areKnown(operation.covers, of: push, log.replica, before: number) else {
             return .refused(at: index, .unknownDot)
         }
+        let footprint = push.operations.footprint(of: index)
+        let size = slots[slot].bytes.count + slots[slot].growth + footprint.bytes
+        if size > (footprint.writes ? Limits.record : Limits.recordAtMost) { return .refused(at: index, .tooLarge) }
+        slots[slot].growth += footprint.bytes
         return nil
     }
 
