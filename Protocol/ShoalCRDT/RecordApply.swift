@@ -35,8 +35,8 @@ extension Record {
                     edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
                 || changed
         }
-        for seen in batch.dots[operation.covers] {
-            changed = cover(seen, by: dot, sequence: sequence, isKnown) || changed
+        if !operation.covers.isEmpty {
+            changed = cover(batch.dots[operation.covers], by: dot, sequence: sequence, isKnown) || changed
         }
         return changed
     }
@@ -58,7 +58,7 @@ extension Record {
         }
         var end = cell.upperBound
         var changed = false
-        for seen in batch.dots[edit.supersedes] where seen != dot {
+        for seen in relevant(batch.dots[edit.supersedes], to: cell, isKnown) where seen != dot {
             if let index = place(of: seen, in: cell.lowerBound..<end) {
                 // A part of a counter only grows, so that it does not matter which of its additions was seen.
                 if entries[index].kind == .deadAhead || entries[index].kind == .count { continue }
@@ -90,6 +90,15 @@ extension Record {
         }
         insert(entry(for: edit, of: batch, dot, time, sequence, isCovered, key: key))
         return true
+    }
+
+    /// The dots that can change a cell, each once: those that it has and those that are not known yet. What names many
+    /// others must not cost a search each.
+    private func relevant(_ dots: ArraySlice<Dot>, to cell: Range<Int>, _ isKnown: (Dot) -> Bool) -> ArraySlice<Dot> {
+        if dots.count <= 8 { return dots }
+        let here = Set(entries[cell].lazy.map(\.dot))
+        var taken: Set<Dot> = []
+        return dots.filter { (here.contains($0) || !isKnown($0)) && taken.insert($0).inserted }[...]
     }
 
     /// Where a cell has an entry of a dot, or the note that it is dead in advance.
@@ -129,20 +138,24 @@ extension Record {
         return true
     }
 
-    /// Flags the entries of a dot as seen by a deletion.
-    private mutating func cover(_ seen: Dot, by dot: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool) -> Bool {
-        var found = false
+    /// Flags the entries of these dots as seen by a deletion, in one pass over the record.
+    private mutating func cover(
+        _ seen: ArraySlice<Dot>, by dot: Dot, sequence: Int64, _ isKnown: (Dot) -> Bool
+    ) -> Bool {
+        var missing = Set(seen)
+        let wanted = missing
         var changed = false
-        for index in entries.indices where entries[index].dot == seen && !entries[index].kind.isMarker {
-            found = true
+        for index in entries.indices where !entries[index].kind.isMarker && wanted.contains(entries[index].dot) {
+            missing.remove(entries[index].dot)
             if !entries[index].isCovered {
                 entries[index].isCovered = true
                 entries[index].sequence = sequence
                 changed = true
             }
         }
-        if !found, seen != dot, !isKnown(seen) {
-            changed = insert(Entry(key: CellKey(.created), kind: .coveredAhead, dot: seen, time: 0, sequence: sequence))
+        for ahead in missing where ahead != dot && !isKnown(ahead) {
+            let marker = Entry(key: CellKey(.created), kind: .coveredAhead, dot: ahead, time: 0, sequence: sequence)
+            changed = insert(marker) || changed
         }
         return changed
     }

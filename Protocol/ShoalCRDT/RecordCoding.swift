@@ -80,7 +80,7 @@ extension Record {
         let entry = entries[index]
         let isSameCell = index > 0 && entries[index - 1].key.compare(entry.key, arena, arena) == 0
         let stamp = Stamp(dot: entry.dot, time: entry.time)
-        if stamps[hint] != stamp { hint = stamps.firstIndex(of: stamp) ?? 0 }
+        if stamps[hint] != stamp { hint = Self.place(of: stamp, in: stamps) }
         var flags = entry.kind.rawValue
         if entry.isCovered { flags |= 16 }
         if isSameCell { flags |= 32 }
@@ -107,6 +107,17 @@ extension Record {
         case .integer, .count: output.appendSigned(entry.integer)
         default: break
         }
+    }
+
+    /// Where a stamp lies among ascending ones.
+    private static func place(of stamp: Stamp, in stamps: [Stamp]) -> Int {
+        var low = 0
+        var high = stamps.count - 1
+        while low < high {
+            let middle = (low + high) / 2
+            if stamps[middle] < stamp { low = middle + 1 } else { high = middle }
+        }
+        return low
     }
 
     private func append(_ slice: Slice, to output: inout [UInt8]) {

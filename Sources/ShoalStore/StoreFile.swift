@@ -27,6 +27,17 @@ public enum StoreFile {
         return configuration
     }
 
+    /// Makes every commit of this connection wait for the disk, and makes sure of it: opening a pool lowers what the
+    /// configuration has set.
+    ///
+    /// - Throws: `StoreError.other` if the connection does not take the setting; it must not be used then.
+    public static func makeDurable(_ database: Database, path: String) throws {
+        try database.execute(sql: "PRAGMA synchronous = FULL")
+        guard try Int.fetchOne(database, sql: "PRAGMA synchronous") == 2 else {
+            throw StoreError.other(code: SQLITE_ERROR, reason: "commits to \(path) cannot be made durable")
+        }
+    }
+
     /// Once a process, before its first connection; a later call is refused by SQLite and changes nothing.
     private static let processConfiguration = shoal_sqlite_configure()
 

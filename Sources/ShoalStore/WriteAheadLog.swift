@@ -13,6 +13,8 @@ public final class WriteAheadLog {
     public static let smallLimit = 1_900
     private let connection: OpaquePointer?
     private let frames: UnsafeMutablePointer<Int32>
+    /// Frames up to which another checkpoint would be in vain; see `checkpointIfLong`.
+    private var retryAbove: Int32 = 0
 
     public init(_ database: Database) {
         connection = database.sqliteConnection
@@ -56,9 +58,14 @@ public final class WriteAheadLog {
         fdatasync(descriptor)
     }
 
-    /// Moves the log into the database file if it holds more than `limit` frames.
+    /// Moves the log into the database file if it holds more than `limit` frames. Waits for no reader: what a reader
+    /// still needs follows at a later call, and the log begins anew once nobody reads from it.
     public func checkpointIfLong(_ limit: Int = WriteAheadLog.bulkLimit) throws(StoreError) {
-        if frames.pointee > Int32(limit) { try checkpoint(SQLITE_CHECKPOINT_RESTART) }
+        guard frames.pointee > max(Int32(limit), retryAbove) else { return }
+        let before = frames.pointee
+        try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
+        // A reader held it back: try again when the log has grown by a quarter, not at every commit.
+        retryAbove = frames.pointee == 0 ? 0 : before + before / 4
     }
 
     /// Moves the log into the database file and empties it.
@@ -66,9 +73,11 @@ public final class WriteAheadLog {
 
     private func checkpoint(_ mode: Int32) throws(StoreError) {
         guard let connection else { return }
-        let code = sqlite3_wal_checkpoint_v2(connection, nil, mode, nil, nil)
-        // Busy: a reader still needs the log. What could be moved is moved; the rest follows next time.
-        if code == SQLITE_OK { frames.pointee = 0 }
+        var all: Int32 = 0
+        var moved: Int32 = 0
+        let code = sqlite3_wal_checkpoint_v2(connection, nil, mode, &all, &moved)
+        // Busy, or not all moved: a reader still needs the log. The rest follows next time.
+        if code == SQLITE_OK, all == moved { frames.pointee = 0 }
         if code != SQLITE_OK && code != SQLITE_BUSY {
             throw StoreError(
                 code: sqlite3_extended_errcode(connection), message: String(cString: sqlite3_errmsg(connection)),

@@ -24,8 +24,6 @@ final class ReplicaStore {
     private let lock: HomeLock
     private let wal: WriteAheadLog
     private let beginStatement: Statement
-    private let lazySync: Statement
-    private let fullSync: Statement
     private let beginReading: Statement
     private let commitStatement: Statement
     private let dataVersion: Statement
@@ -62,8 +60,6 @@ final class ReplicaStore {
         text = try TextIndexStore(database)
         wal = WriteAheadLog(database)
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
-        lazySync = try Statement(database, "PRAGMA synchronous = NORMAL")
-        fullSync = try Statement(database, "PRAGMA synchronous = FULL")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")
         dataVersion = try Statement(database, "PRAGMA data_version")
@@ -100,8 +96,8 @@ final class ReplicaStore {
         }
         defer { lock.release() }
         if isBroken { throw StoreError.inputOutput(path: home, reason: "the connection failed before") }
-        if isRepeatable { try lazySync.run() }
-        defer { if isRepeatable { restoreSync() } }
+        if isRepeatable { waitForDisk(false) }
+        defer { if isRepeatable { waitForDisk(true) } }
         try beginStatement.run()
         let result: T
         do {
@@ -120,9 +116,12 @@ final class ReplicaStore {
         return result
     }
 
-    private func restoreSync() {
-        // Setting a flag of the connection; if even that fails the connection is broken and no commit will succeed.
-        do { try fullSync.run() } catch { isBroken = true }
+    /// Whether commits wait for the disk. Not a prepared statement: SQLite obeys this pragma when it is prepared.
+    private func waitForDisk(_ waits: Bool) {
+        guard let connection = database.sqliteConnection else { return }
+        let code = sqlite3_exec(connection, "PRAGMA synchronous = \(waits ? "FULL" : "NORMAL")", nil, nil, nil)
+        // Nothing may be written on a connection of which it is not known whether its commits are durable.
+        if code != SQLITE_OK { isBroken = true }
     }
 
     /// Runs `body` on one state of the database, which others may go on writing.
@@ -234,11 +233,14 @@ final class ReplicaStore {
             let value = edit.kind.isSlice ? edit.slice.count : 0
             guard max(name, value) > Limits.text else { continue }
             throw ReplicaError.tooLarge(
-                "the \(name > value ? "name" : "value") of \(Schema.name(of: edit.key.field)) is longer than \(Limits.text) bytes")
+                "the \(name > value ? "name" : "value") of \(Schema.name(of: edit.key.field)) is longer than \(Limits.text) bytes"
+            )
         }
         // The arena also holds what was replaced since; only a record that may be too large is measured.
         let footprint = batch.footprint(of: 0)
-        guard footprint.writes, record.arena.count + record.entries.count * 32 + footprint.bytes > Limits.record else { return }
+        guard footprint.writes, record.arena.count + record.entries.count * 32 + footprint.bytes > Limits.record else {
+            return
+        }
         var packed: [UInt8] = []
         record.encode(sequence: 0, into: &packed)
         if packed.count + footprint.bytes > Limits.record {

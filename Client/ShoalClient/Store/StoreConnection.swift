@@ -34,7 +34,8 @@ final class StoreConnection: @unchecked Sendable {
             }
             try migrator.migrate(queue)
             return try queue.inDatabase {
-                try ReplicaStore($0, home: home, environment: environment, lock: lock)
+                try StoreFile.makeDurable($0, path: path)
+                return try ReplicaStore($0, home: home, environment: environment, lock: lock)
             }
         }
     }

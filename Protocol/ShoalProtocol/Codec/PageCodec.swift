@@ -84,7 +84,7 @@ enum PageCodec {
         frame.json.endObject()
     }
 
-    private struct Stamp: Equatable {
+    private struct Stamp: Hashable {
         var dot: Dot
         var time: Int64
     }
@@ -107,6 +107,8 @@ enum PageCodec {
         private var lastNumber: [Int64] = []
         private var previousScope: Scope?
         private var stamps: [Stamp] = []
+        private var placeOfStamp: [Stamp: Int] = [:]
+        private var usesTable = false
         private var parts: [Int64] = []
 
         mutating func add(_ head: RecordPage.Head, of page: RecordPage, _ placeOf: [RecordID: UInt64]) {
@@ -148,7 +150,7 @@ enum PageCodec {
                 }
                 if stamps.count > 1 {
                     let wanted = Stamp(dot: entry.dot, time: entry.time)
-                    if stamps[hint] != wanted { hint = stamps.firstIndex(of: wanted) ?? 0 }
+                    if stamps[hint] != wanted { hint = place(of: wanted) ?? 0 }
                     stamp.append(UInt64(hint))
                 }
                 if !isSameCell { addElement(entry, placeOf) }
@@ -159,10 +161,19 @@ enum PageCodec {
 
         private mutating func collectStamps(_ entries: ArraySlice<Entry>) {
             stamps.removeAll(keepingCapacity: true)
+            placeOfStamp.removeAll(keepingCapacity: true)
+            // A search for the few stamps of a usual record, a table for the many of a large one.
+            usesTable = entries.count > 32
             for entry in entries {
                 let stamp = Stamp(dot: entry.dot, time: entry.time)
-                if stamps.last != stamp, !stamps.contains(stamp) { stamps.append(stamp) }
+                if stamps.last == stamp || place(of: stamp) != nil { continue }
+                if usesTable { placeOfStamp[stamp] = stamps.count }
+                stamps.append(stamp)
             }
+        }
+
+        private func place(of stamp: Stamp) -> Int? {
+            usesTable ? placeOfStamp[stamp] : stamps.firstIndex(of: stamp)
         }
 
         private mutating func addStamps(_ id: RecordID) {

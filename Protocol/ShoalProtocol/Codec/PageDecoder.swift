@@ -156,6 +156,7 @@ extension PageCodec {
                     if isDerived { demand.derivedScopes += 1 } else { demand.timedScopes += 1 }
                 }
                 demand.stamps += shape.stamps
+                guard demand.stamps <= mostEntries else { throw reader.error(.tooMany(limit: mostEntries)) }
                 for run in shape.runs {
                     entries += run.count
                     if shape.stamps > 1 { demand.stampUses += run.count }
@@ -174,9 +175,7 @@ extension PageCodec {
                         default: break
                         }
                     }
-                    guard entries <= mostEntries, demand.stamps <= mostEntries else {
-                        throw reader.error(.tooMany(limit: mostEntries))
-                    }
+                    guard entries <= mostEntries else { throw reader.error(.tooMany(limit: mostEntries)) }
                 }
             }
         }

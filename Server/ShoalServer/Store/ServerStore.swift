@@ -56,6 +56,7 @@ public final class ServerStore: Sendable {
             self.pool = pool
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
+                    try StoreFile.makeDurable(database, path: path)
                     box.writer = try Self.writer(database, environment)
                 }
             }
