@@ -7,7 +7,7 @@ public enum StoreFile {
     ///
     /// - Parameters:
     ///   - cacheKibibytes: the page cache of a connection.
-    public static func configuration(label: String, cacheKibibytes: Int = 32_768) -> Configuration {
+    public static func configuration(label: String, cacheKibibytes: Int = 65_536) -> Configuration {
         _ = processConfiguration
         var configuration = Configuration()
         configuration.label = label
