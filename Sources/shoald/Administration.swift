@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Foundation
+import Glibc
 import NIOCore
 import ShoalProtocol
 import ShoalServer
@@ -9,13 +10,15 @@ enum Administration {
     /// Opens the way there is; waits up to ten seconds while another process holds the database and does not answer.
     static func open(_ directory: DataDirectory) async throws -> Administration {
         try directory.make()
-        for _ in 0..<100 {
+        let remote = RemoteServer(socket: try directory.socket())
+        let opened = try await DataDirectory.waiting { () -> Administration? in
             if let lock = try directory.lock() { return .local(try directory.open(), lock) }
-            let remote = RemoteServer(socket: try directory.socket())
-            if await remote.answers() { return .remote(remote) }
-            try await ServerEnvironment.system.sleep(100)
+            return await remote.answers() ? .remote(remote) : nil
         }
-        throw Failure("the data directory \(directory.path) is in use by another process that does not answer")
+        guard let opened else {
+            throw Failure("the data directory \(directory.path) is in use by another process that does not answer")
+        }
+        return opened
     }
 
     case local(ServerStore, DataDirectory.Lock)
@@ -77,15 +80,19 @@ enum Administration {
 /// A running server, reached through the socket in its data directory.
 struct RemoteServer {
     private let base: String
+    private let socket: String
 
     init(socket: String) {
+        self.socket = socket
         let path = socket.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? socket
         base = "http+unix://\(path)"
     }
 
     func answers() async -> Bool {
+        // The client would go on trying to connect to a socket that is not there.
+        guard access(socket, F_OK) == 0 else { return false }
         let request = HTTPClientRequest(url: base + "/healthz")
-        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(5)))?.status == .ok
+        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(2)))?.status == .ok
     }
 
     func get<T: Decodable>(_ path: String) async throws -> T {

@@ -39,6 +39,19 @@ struct DataDirectory {
         return nil
     }
 
+    /// What `attempt` gives as soon as it gives something; nil if it does not within ten seconds.
+    ///
+    /// An administrative command holds the lock for a moment and a server that starts does not answer yet, so that
+    /// neither is a reason to give up.
+    static func waiting<T>(_ attempt: () async throws -> T?) async throws -> T? {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            if let result = try await attempt() { return result }
+            if ContinuousClock.now >= deadline { return nil }
+            try await ServerEnvironment.system.sleep(50)
+        }
+    }
+
     /// The socket on which a running server takes administrative commands.
     ///
     /// An address has room for 107 bytes; a longer path goes by way of an open descriptor of the directory.

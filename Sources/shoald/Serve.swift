@@ -37,9 +37,7 @@ struct Serve: AsyncParsableCommand {
         guard let address = Address(listen) else { return }
         let directory = try global.directory
         try directory.make()
-        guard let lock = try directory.lock() else {
-            throw Failure("another process uses the data directory \(directory.path)")
-        }
+        let lock = try await Self.lock(directory)
         defer { withExtendedLifetime(lock) {} }
         let store = try directory.open()
         directory.removeSocket()
@@ -63,6 +61,19 @@ struct Serve: AsyncParsableCommand {
         }
         directory.removeSocket()
         try store.close()
+    }
+
+    private static func lock(_ directory: DataDirectory) async throws -> DataDirectory.Lock {
+        let running = RemoteServer(socket: try directory.socket())
+        let lock = try await DataDirectory.waiting { () -> DataDirectory.Lock? in
+            if let lock = try directory.lock() { return lock }
+            if await running.answers() {
+                throw Failure("a server runs on the data directory \(directory.path) already")
+            }
+            return nil
+        }
+        guard let lock else { throw Failure("another process uses the data directory \(directory.path)") }
+        return lock
     }
 }
 

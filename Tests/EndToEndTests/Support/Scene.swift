@@ -69,6 +69,11 @@ final class Scene {
         try await start([Programs.shoald] + words + ["--data", "\(directory)/server"], keep: false).end()
     }
 
+    /// Starts an administrative command and does not wait.
+    func beginShoald(_ words: [String]) throws -> Child {
+        try start([Programs.shoald] + words + ["--data", "\(directory)/server"])
+    }
+
     func code(_ account: String, role: String = "sales") async throws -> String {
         let outcome = try await shoald("account", "add", account, "--role", role)
         try #require(outcome.status == 0, "\(outcome.errors)")

@@ -1,0 +1,37 @@
+import Foundation
+import Testing
+
+/// What `shoald` says and does as a program.
+@Suite(.timeLimit(.minutes(3)))
+struct ServerProgramTests {
+    @Test func theServerAndAdministrationStartTogether() async throws {
+        for round in 0..<6 {
+            try await Scene.run(server: false) { scene in
+                // The server begins before the commands or after them; each finds the others or waits for them.
+                let serve = ["serve", "--listen", "127.0.0.1:0"]
+                if round.isMultiple(of: 2) { _ = try scene.beginShoald(serve) }
+                let additions = try ["小王", "小李", "小美"].map {
+                    try scene.beginShoald(["account", "add", $0, "--role", "sales"])
+                }
+                let last = round.isMultiple(of: 2) ? nil : try scene.beginShoald(serve)
+                for addition in additions {
+                    let outcome = try await addition.end()
+                    #expect(outcome.status == 0, "\(outcome.errors)")
+                    #expect(!outcome.text.isEmpty)
+                }
+                let list = try await scene.shoald("account", "list")
+                #expect(list.text.split(separator: "\n").count == 3)
+                if let last { #expect(!last.errorsSoFar().contains("shoald:"), "\(last.errorsSoFar())") }
+            }
+        }
+    }
+
+    @Test func aSecondServerOnTheSameDataIsRefused() async throws {
+        try await Scene.run { scene in
+            let outcome = try await scene.shoald("serve", "--listen", "127.0.0.1:0")
+            #expect(outcome.status == 1)
+            #expect(outcome.sentences.count == 1)
+            #expect(outcome.errors.contains("already"))
+        }
+    }
+}
