@@ -28,7 +28,7 @@ struct AccountCommand: AsyncParsableCommand {
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let made = try await Administration.with(global) {
+            let made = try await Administration.with(global, creates: true) {
                 try await $0.add(name, role: role)
             }
             if global.json { try global.printJSON(made) } else { print(made.code) }

@@ -8,7 +8,13 @@ import ShoalServer
 /// What administrative commands do, on the database itself while nobody has it open, else through the running server.
 enum Administration {
     /// Opens the way there is; waits up to ten seconds while another process holds the database and does not answer.
-    static func open(_ directory: DataDirectory) async throws -> Administration {
+    ///
+    /// - Parameter creates: whether a database is made if there is none; reading a mistyped directory must not leave an
+    ///   empty workspace there.
+    static func open(_ directory: DataDirectory, creates: Bool) async throws -> Administration {
+        guard creates || directory.hasDatabase else {
+            throw Failure("there is no database in \(directory.path): shoald serve and shoald account add make one")
+        }
         try directory.make()
         let remote = RemoteServer(socket: try directory.socket())
         let opened = try await DataDirectory.waiting { () -> Administration? in
@@ -24,8 +30,10 @@ enum Administration {
     case local(ServerStore, DataDirectory.Lock)
     case remote(RemoteServer)
 
-    static func with<T>(_ options: GlobalOptions, _ body: (Administration) async throws -> T) async throws -> T {
-        let administration = try await open(try options.directory)
+    static func with<T>(
+        _ options: GlobalOptions, creates: Bool = false, _ body: (Administration) async throws -> T
+    ) async throws -> T {
+        let administration = try await open(try options.directory, creates: creates)
         do {
             let result = try await body(administration)
             try administration.close()

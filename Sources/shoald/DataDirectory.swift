@@ -8,6 +8,9 @@ struct DataDirectory {
 
     var database: String { path + "/shoald.db" }
 
+    /// Whether something was ever kept here.
+    var hasDatabase: Bool { access(database, F_OK) == 0 }
+
     /// Makes the directory, for this user alone.
     func make() throws {
         do {

@@ -88,6 +88,10 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Print one JSON document.")
     var json = false
 
+    func validate() throws {
+        if dataPath == "" { throw ValidationError("--data needs a directory") }
+    }
+
     var directory: DataDirectory {
         get throws {
             let environment = ProcessInfo.processInfo.environment

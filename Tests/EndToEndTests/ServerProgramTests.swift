@@ -34,4 +34,34 @@ struct ServerProgramTests {
             #expect(outcome.errors.contains("already"))
         }
     }
+
+    @Test func readingADirectoryWithoutADatabaseMakesNone() async throws {
+        try await Scene.run(server: false) { scene in
+            for words in [["account", "list"], ["account", "code", "小王"], ["dump"]] {
+                let outcome = try await scene.beginShoald(words).end()
+                #expect(outcome.status == 1, "\(words)")
+                #expect(outcome.sentences.count == 1)
+                #expect(outcome.errors.contains("no database"))
+                #expect(!FileManager.default.fileExists(atPath: scene.directory + "/server"))
+            }
+            let unnamed = try await scene.beginShoald(["account", "list"], data: "").end()
+            #expect(unnamed.status == 2, "\(unnamed.errors)")
+        }
+    }
+
+    @Test func aServerThatCannotListenSaysWhyInOneSentence() async throws {
+        try await Scene.run { scene in
+            let taken = String(scene.url.dropFirst("http://".count))
+            for (listen, reason) in [
+                (taken, "\(taken) is in use"), ("no-such-host.invalid:0", "not known"),
+                ("192.0.2.1:0", "not an address of this machine"),
+            ] {
+                let outcome = try await scene.beginShoald(["serve", "--listen", listen], data: "other").end()
+                #expect(outcome.status == 1)
+                #expect(outcome.output.isEmpty)
+                #expect(outcome.sentences.count == 1, "\(outcome.errors)")
+                #expect(outcome.errors.contains(reason), "\(outcome.errors)")
+            }
+        }
+    }
 }

@@ -70,8 +70,10 @@ final class Scene {
     }
 
     /// Starts an administrative command and does not wait.
-    func beginShoald(_ words: [String]) throws -> Child {
-        try start([Programs.shoald] + words + ["--data", "\(directory)/server"])
+    ///
+    /// - Parameter data: a name in this directory; empty for an empty option.
+    func beginShoald(_ words: [String], data: String = "server") throws -> Child {
+        try start([Programs.shoald] + words + ["--data", data.isEmpty ? "" : "\(directory)/\(data)"])
     }
 
     func code(_ account: String, role: String = "sales") async throws -> String {
