@@ -64,4 +64,20 @@ struct ServerProgramTests {
             }
         }
     }
+
+    @Test func whatIsPrintedCannotActOnTheTerminal() async throws {
+        try await Scene.run(server: false) { scene in
+            for name in ["a\u{1B}[2Jb", "a\u{202E}b", "a\u{E0041}b"] {
+                let refused = try await scene.shoald("account", "add", name, "--role", "sales")
+                #expect(refused.status == 1)
+                #expect(refused.errors.contains("no control characters"))
+                let unknown = try await scene.shoald("account", "code", name)
+                #expect(unknown.status == 1)
+                #expect(
+                    unknown.errors.unicodeScalars.allSatisfy { $0 == "\n" || $0.properties.generalCategory != .control }
+                )
+                #expect(unknown.errors.unicodeScalars.allSatisfy { $0.properties.generalCategory != .format })
+            }
+        }
+    }
 }
