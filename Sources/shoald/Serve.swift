@@ -60,6 +60,9 @@ struct Serve: AsyncParsableCommand {
                 let host = address.host.contains(":") ? "[\(address.host)]" : address.host
                 print("shoald listening on \(scheme)://\(host):\(port)")
                 fflush(nil)
+                do { try store.stayOpen() } catch {
+                    logger.warning("commits will be slower", metadata: ["error": "\(error)"])
+                }
             }
         } catch {
             directory.removeSocket()
