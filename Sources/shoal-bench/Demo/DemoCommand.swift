@@ -23,7 +23,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard 1...1_000_000 ~= customers, 1...100 ~= accounts, 1...100_000 ~= operations else {
-            throw ValidationError("1 to 1,000,000 customers, 1 to 100 accounts, 1 to 100,000 operations.")
+            throw ValidationError("1 to 1,000,000 customers, 1 to 100 accounts, 1 to 100,000 operations")
         }
     }
 
