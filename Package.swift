@@ -66,17 +66,19 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], path: "Server/ShoalServer"),
 
-        // The programs.
+        // The programs, and what they print with.
+        .target(name: "ShoalTerminal"),
         .executableTarget(
             name: "shoal",
             dependencies: [
-                "ShoalCRDT", "ShoalProtocol", "ShoalClient",
+                "ShoalCRDT", "ShoalProtocol", "ShoalClient", "ShoalTerminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
             ]),
         .executableTarget(
             name: "shoald",
             dependencies: [
-                "ShoalProtocol", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ShoalProtocol", "ShoalServer", "ShoalTerminal",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
@@ -84,7 +86,8 @@ let package = Package(
         .executableTarget(
             name: "shoal-bench",
             dependencies: [
-                "ShoalClient", "ShoalServer", .product(name: "ArgumentParser", package: "swift-argument-parser"),
+                "ShoalClient", "ShoalServer", "ShoalTerminal",
+                .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Crypto", package: "swift-crypto"),
             ]),

@@ -12,7 +12,7 @@ struct GenerateCommand: ParsableCommand {
 
     func validate() throws {
         guard 1...100 ~= accounts, 1...5_000_000 ~= customers, 0...1_000_000 ~= operations else {
-            throw ValidationError("1 to 5,000,000 customers, 1 to 100 accounts, up to 1,000,000 operations.")
+            throw ValidationError("1 to 5,000,000 customers, 1 to 100 accounts, up to 1,000,000 operations")
         }
     }
 

@@ -1,4 +1,6 @@
 import ArgumentParser
+import Foundation
+import ShoalTerminal
 
 /// The benchmarks. They run the store, codec and session that the programs run.
 @main
@@ -14,4 +16,45 @@ struct ShoalBench: AsyncParsableCommand {
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
         subcommands: [MatrixCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self])
+
+    static func main() async {
+        do {
+            var command = try parseAsRoot()
+            if var command = command as? any AsyncParsableCommand {
+                try await command.run()
+            } else {
+                try command.run()
+            }
+        } catch let code as ExitCode {
+            Foundation.exit(code.rawValue)
+        } catch {
+            end(with: error)
+        }
+    }
+
+    /// Prints the help that was asked for, or one sentence; status 2 for wrong usage, else 1.
+    private static func end(with error: any Error) -> Never {
+        let code = exitCode(for: error)
+        if code == .success {
+            print(fullMessage(for: error))
+            Foundation.exit(0)
+        }
+        if code == .validationFailure {
+            let sentence = message(for: error).split(separator: "\n").first ?? "wrong usage"
+            say("\(sentence) (see shoal-bench --help)")
+            Foundation.exit(2)
+        }
+        say(sentence(error))
+        Foundation.exit(1)
+    }
+
+    static func say(_ sentence: String) {
+        FileHandle.standardError.write(Data("shoal-bench: \(TerminalText.line(sentence))\n".utf8))
+    }
+
+    private static func sentence(_ error: any Error) -> String {
+        guard let error = error as? CocoaError else { return "\(error)" }
+        let reason = (error.underlying ?? error).localizedDescription
+        return error.filePath.map { "\($0): \(reason)" } ?? reason
+    }
 }

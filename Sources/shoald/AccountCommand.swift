@@ -2,6 +2,7 @@ import ArgumentParser
 import Foundation
 import ShoalProtocol
 import ShoalServer
+import ShoalTerminal
 
 struct AccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,7 +29,7 @@ struct AccountCommand: AsyncParsableCommand {
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let made = try await Administration.with(global) {
+            let made = try await Administration.with(global, creates: true) {
                 try await $0.add(name, role: role)
             }
             if global.json { try global.printJSON(made) } else { print(made.code) }
@@ -44,7 +45,7 @@ struct AccountCommand: AsyncParsableCommand {
             if global.json { return try global.printJSON(accounts) }
             for account in accounts {
                 let replicas = account.replicas == 1 ? "1 replica" : "\(account.replicas) replicas"
-                print("\(account.id)  \(account.role)  \(account.name)  (\(replicas))")
+                print("\(account.id)  \(account.role)  \(TerminalText.line(account.name))  (\(replicas))")
             }
         }
     }

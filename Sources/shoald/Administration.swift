@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Foundation
+import Glibc
 import NIOCore
 import ShoalProtocol
 import ShoalServer
@@ -7,22 +8,32 @@ import ShoalServer
 /// What administrative commands do, on the database itself while nobody has it open, else through the running server.
 enum Administration {
     /// Opens the way there is; waits up to ten seconds while another process holds the database and does not answer.
-    static func open(_ directory: DataDirectory) async throws -> Administration {
-        try directory.make()
-        for _ in 0..<100 {
-            if let lock = try directory.lock() { return .local(try directory.open(), lock) }
-            let remote = RemoteServer(socket: try directory.socket())
-            if await remote.answers() { return .remote(remote) }
-            try await ServerEnvironment.system.sleep(100)
+    ///
+    /// - Parameter creates: whether a database is made if there is none; reading a mistyped directory must not leave an
+    ///   empty workspace there.
+    static func open(_ directory: DataDirectory, creates: Bool) async throws -> Administration {
+        guard creates || directory.hasDatabase else {
+            throw Failure("there is no database in \(directory.path): shoald serve and shoald account add make one")
         }
-        throw Failure("the data directory \(directory.path) is in use by another process that does not answer")
+        try directory.make()
+        let remote = RemoteServer(socket: try directory.socket())
+        let opened = try await DataDirectory.waiting { () -> Administration? in
+            if let lock = try directory.lock() { return .local(try directory.open(), lock) }
+            return await remote.answers() ? .remote(remote) : nil
+        }
+        guard let opened else {
+            throw Failure("the data directory \(directory.path) is in use by another process that does not answer")
+        }
+        return opened
     }
 
     case local(ServerStore, DataDirectory.Lock)
     case remote(RemoteServer)
 
-    static func with<T>(_ options: GlobalOptions, _ body: (Administration) async throws -> T) async throws -> T {
-        let administration = try await open(try options.directory)
+    static func with<T>(
+        _ options: GlobalOptions, creates: Bool = false, _ body: (Administration) async throws -> T
+    ) async throws -> T {
+        let administration = try await open(try options.directory, creates: creates)
         do {
             let result = try await body(administration)
             try administration.close()
@@ -77,15 +88,19 @@ enum Administration {
 /// A running server, reached through the socket in its data directory.
 struct RemoteServer {
     private let base: String
+    private let socket: String
 
     init(socket: String) {
+        self.socket = socket
         let path = socket.addingPercentEncoding(withAllowedCharacters: .alphanumerics) ?? socket
         base = "http+unix://\(path)"
     }
 
     func answers() async -> Bool {
+        // The client would go on trying to connect to a socket that is not there.
+        guard access(socket, F_OK) == 0 else { return false }
         let request = HTTPClientRequest(url: base + "/healthz")
-        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(5)))?.status == .ok
+        return (try? await HTTPClient.shared.execute(request, timeout: .seconds(2)))?.status == .ok
     }
 
     func get<T: Decodable>(_ path: String) async throws -> T {

@@ -8,6 +8,9 @@ struct DataDirectory {
 
     var database: String { path + "/shoald.db" }
 
+    /// Whether something was ever kept here.
+    var hasDatabase: Bool { access(database, F_OK) == 0 }
+
     /// Makes the directory, for this user alone.
     func make() throws {
         do {
@@ -37,6 +40,19 @@ struct DataDirectory {
             throw Failure("the data directory \(path) cannot be locked: \(String(cString: strerror(code)))")
         }
         return nil
+    }
+
+    /// What `attempt` gives as soon as it gives something; nil if it does not within ten seconds.
+    ///
+    /// An administrative command holds the lock for a moment and a server that starts does not answer yet, so that
+    /// neither is a reason to give up.
+    static func waiting<T>(_ attempt: () async throws -> T?) async throws -> T? {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while true {
+            if let result = try await attempt() { return result }
+            if ContinuousClock.now >= deadline { return nil }
+            try await ServerEnvironment.system.sleep(50)
+        }
     }
 
     /// The socket on which a running server takes administrative commands.

@@ -1,5 +1,6 @@
 import ArgumentParser
 import Foundation
+import ShoalTerminal
 
 /// The sync server of Shoal.
 @main
@@ -70,7 +71,7 @@ struct Shoald: AsyncParsableCommand {
     }
 
     private static func printError(_ sentence: String) {
-        FileHandle.standardError.write(Data("shoald: \(sentence)\n".utf8))
+        FileHandle.standardError.write(Data("shoald: \(TerminalText.line(sentence))\n".utf8))
     }
 }
 
@@ -87,6 +88,10 @@ struct GlobalOptions: ParsableArguments {
 
     @Flag(help: "Print one JSON document.")
     var json = false
+
+    func validate() throws {
+        if dataPath == "" { throw ValidationError("--data needs a directory") }
+    }
 
     var directory: DataDirectory {
         get throws {
@@ -105,6 +110,6 @@ struct GlobalOptions: ParsableArguments {
     func printJSON(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: try encoder.encode(value), as: UTF8.self))
+        print(String(decoding: TerminalText.json(Array(try encoder.encode(value))), as: UTF8.self))
     }
 }

@@ -1,7 +1,10 @@
 import ArgumentParser
 import Foundation
+import Glibc
 import Logging
+import NIOCore
 import ShoalServer
+import Synchronization
 
 struct Serve: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -37,32 +40,68 @@ struct Serve: AsyncParsableCommand {
         guard let address = Address(listen) else { return }
         let directory = try global.directory
         try directory.make()
-        guard let lock = try directory.lock() else {
-            throw Failure("another process uses the data directory \(directory.path)")
-        }
+        let lock = try await Self.lock(directory)
         defer { withExtendedLifetime(lock) {} }
         let store = try directory.open()
         directory.removeSocket()
         var options = Server.Options(
             host: address.host, port: address.port, administrationSocket: try directory.socket())
         if let tlsCertificate, let tlsKey { options.tls = (tlsCertificate, tlsKey) }
-        let logger = Logger(label: "shoald") { _ in StandardErrorLog() }
+        let gate = LogGate()
+        let logger = Logger(label: "shoald") { _ in StandardErrorLog(gate: gate) }
         let server = Server(store: store, options: options, environment: .system, logger: logger) { _ in
+            gate.open()
             Foundation.exit(1)
         }
         let scheme = options.tls == nil ? "http" : "https"
         do {
             try await server.run { port in
+                gate.open()
                 let host = address.host.contains(":") ? "[\(address.host)]" : address.host
                 print("shoald listening on \(scheme)://\(host):\(port)")
                 fflush(nil)
+                do { try store.stayOpen() } catch {
+                    logger.warning("commits will be slower", metadata: ["error": "\(error)"])
+                }
             }
         } catch {
+            directory.removeSocket()
             try? store.close()
-            throw Failure("the server cannot listen on \(listen): \(error)")
+            if gate.isOpen { throw Failure("the server stopped: \(error)") }
+            throw Failure(Self.reason(error, listen: listen, address: address, isSecure: options.tls != nil))
         }
         directory.removeSocket()
         try store.close()
+    }
+
+    /// Why it never listened.
+    private static func reason(_ error: any Error, listen: String, address: Address, isSecure: Bool) -> String {
+        switch error {
+        case let error as IOError:
+            switch error.errnoCode {
+            case EADDRINUSE: return "\(listen) is in use"
+            case EACCES, EPERM: return "permission to listen on \(listen) is denied"
+            case EADDRNOTAVAIL: return "\(address.host) is not an address of this machine"
+            default: return "the server cannot listen on \(listen): \(String(cString: strerror(error.errnoCode)))"
+            }
+        case is SocketAddressError: return "the host \(address.host) is not known"
+        default:
+            if isSecure { return "the certificate or its key cannot be read: both must be PEM files that fit together" }
+            return "the server cannot listen on \(listen): \(error)"
+        }
+    }
+
+    private static func lock(_ directory: DataDirectory) async throws -> DataDirectory.Lock {
+        let running = RemoteServer(socket: try directory.socket())
+        let lock = try await DataDirectory.waiting { () -> DataDirectory.Lock? in
+            if let lock = try directory.lock() { return lock }
+            if await running.answers() {
+                throw Failure("a server runs on the data directory \(directory.path) already")
+            }
+            return nil
+        }
+        guard let lock else { throw Failure("another process uses the data directory \(directory.path)") }
+        return lock
     }
 }
 
@@ -83,8 +122,30 @@ struct Address {
     }
 }
 
+/// Keeps the log back until the server listens: one that never does says why in a sentence and nothing else.
+final class LogGate: Sendable {
+    /// What was kept back; nil once the gate is open.
+    private let kept = Mutex<String?>("")
+
+    var isOpen: Bool { kept.withLock { $0 == nil } }
+
+    func open() {
+        kept.withLock { text in
+            if let text { FileHandle.standardError.write(Data(text.utf8)) }
+            text = nil
+        }
+    }
+
+    func write(_ line: String) {
+        kept.withLock { text in
+            if text == nil { FileHandle.standardError.write(Data(line.utf8)) } else { text?.append(line) }
+        }
+    }
+}
+
 /// A line of key=value on standard error for each event.
 struct StandardErrorLog: LogHandler {
+    let gate: LogGate
     var metadata: Logger.Metadata = [:]
     var logLevel = Logger.Level.info
 
@@ -98,7 +159,7 @@ struct StandardErrorLog: LogHandler {
             "time=\(ServerEnvironment.system.now()) level=\(event.level) message=\(Self.quoted("\(event.message)"))"
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
         for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(Self.quoted("\(value)"))" }
-        FileHandle.standardError.write(Data((line + "\n").utf8))
+        gate.write(line + "\n")
     }
 
     private static func quoted(_ text: String) -> String {

@@ -217,4 +217,24 @@ struct CommandTests {
             }
         }
     }
+
+    @Test func aFieldGivenTwiceAndATermThatIsNoneAreWrongUsage() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = try await scene.ok("a", "customer", "add", "王小明")
+            #expect(
+                try await scene.fails("a", "customer", "set", id, "phone=1", "phone=2", status: 2).contains("twice"))
+            try await scene.fails("a", "customer", "add", "x", "--field", "phone=1", "--field", "phone=2", status: 2)
+            for command in [["customer", "list"], ["search"]] {
+                for term in ["nope:1", "-source:抖音"] {
+                    let outcome = try await scene.shoal("a", command + [term])
+                    #expect(outcome.status == 2, "\(outcome.errors)")
+                    #expect(outcome.errors.contains("birth:"))
+                }
+                for word in ["12:30", "\"nope:1\"", "地址：杭州"] {
+                    #expect(try await scene.shoal("a", command + [word]).status == 0, "\(word)")
+                }
+            }
+        }
+    }
 }

@@ -24,7 +24,18 @@ struct EnrolmentTests {
     @Test func aWrongCodeOrAddressIsRefusedInOneSentence() async throws {
         try await Scene.run { scene in
             #expect(try await scene.fails("a", "enroll", scene.url, "WRNG-CODE-0000").contains("code"))
-            try await scene.fails("a", "enroll", "nonsense", "WRNG-CODE-0000")
+            for url in [
+                "nonsense", "127.0.0.1:7420", "ftp://127.0.0.1", "http://", "http://127.0.0.1:99999", "http://h:p",
+                "http://[", "https://h?x",
+            ] {
+                let sentence = try await scene.fails("a", "enroll", url, "WRNG-CODE-0000", status: 2)
+                #expect(sentence.contains("https://HOST"), "\(sentence)")
+            }
+            let secure = scene.url.replacing("http://", with: "https://")
+            for url in [secure, "http://no-such-host.invalid"] {
+                let sentence = try await scene.fails("a", "enroll", url, "WRNG-CODE-0000")
+                #expect(!sentence.contains("NIO") && !sentence.contains("Error"), "\(sentence)")
+            }
             try await scene.fails("a", "enroll", "http://127.0.0.1:1", "WRNG-CODE-0000")
             try await scene.fails("a", "enroll", scene.url, status: 2)
         }

@@ -72,7 +72,15 @@ struct Query: Equatable {
         case "stage": term = .stage(value)
         case "account": term = .account(value)
         case "added": term = try added(value, in: query)
-        default: return .word(token)
+        default:
+            // A mistyped term must not search for itself in silence.
+            let letters = name.hasPrefix("-") ? name.dropFirst() : name
+            guard !letters.isEmpty, letters.utf8.allSatisfy({ $0 | 0x20 >= 0x61 && $0 | 0x20 <= 0x7A }) else {
+                return .word(token)
+            }
+            let known = "tag: -tag: birth: source: stage: account: added:"
+            throw ReplicaError.invalidQuery(
+                query, reason: "there is no \(name): among the terms \(known); text with a colon goes in double quotes")
         }
         if value.isEmpty { throw ReplicaError.invalidQuery(query, reason: "nothing stands after \(name):") }
         return term

@@ -45,8 +45,10 @@ public final class HTTPTransport: Transport {
             throw TransportError.unreachable(String(cString: strerror(error.errnoCode)).lowercased())
         } catch let error as NIOConnectionError {
             throw TransportError.unreachable(Self.reason(error))
+        } catch is HTTPParserError {
+            throw TransportError.unreachable("what answers there does not speak HTTP")
         } catch {
-            throw TransportError.unreachable("\(error)")
+            throw TransportError.unreachable(Self.reason(error))
         }
     }
 
@@ -59,11 +61,23 @@ public final class HTTPTransport: Transport {
         return "\(error.host):\(error.port)"
     }
 
+    /// Why a connection failed, for errors whose own words are made for programmers. Those of TLS are known by their
+    /// module, of which this library imports nothing else.
+    private static func reason(_ error: any Error) -> String {
+        let text = "\(error)"
+        guard String(reflecting: type(of: error)).hasPrefix("NIOSSL.") else { return text }
+        if text.contains("CERTIFICATE_VERIFY_FAILED") { return "its certificate is not trusted on this machine" }
+        if text.contains("failedToValidateHostname") { return "its certificate is for another host" }
+        if text.contains("WRONG_VERSION_NUMBER") { return "it does not speak HTTPS; its URL may begin with http://" }
+        return "no secure connection (TLS) could be made"
+    }
+
     private static func sorted(_ error: HTTPClientError, _ url: String) -> TransportError {
         switch error {
         case .invalidURL, .emptyHost, .emptyScheme: .invalidURL(url)
-        case .connectTimeout, .readTimeout, .writeTimeout, .deadlineExceeded: .timeout
-        default: .unreachable(error.description)
+        case .connectTimeout, .readTimeout, .writeTimeout, .deadlineExceeded, .tlsHandshakeTimeout: .timeout
+        case .remoteConnectionClosed: .unreachable("it closed the connection without an answer")
+        default: .unreachable(error.shortDescription.lowercased())
         }
     }
 

@@ -22,7 +22,7 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
-        case .badName: "an account's name has 1 to 64 bytes, no line breaks, and no spaces at its ends"
+        case .badName: "an account's name has 1 to 64 bytes, no control characters, and no spaces at its ends"
         case .nameTaken(let name): "there is an account \(name) already"
         case .unknownAccount(let name): "there is no account \(name)"
         case .wrongCode: "the enrolment code is wrong"
@@ -66,8 +66,9 @@ public struct Accounts: Sendable {
     ///
     /// - Throws: `AccountProblem.badName`, `.nameTaken`; `StoreError`.
     public func add(name: String, role: Role) throws -> (account: RecordID, code: String) {
+        // Format characters too: nobody sees them, and they turn the direction of what follows.
         let hasControls = name.unicodeScalars.contains {
-            [.control, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
+            [.control, .format, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
         }
         guard (1...64).contains(name.utf8.count), !hasControls, name.first?.isWhitespace == false,
             name.last?.isWhitespace == false

@@ -23,7 +23,7 @@ struct DemoCommand: AsyncParsableCommand {
 
     func validate() throws {
         guard 1...1_000_000 ~= customers, 1...100 ~= accounts, 1...100_000 ~= operations else {
-            throw ValidationError("1 to 1,000,000 customers, 1 to 100 accounts, 1 to 100,000 operations.")
+            throw ValidationError("1 to 1,000,000 customers, 1 to 100 accounts, 1 to 100,000 operations")
         }
     }
 
@@ -33,8 +33,9 @@ struct DemoCommand: AsyncParsableCommand {
         let signals = children.endAllOnSignals()
         defer { withExtendedLifetime(signals) {} }
         let generator = Generator(customers: customers, accounts: accounts, operations: operations, seed: seed)
+        let place = try DemoDirectory(path: directory)
         do {
-            let demo = try Demo(directory: DemoDirectory(path: directory), generator: generator, children: children)
+            let demo = try Demo(directory: place, generator: generator, children: children)
             let isEqual = try await demo.run()
             children.endAll()
             if !isEqual { throw ExitCode.failure }
@@ -42,8 +43,9 @@ struct DemoCommand: AsyncParsableCommand {
             throw error
         } catch {
             children.endAll()
-            FileHandle.standardError.write(Data("\nshoal-bench: \(error)\n".utf8))
-            throw ExitCode.failure
+            // A line that shows how far it is may be unfinished.
+            FileHandle.standardError.write(Data("\n".utf8))
+            throw error
         }
     }
 }

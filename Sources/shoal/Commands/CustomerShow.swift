@@ -1,6 +1,7 @@
 import ArgumentParser
 import ShoalClient
 import ShoalProtocol
+import ShoalTerminal
 
 struct CustomerShow: ReplicaCommand {
     static let configuration = CommandConfiguration(

@@ -22,6 +22,7 @@ struct CustomerAdd: ReplicaCommand {
 
     func validate() throws {
         if name.isEmpty { throw ValidationError("a customer needs a name") }
+        try FieldArgument.refuseRepeated(field)
     }
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
@@ -48,6 +49,8 @@ struct CustomerSet: ReplicaCommand {
     @Argument(help: ArgumentHelp("Fields and their values.", valueName: "name=value"))
     var fields: [FieldArgument]
     @OptionGroup(title: "Global options") var global: GlobalOptions
+
+    func validate() throws { try FieldArgument.refuseRepeated(fields) }
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
         try replica.setFields(of: replica.resolve(id, kind: .customer), fields.map(\.field))

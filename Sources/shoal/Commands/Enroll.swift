@@ -20,6 +20,10 @@ struct Enroll: AsyncParsableCommand {
     var code: String
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
+    func validate() throws {
+        if !ServerURL.isValid(url) { throw ValidationError(TransportError.invalidURL(url).description) }
+    }
+
     func run() async throws {
         let home = try global.directory()
         let (url, code) = (url, code)

@@ -48,6 +48,7 @@ struct SyncCommand: AsyncParsableCommand {
     }
 
     private func keepSyncing(_ replica: Replica, _ transport: HTTPTransport) async throws {
+        try replica.stayOpen()
         let log = WatchLog(isJSON: global.json)
         let driver = SyncDriver(replica: replica, transport: transport)
         if isatty(STDERR_FILENO) == 1 {

@@ -1,4 +1,5 @@
 import Glibc
+import ShoalTerminal
 import Synchronization
 
 /// A line on the terminal that says how far work has come, once it has taken longer than a second.

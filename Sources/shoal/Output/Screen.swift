@@ -1,5 +1,6 @@
 import Glibc
 import ShoalProtocol
+import ShoalTerminal
 
 /// What a command prints. It is kept back until the command has succeeded, so that standard output is empty when one
 /// fails; text is made harmless on its way in.

@@ -1,3 +1,5 @@
+import ShoalTerminal
+
 /// Rows in columns that know how wide Chinese text is. On a terminal the widest columns are cut until a row fits.
 struct Table {
     private static let gap = 2

@@ -69,6 +69,13 @@ final class Scene {
         try await start([Programs.shoald] + words + ["--data", "\(directory)/server"], keep: false).end()
     }
 
+    /// Starts an administrative command and does not wait.
+    ///
+    /// - Parameter data: a name in this directory; empty for an empty option.
+    func beginShoald(_ words: [String], data: String = "server") throws -> Child {
+        try start([Programs.shoald] + words + ["--data", data.isEmpty ? "" : "\(directory)/\(data)"])
+    }
+
     func code(_ account: String, role: String = "sales") async throws -> String {
         let outcome = try await shoald("account", "add", account, "--role", role)
         try #require(outcome.status == 0, "\(outcome.errors)")

@@ -1,15 +1,15 @@
 /// Makes text of customers and colleagues harmless to a terminal. Everything that is printed goes through here.
 ///
 /// It works on scalars, not on characters: a control character joined with others into one character is still one.
-enum TerminalText {
+public enum TerminalText {
     /// Text for one line: line feeds and tabs are shown as symbols too.
-    static func line(_ text: String) -> String { replace(in: text, keepsLines: false) }
+    public static func line(_ text: String) -> String { replace(in: text, keepsLines: false) }
 
     /// Text of several lines: line feeds and tabs stay.
-    static func lines(_ text: String) -> String { replace(in: text, keepsLines: true) }
+    public static func lines(_ text: String) -> String { replace(in: text, keepsLines: true) }
 
     /// JSON with everything in its strings escaped that could act on a terminal; a reader sees the same document.
-    static func json(_ bytes: [UInt8]) -> [UInt8] {
+    public static func json(_ bytes: [UInt8]) -> [UInt8] {
         guard bytes.contains(where: isSuspectByte) else { return bytes }
         var result: [UInt8] = []
         result.reserveCapacity(bytes.count + 64)
