@@ -144,6 +144,38 @@ import Testing
         #expect(try bert.replica.dumpLines == server.dump)
     }
 
+    /// Two operators resolve one conflict differently at once: both choices stay, as a conflict again.
+    @Test(arguments: [true, false]) func aGroupThatTwoSettleDifferentlyIsAConflictAgain(bySettling: Bool) throws {
+        let anna = try Operator("Anna", server, seed: 1)
+        let bert = try Operator("Bert", server, seed: 2)
+        _ = try anna.replica.addTag("Skin/Dry", single: true)
+        _ = try anna.replica.addTag("Skin/Oily")
+        let id = try anna.replica.addCustomer(name: "n")
+        for one in [anna, bert] { try one.replica.sync(server) }
+        try anna.replica.editTags(of: [id], [.add("Dry")])
+        try bert.replica.editTags(of: [id], [.add("Oily")])
+        for one in [anna, bert, anna] { try one.replica.sync(server) }
+        for (one, tag) in [(anna, "Dry"), (bert, "Oily")] {
+            if bySettling {
+                let conflict = try #require(try one.replica.conflicts(of: id).first)
+                let values = [conflict.shown.value] + conflict.others.map(\.value)
+                try one.replica.settle(id, choice: try #require(values.firstIndex(of: tag)))
+            } else {
+                try one.replica.editTags(of: [id], [.add(tag)])
+            }
+            #expect(try one.replica.customer(id).tags.map(\.name) == [tag])
+            let pending = try one.replica.status().pending
+            try one.replica.editTags(of: [id], [.add(tag)])
+            #expect(try one.replica.status().pending == pending)
+        }
+        for one in [anna, bert, anna] { try one.replica.sync(server) }
+        for one in [anna, bert] {
+            #expect(try one.replica.customer(id).tags.map(\.name) == ["Dry", "Oily"])
+            #expect(try one.replica.conflicts(of: id).map(\.field) == ["tag:Skin"])
+            #expect(try one.replica.dumpLines == server.dump)
+        }
+    }
+
     @Test func concurrentEditsAreAConflictUntilSettled() throws {
         let anna = try Operator("Anna", server, seed: 1)
         let bert = try Operator("Bert", server, seed: 2)
