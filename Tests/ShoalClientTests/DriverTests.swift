@@ -50,6 +50,17 @@ final class ScriptedTransport: Transport {
     }
 }
 
+/// Lets something else happen before each answer arrives.
+struct InterruptedTransport: Transport {
+    let base: ScriptedTransport
+    let before: @Sendable () async -> Void
+
+    func send(_ request: TransportRequest) async throws -> TransportResponse {
+        await before()
+        return try await base.send(request)
+    }
+}
+
 @Suite struct DriverTests {
     /// An enrolled replica whose home lives as long as this does.
     final class Enrolled {
@@ -115,6 +126,40 @@ final class ScriptedTransport: Transport {
         }
         let keys = try transport.requests.map { try EnrollRequest(decoding: $0.body).key }
         #expect(keys.count == 2 && keys[0] == keys[1])
+    }
+
+    @Test func aCodeTypedInAnotherSpellingGoesOnWithTheSameEnrolment() async throws {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let transport = ScriptedTransport(TinyServer(), [.fail(.timeout)])
+        func enroll(_ code: String) async throws -> Replica {
+            try await Replica.enroll(
+                home: home.path, url: "http://host", code: code, transport: transport, environment: world.environment)
+        }
+        await #expect(throws: SyncError.transport(.timeout)) { try await enroll("ABCD-EF01-23GH") }
+        try await enroll("abcd efo i23gh").close()
+        let keys = try transport.requests.map { try EnrollRequest(decoding: $0.body).key }
+        #expect(keys.count == 2 && keys[0] == keys[1])
+    }
+
+    /// While the first waits for its answer a second enrols with another code: the first's answer is not for its key.
+    @Test func anAnswerIsTakenOnlyForTheKeyThatWasSent() async throws {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let path = home.path
+        let second = ScriptedTransport(TinyServer(), [.fail(.timeout)])
+        let first = InterruptedTransport(base: ScriptedTransport(TinyServer())) {
+            _ = try? await Replica.enroll(
+                home: path, url: "http://host", code: "BBBB", transport: second, environment: world.environment)
+        }
+        await #expect(throws: ReplicaError.home(home.path, reason: "another enrolment of it has begun meanwhile")) {
+            try await Replica.enroll(
+                home: home.path, url: "http://host", code: "AAAA", transport: first, environment: world.environment)
+        }
+        let replica = try await Replica.enroll(
+            home: home.path, url: "http://host", code: "BBBB", transport: second, environment: world.environment)
+        let keys = try second.requests.map { try EnrollRequest(decoding: $0.body).key }
+        #expect(try replica.credential().key == keys[0] && keys[0] == keys[1])
     }
 
     @Test func whatHelpsToRetryIsRetriedWithGrowingWaits() async throws {

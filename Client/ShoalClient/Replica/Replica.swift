@@ -63,11 +63,11 @@ public final class Replica: Sendable {
         let server = try Endpoint.normalized(url)
         let replica = try create(home, environment, options)
         let key = try replica.connection.enrolling {
-            try StandingStore.begin(server: server, code: code, key: Endpoint.key(environment.random), $0.database)
+            try StandingStore.begin(server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
         }
         let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(code: code, key: key)
         try replica.connection.enrolling { store in
-            try StandingStore.finish(answer, now: environment.now(), store.database)
+            try StandingStore.finish(answer, key: key, now: environment.now(), store.database, home: home)
         }
         return replica
     }
@@ -79,8 +79,8 @@ public final class Replica: Sendable {
     ) throws -> Replica {
         let replica = try create(home, environment, options)
         try replica.connection.enrolling { store in
-            _ = try StandingStore.begin(server: server, code: "", key: key, store.database)
-            try StandingStore.finish(enrolment, now: environment.now(), store.database)
+            let key = try StandingStore.begin(server: server, code: "", key: key, store.database, home: home)
+            try StandingStore.finish(enrolment, key: key, now: environment.now(), store.database, home: home)
         }
         return replica
     }
