@@ -124,11 +124,15 @@ public final class Replica: Sendable {
         try connection.access { store in
             let result = try store.transaction(isRepeatable: isRemote) { try body(store) }
             observers.send(store.projection.table.touched, isRemote: isRemote)
-            if let bound = options.textQueueBound, store.projection.table.queued > bound {
-                while try store.drainText(limit: 1_000) > bound {}
-            }
+            if let bound = options.textQueueBound, store.projection.table.queued > bound { drain(store, to: bound) }
             return result
         }
+    }
+
+    /// Upkeep after a commit: if it fails the queue stays longer, and the command, which is durable, has not failed. Told
+    /// that it had, a person would give it again.
+    private func drain(_ store: ReplicaStore, to bound: Int) {
+        do { while try store.drainText(limit: 1_000) > bound {} } catch {}
     }
 
     func remember(_ conflicts: [Conflict]) throws { try transaction(isRemote: false) { try $0.remember(conflicts) } }
