@@ -169,7 +169,8 @@ extension Commands {
                 let losers = views.indices.filter { $0 != choice }.flatMap { views[$0].members }
                 let edits = losers.map { CellEdit(.tagged, .id($0), .absent) }
                 try write(
-                    edits.filter { !$0.isShown(in: effective) } + [views[choice].choosing(in: effective)], to: effective)
+                    edits.filter { !$0.isShown(in: effective) } + [views[choice].choosing(in: effective)], to: effective
+                )
             }
         }
         try store.forgetListed(record, conflict.field)
@@ -183,6 +184,7 @@ extension Record {
         case .integer, .count: .integer(entry.integer)
         case .present: .present
         case .absent: .absent
+        case .json: .json(display(entry))
         default: .text(display(entry))
         }
     }
