@@ -164,7 +164,7 @@ struct InterruptedTransport: Transport {
 
     @Test func whatHelpsToRetryIsRetriedWithGrowingWaits() async throws {
         let one = try await Self.enrolled([
-            .fail(.unreachable("no route")), .status(503), .loseAnswer,
+            .fail(.unreachable("no route")), .status(408), .loseAnswer,
         ])
         let id = try one.replica.addCustomer(name: "a")
         let report = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
@@ -176,6 +176,18 @@ struct InterruptedTransport: Transport {
         }
     }
 
+    @Test func progressCountsWhatThisSyncSent() async throws {
+        let one = try await Self.enrolled()
+        for count in 1...3 {
+            for _ in 0..<count { _ = try one.replica.addCustomer(name: "a") }
+            let sent = Mutex<[Int]>([])
+            _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync { progress in
+                sent.withLock { $0.append(progress.pushed) }
+            }
+            #expect(sent.withLock(\.last) == count)
+        }
+    }
+
     @Test func theServersRetryAfterIsHonoured() async throws {
         let one = try await Self.enrolled([.status(429, retryAfter: 7)])
         _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
@@ -183,10 +195,11 @@ struct InterruptedTransport: Transport {
     }
 
     @Test(arguments: [
-        (ScriptedTransport.Step.status(401), SyncError.wrongToken),
+        (ScriptedTransport.Step.status(401), SyncError.wrongToken(server: "http://host:1")),
         (.status(403, body: #"{"detail":"gone"}"#), .unknownAccount("gone")),
         (.status(415, body: #"{"title":"no"}"#), .otherProtocol("no")),
         (.status(400, body: #"{"type":"urn:shoal:problem:protocol-version","detail":"v2"}"#), .otherProtocol("v2")),
+        (.status(413, body: #"{"detail":"16 MiB"}"#), .refused(status: 413, "16 MiB")),
         (.status(400, body: "not json"), .refused(status: 400, "it gave no reason")),
         (.push(.fork(replica: nil, known: [])), .session(.fork(replica: nil, known: []))),
         (.push(.rollback(epoch: 9, replica: nil)), .session(.rollback(epoch: 9, replica: nil))),

@@ -63,7 +63,8 @@ public final class Replica: Sendable {
         let server = try Endpoint.normalized(url)
         let replica = try create(home, environment, options)
         let key = try replica.connection.enrolling {
-            try StandingStore.begin(server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
+            try StandingStore.begin(
+                server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
         }
         let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(code: code, key: key)
         try replica.connection.enrolling { store in
