@@ -30,7 +30,7 @@ extension Commands {
                 case .remove(let text):
                     let book = try store.readBook()
                     guard let view = try find(text) else {
-                        throw ReplicaError.unknownTag(text, near: NearNames.of(text, among: book.views))
+                        throw ReplicaError.unknownTag(text, near: NearNames.meant(by: text, among: book.views))
                     }
                     removed.append(view)
                 }
