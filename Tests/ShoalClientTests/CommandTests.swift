@@ -144,6 +144,38 @@ import Testing
         #expect(try bert.replica.dumpLines == server.dump)
     }
 
+    /// Two operators resolve one conflict differently at once: both choices stay, as a conflict again.
+    @Test(arguments: [true, false]) func aGroupThatTwoSettleDifferentlyIsAConflictAgain(bySettling: Bool) throws {
+        let anna = try Operator("Anna", server, seed: 1)
+        let bert = try Operator("Bert", server, seed: 2)
+        _ = try anna.replica.addTag("Skin/Dry", single: true)
+        _ = try anna.replica.addTag("Skin/Oily")
+        let id = try anna.replica.addCustomer(name: "n")
+        for one in [anna, bert] { try one.replica.sync(server) }
+        try anna.replica.editTags(of: [id], [.add("Dry")])
+        try bert.replica.editTags(of: [id], [.add("Oily")])
+        for one in [anna, bert, anna] { try one.replica.sync(server) }
+        for (one, tag) in [(anna, "Dry"), (bert, "Oily")] {
+            if bySettling {
+                let conflict = try #require(try one.replica.conflicts(of: id).first)
+                let values = [conflict.shown.value] + conflict.others.map(\.value)
+                try one.replica.settle(id, choice: try #require(values.firstIndex(of: tag)))
+            } else {
+                try one.replica.editTags(of: [id], [.add(tag)])
+            }
+            #expect(try one.replica.customer(id).tags.map(\.name) == [tag])
+            let pending = try one.replica.status().pending
+            try one.replica.editTags(of: [id], [.add(tag)])
+            #expect(try one.replica.status().pending == pending)
+        }
+        for one in [anna, bert, anna] { try one.replica.sync(server) }
+        for one in [anna, bert] {
+            #expect(try one.replica.customer(id).tags.map(\.name) == ["Dry", "Oily"])
+            #expect(try one.replica.conflicts(of: id).map(\.field) == ["tag:Skin"])
+            #expect(try one.replica.dumpLines == server.dump)
+        }
+    }
+
     @Test func concurrentEditsAreAConflictUntilSettled() throws {
         let anna = try Operator("Anna", server, seed: 1)
         let bert = try Operator("Bert", server, seed: 2)
@@ -169,6 +201,53 @@ import Testing
         try anna.replica.settle(id, choice: 0)
         #expect(try anna.replica.conflicts().isEmpty)
         #expect(throws: ReplicaError.noConflict(id, field: nil)) { try anna.replica.settle(id, choice: 0) }
+    }
+
+    @Test func settlingAValueOfAnUnknownKindKeepsItsKind() throws {
+        let anna = try Operator("Anna", server)
+        let id = try anna.replica.addCustomer(name: "n")
+        try anna.replica.sync(server)
+        for (count, json) in [(100, #"{"new":1}"#), (101, #"["b"]"#)] {
+            var batch = Operations()
+            batch.begin(record: id, time: server.time)
+            let slice = batch.store(json.utf8)
+            batch.edit(CellKey(.stage), .json, slice: slice)
+            server.sequence += 1
+            let dot = Dot(ReplicaID(epoch: 7, count: UInt16(count)), 1)
+            server.records[id]?.apply(0, of: batch, dot: dot, time: server.time, sequence: server.sequence)
+        }
+        try anna.replica.sync(server)
+        let conflict = try #require(try anna.replica.conflicts(of: id).first)
+        try anna.replica.settle(id, choice: 1)
+        try anna.replica.sync(server)
+        let record = try anna.replica.read { try $0.effective(id) }
+        let shown = try #require(record.shown(in: record.range(of: CellKey(.stage))))
+        #expect(shown.kind == .json && record.display(shown) == conflict.others[0].value)
+        #expect(try anna.replica.dumpLines == server.dump)
+    }
+
+    @Test func aFreeFieldOfAnotherProgramIsNotListedAsAFieldOfTheCustomer() throws {
+        let anna = try Operator("Anna", server)
+        let id = try anna.replica.addCustomer(name: "n")
+        try anna.replica.write { commands in
+            try commands.write([CellEdit(.free, .text("name"), .text("other"))], to: try commands.store.effective(id))
+        }
+        #expect(try anna.replica.customer(id).fields == [FieldValue("name", "n")])
+    }
+
+    @Test(arguments: ["", " ", "\u{3000}\t"]) func aCustomerNeedsAName(name: String) throws {
+        let anna = try Operator("Anna", server)
+        #expect(throws: ReplicaError.invalidValue(field: "name", reason: "a customer needs a name")) {
+            try anna.replica.addCustomer(name: name)
+        }
+    }
+
+    @Test func anUnknownTagNamesThoseThatContainItFirst() throws {
+        let anna = try Operator("Anna", server)
+        for tag in ["肤质/混合偏油", "肤质/油性", "干"] { _ = try anna.replica.addTag(tag) }
+        #expect(throws: ReplicaError.unknownTag("油", near: ["肤质/油性", "肤质/混合偏油", "干"])) {
+            try anna.replica.customers("tag:油")
+        }
     }
 
     @Test func deletingACustomerTakesItsNotesAlong() throws {

@@ -50,6 +50,17 @@ final class ScriptedTransport: Transport {
     }
 }
 
+/// Lets something else happen before each answer arrives.
+struct InterruptedTransport: Transport {
+    let base: ScriptedTransport
+    let before: @Sendable () async -> Void
+
+    func send(_ request: TransportRequest) async throws -> TransportResponse {
+        await before()
+        return try await base.send(request)
+    }
+}
+
 @Suite struct DriverTests {
     /// An enrolled replica whose home lives as long as this does.
     final class Enrolled {
@@ -117,9 +128,43 @@ final class ScriptedTransport: Transport {
         #expect(keys.count == 2 && keys[0] == keys[1])
     }
 
+    @Test func aCodeTypedInAnotherSpellingGoesOnWithTheSameEnrolment() async throws {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let transport = ScriptedTransport(TinyServer(), [.fail(.timeout)])
+        func enroll(_ code: String) async throws -> Replica {
+            try await Replica.enroll(
+                home: home.path, url: "http://host", code: code, transport: transport, environment: world.environment)
+        }
+        await #expect(throws: SyncError.transport(.timeout)) { try await enroll("ABCD-EF01-23GH") }
+        try await enroll("abcd efo i23gh").close()
+        let keys = try transport.requests.map { try EnrollRequest(decoding: $0.body).key }
+        #expect(keys.count == 2 && keys[0] == keys[1])
+    }
+
+    /// While the first waits for its answer a second enrols with another code: the first's answer is not for its key.
+    @Test func anAnswerIsTakenOnlyForTheKeyThatWasSent() async throws {
+        let home = TemporaryHome()
+        let world = TestWorld()
+        let path = home.path
+        let second = ScriptedTransport(TinyServer(), [.fail(.timeout)])
+        let first = InterruptedTransport(base: ScriptedTransport(TinyServer())) {
+            _ = try? await Replica.enroll(
+                home: path, url: "http://host", code: "BBBB", transport: second, environment: world.environment)
+        }
+        await #expect(throws: ReplicaError.home(home.path, reason: "another enrolment of it has begun meanwhile")) {
+            try await Replica.enroll(
+                home: home.path, url: "http://host", code: "AAAA", transport: first, environment: world.environment)
+        }
+        let replica = try await Replica.enroll(
+            home: home.path, url: "http://host", code: "BBBB", transport: second, environment: world.environment)
+        let keys = try second.requests.map { try EnrollRequest(decoding: $0.body).key }
+        #expect(try replica.credential().key == keys[0] && keys[0] == keys[1])
+    }
+
     @Test func whatHelpsToRetryIsRetriedWithGrowingWaits() async throws {
         let one = try await Self.enrolled([
-            .fail(.unreachable("no route")), .status(503), .loseAnswer,
+            .fail(.unreachable("no route")), .status(408), .loseAnswer,
         ])
         let id = try one.replica.addCustomer(name: "a")
         let report = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
@@ -131,6 +176,18 @@ final class ScriptedTransport: Transport {
         }
     }
 
+    @Test func progressCountsWhatThisSyncSent() async throws {
+        let one = try await Self.enrolled()
+        for count in 1...3 {
+            for _ in 0..<count { _ = try one.replica.addCustomer(name: "a") }
+            let sent = Mutex<[Int]>([])
+            _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync { progress in
+                sent.withLock { $0.append(progress.pushed) }
+            }
+            #expect(sent.withLock(\.last) == count)
+        }
+    }
+
     @Test func theServersRetryAfterIsHonoured() async throws {
         let one = try await Self.enrolled([.status(429, retryAfter: 7)])
         _ = try await SyncDriver(replica: one.replica, transport: one.transport).sync()
@@ -138,10 +195,11 @@ final class ScriptedTransport: Transport {
     }
 
     @Test(arguments: [
-        (ScriptedTransport.Step.status(401), SyncError.wrongToken),
+        (ScriptedTransport.Step.status(401), SyncError.wrongToken(server: "http://host:1")),
         (.status(403, body: #"{"detail":"gone"}"#), .unknownAccount("gone")),
         (.status(415, body: #"{"title":"no"}"#), .otherProtocol("no")),
         (.status(400, body: #"{"type":"urn:shoal:problem:protocol-version","detail":"v2"}"#), .otherProtocol("v2")),
+        (.status(413, body: #"{"detail":"16 MiB"}"#), .refused(status: 413, "16 MiB")),
         (.status(400, body: "not json"), .refused(status: 400, "it gave no reason")),
         (.push(.fork(replica: nil, known: [])), .session(.fork(replica: nil, known: []))),
         (.push(.rollback(epoch: 9, replica: nil)), .session(.rollback(epoch: 9, replica: nil))),

@@ -100,6 +100,59 @@ import Testing
         #expect(try replica.dumpLines == server.dump)
     }
 
+    @Test func makingAHomeThatIsOpenKeepsItsLocks() throws {
+        let anna = try Operator("Anna", server)
+        _ = try anna.replica.addCustomer(name: "a")
+        let path = "\(anna.home.path)/\(HomeDirectory.database)"
+        let number = try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int ?? 0
+        func locks() throws -> Int {
+            try String(contentsOfFile: "/proc/locks", encoding: .utf8).split(separator: "\n").count {
+                $0.contains(":\(number) ")
+            }
+        }
+        let before = try locks()
+        try HomeDirectory.create(anna.home.path)
+        #expect(try locks() == before)
+    }
+
+    @Test func aCommandWhoseUpkeepFailsHasNotFailed() throws {
+        let anna = try Operator("Anna", server)
+        let queue = try DatabaseQueue(path: anna.home.path + "/replica.db")
+        try queue.write {
+            try $0.execute(
+                sql: """
+                    CREATE TRIGGER full BEFORE DELETE ON text_queue BEGIN SELECT RAISE(ABORT, 'the disk is full'); END
+                    """)
+        }
+        try queue.close()
+        let open = try Replica(
+            home: anna.home.path, environment: anna.world.environment, options: Replica.Options(textQueueBound: 0))
+        let id = try open.addCustomer(name: "a")
+        #expect(throws: (any Error).self) { try open.drainTextIndex() }
+        #expect(try open.customers("a").map(\.id) == [id])
+        _ = try open.addNote(to: id, "note")
+        #expect(try open.sync(server).pushed == 2)
+    }
+
+    @Test func anIdentifierIsFoundAmongManyOfOtherKindsWithTheSameEnd() throws {
+        let anna = try Operator("Anna", server)
+        let id = try anna.replica.addCustomer(name: "a")
+        let end = String(id.description.suffix(4))
+        #expect(throws: ReplicaError.wrongKind(id, is: "customer", wanted: "note")) {
+            try anna.replica.resolve(end, kind: .note)
+        }
+        try anna.replica.write { commands in
+            // Tags with smaller identifiers and the same last 20 bits.
+            for step in 1...12 {
+                let tag = id.rawValue - Int64(step) << 20
+                try commands.store.database.execute(
+                    sql: "INSERT INTO tag (id, name, folded, tag_group, archived) VALUES (?, 't', 't', 0, 0)",
+                    arguments: [tag])
+            }
+        }
+        #expect(try anna.replica.resolve(end, kind: .customer) == id)
+    }
+
     @Test func aNewerDatabaseIsRefused() throws {
         let anna = try Operator("Anna", server)
         try anna.replica.close()

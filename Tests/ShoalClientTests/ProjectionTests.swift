@@ -117,6 +117,39 @@ import struct ShoalCRDT.Record
         try check(bert.replica)
     }
 
+    /// A fill breaks off and begins anew; meanwhile a record that it had named vanished.
+    @Test(arguments: [true, false]) func aFillThatBeginsAnewRemovesWhatOnlyTheFirstAttemptNamed(
+        isInitial: Bool
+    ) throws {
+        let server = TinyServer()
+        server.pageSize = 4
+        let anna = try Operator("Anna", server)
+        let ids = try (0..<10).map { try anna.replica.addCustomer(name: "c\($0)") }
+        try anna.replica.sync(server)
+        let bert = try Operator("Bert", server, seed: 2)
+        if !isInitial { try bert.replica.sync(server) }
+        let start = try bert.replica.nextRequest()
+        /// Answers from the beginning of a fill: the first pages only, or all.
+        func fill(pages: Int) throws {
+            var request = start
+            request.cursor = ""
+            for _ in 0..<pages {
+                let answer = server.handle(request)
+                let commit = ClientSession.Commit.test(
+                    answer, replica: start.logs[0].replica, takenUpTo: start.logs[0].position, isFill: true)
+                try bert.replica.commit(commit)
+                if !answer.more { break }
+                request.cursor = answer.cursor
+            }
+        }
+        try fill(pages: 2)
+        server.records[ids[1]] = nil
+        try fill(pages: .max)
+        #expect(try bert.replica.customers().map(\.id) == ids.filter { $0 != ids[1] })
+        #expect(try bert.replica.dumpLines == server.dump)
+        try check(bert.replica)
+    }
+
     @Test func aFillThatReplacesRemovesWhatItDoesNotName() throws {
         let server = TinyServer()
         server.pageSize = 3

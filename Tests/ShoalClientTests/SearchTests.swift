@@ -24,7 +24,7 @@ import Testing
         let anna = try Operator("Anna", server, seed: UInt64(seed))
         var texts: [RecordID: String] = [:]
         for _ in 0..<25 {
-            let name = Self.randomText(&random, 6)
+            let name = "n" + Self.randomText(&random, 6)
             let id = try anna.replica.addCustomer(name: name)
             texts[id] = name
             for _ in 0..<2 {

@@ -11,6 +11,8 @@ struct CellEdit {
     }
     enum Value {
         case text(String)
+        /// A value of a kind that this version does not know; written only as it came.
+        case json(String)
         case integer(Int64)
         case present
         case absent
@@ -61,6 +63,9 @@ struct CellEdit {
         let supersedes = seen.map { seen in live.filter(seen.contains) } ?? live
         switch value {
         case .text(let text): batch.edit(key, text: text, supersedes: supersedes)
+        case .json(let json):
+            let slice = batch.store(json.utf8)
+            batch.edit(key, .json, slice: slice, supersedes: supersedes)
         case .integer(let number): batch.edit(key, .integer, integer: number, supersedes: supersedes)
         case .present: batch.edit(key, .present, supersedes: supersedes)
         case .absent: batch.edit(key, .absent, supersedes: supersedes)
@@ -77,6 +82,9 @@ struct CellEdit {
             if cell.isEmpty || shown == nil { return text.isEmpty }
             guard let shown, shown.kind == .text else { return false }
             return record.conflicting(in: cell).isEmpty && record.arena[shown.slice.range].elementsEqual(text.utf8)
+        case .json(let json):
+            guard let shown, shown.kind == .json else { return false }
+            return record.conflicting(in: cell).isEmpty && record.arena[shown.slice.range].elementsEqual(json.utf8)
         case .integer(let number):
             return shown?.kind == .integer && shown?.integer == number && record.conflicting(in: cell).isEmpty
         case .present: return cell.contains { record.entries[$0].kind == .present }

@@ -168,7 +168,9 @@ extension Commands {
             case .group(let views):
                 let losers = views.indices.filter { $0 != choice }.flatMap { views[$0].members }
                 let edits = losers.map { CellEdit(.tagged, .id($0), .absent) }
-                try write(edits.filter { !$0.isShown(in: effective) }, to: effective)
+                try write(
+                    edits.filter { !$0.isShown(in: effective) } + [views[choice].choosing(in: effective)], to: effective
+                )
             }
         }
         try store.forgetListed(record, conflict.field)
@@ -182,6 +184,7 @@ extension Record {
         case .integer, .count: .integer(entry.integer)
         case .present: .present
         case .absent: .absent
+        case .json: .json(display(entry))
         default: .text(display(entry))
         }
     }

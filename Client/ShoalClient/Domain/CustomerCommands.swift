@@ -7,7 +7,11 @@ extension Commands {
     /// Makes a customer that the own account follows.
     ///
     /// - Parameter fields: as in `setFields`.
+    /// - Throws: as `setFields`, and `invalidValue` for a name that shows nothing.
     public func addCustomer(name: String, fields: [FieldValue] = []) throws -> RecordID {
+        if name.unicodeScalars.allSatisfy(\.properties.isWhitespace) {
+            throw ReplicaError.invalidValue(field: "name", reason: "a customer needs a name")
+        }
         let values = try FieldNames.edits(
             [FieldValue("name", name)] + fields, account: store.standing.account, seen: nil)
         let follow = CellEdit(.follow, .id(store.standing.account), .present)

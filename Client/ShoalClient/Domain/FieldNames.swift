@@ -70,7 +70,9 @@ enum FieldNames {
         for schema in relation { add(schema.name, record.shownText(CellKey(schema.field, id: account))) }
         record.forEachCell(in: record.range(of: Field.free)) { cell in
             guard let first = cell.first, let shown = record.shown(in: cell) else { return }
-            add(record.text(record.entries[first].key.elementSlice), record.display(shown))
+            // Another program's element may be called like a field of the customer: a name is listed once.
+            let name = record.text(record.entries[first].key.elementSlice)
+            if name.hasPrefix("x-") { add(name, record.display(shown)) }
         }
         return values
     }

@@ -5,6 +5,17 @@ enum NearNames {
         of(name, among: names.map { (spellings: [$0], name: $0) })
     }
 
+    /// Tags that somebody who typed `name` may mean: those whose name contains it, the shortest first, then those that
+    /// look like it mistyped; as GROUP/NAME.
+    static func meant(by name: String, among tags: [TagBook.View]) -> [String] {
+        let wanted = Folding.fold(name)
+        if wanted.isEmpty { return [] }
+        let containing = tags.filter { $0.folded.contains(wanted) }
+            .map { (length: $0.folded.utf8.count, path: $0.path) }
+        let first = containing.sorted { ($0.length, $0.path) < ($1.length, $1.path) }.map(\.path)
+        return Array((first + of(name, among: tags).filter { !first.contains($0) }).prefix(3))
+    }
+
     /// Tags that look like a mistyped one, with or without its group; as GROUP/NAME.
     static func of(_ name: String, among tags: [TagBook.View]) -> [String] {
         of(name, among: tags.map { (spellings: [$0.name, $0.path], name: $0.path) })

@@ -30,7 +30,7 @@ extension Commands {
                 case .remove(let text):
                     let book = try store.readBook()
                     guard let view = try find(text) else {
-                        throw ReplicaError.unknownTag(text, near: NearNames.of(text, among: book.views))
+                        throw ReplicaError.unknownTag(text, near: NearNames.meant(by: text, among: book.views))
                     }
                     removed.append(view)
                 }
@@ -70,13 +70,21 @@ extension Commands {
         for view in added {
             if !view.members.contains(where: { record.hasElement(CellKey(.tagged, id: $0)) }) { set(view.id, true) }
             guard view.isSingle else { continue }
+            var replaces = false
             record.forEachCell(in: record.range(of: Field.tagged)) { cell in
-                guard let first = cell.first else { return }
+                guard let first = cell.first, record.entries[cell].contains(where: { $0.kind == .present }) else {
+                    return
+                }
                 let tag = record.entries[first].key.elementID
                 guard let other = book.view(of: tag), other.groupFolded == view.groupFolded, other.id != view.id else {
                     return
                 }
                 set(tag, false)
+                replaces = true
+            }
+            if replaces {
+                let edit = view.choosing(in: record)
+                if case .id(let tag) = edit.element { edits[tag] = edit }
             }
         }
         return Array(edits.values)
@@ -138,5 +146,15 @@ extension Commands {
         var edits = [CellEdit(.groupName, .none, .text(name)), CellEdit(.groupFolded, .none, .text(folded))]
         if single { edits.append(CellEdit(.groupSingle, .none, .present)) }
         return try makeRecord(.tagGroup, scope: .workspace, edits)
+    }
+}
+
+extension TagBook.View {
+    /// Chooses this tag of a single-choice group: written anew even where it is there already. Without a dot of its own
+    /// the choice would fall to another operator who chooses differently at the same time, and so would the other's:
+    /// both values would be gone, and no conflict left to tell.
+    func choosing(in record: Record) -> CellEdit {
+        let tag = members.first { record.hasElement(CellKey(.tagged, id: $0)) } ?? id
+        return CellEdit(.tagged, .id(tag), .present)
     }
 }

@@ -63,11 +63,12 @@ public final class Replica: Sendable {
         let server = try Endpoint.normalized(url)
         let replica = try create(home, environment, options)
         let key = try replica.connection.enrolling {
-            try StandingStore.begin(server: server, code: code, key: Endpoint.key(environment.random), $0.database)
+            try StandingStore.begin(
+                server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
         }
         let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(code: code, key: key)
         try replica.connection.enrolling { store in
-            try StandingStore.finish(answer, now: environment.now(), store.database)
+            try StandingStore.finish(answer, key: key, now: environment.now(), store.database, home: home)
         }
         return replica
     }
@@ -79,8 +80,8 @@ public final class Replica: Sendable {
     ) throws -> Replica {
         let replica = try create(home, environment, options)
         try replica.connection.enrolling { store in
-            _ = try StandingStore.begin(server: server, code: "", key: key, store.database)
-            try StandingStore.finish(enrolment, now: environment.now(), store.database)
+            let key = try StandingStore.begin(server: server, code: "", key: key, store.database, home: home)
+            try StandingStore.finish(enrolment, key: key, now: environment.now(), store.database, home: home)
         }
         return replica
     }
@@ -124,11 +125,15 @@ public final class Replica: Sendable {
         try connection.access { store in
             let result = try store.transaction(isRepeatable: isRemote) { try body(store) }
             observers.send(store.projection.table.touched, isRemote: isRemote)
-            if let bound = options.textQueueBound, store.projection.table.queued > bound {
-                while try store.drainText(limit: 1_000) > bound {}
-            }
+            if let bound = options.textQueueBound, store.projection.table.queued > bound { drain(store, to: bound) }
             return result
         }
+    }
+
+    /// Upkeep after a commit: if it fails the queue stays longer, and the command, which is durable, has not failed. Told
+    /// that it had, a person would give it again.
+    private func drain(_ store: ReplicaStore, to bound: Int) {
+        do { while try store.drainText(limit: 1_000) > bound {} } catch {}
     }
 
     func remember(_ conflicts: [Conflict]) throws { try transaction(isRemote: false) { try $0.remember(conflicts) } }

@@ -13,14 +13,13 @@ extension Replica {
     public func resolve(_ text: String, kind: Kind? = nil) throws -> RecordID {
         let part = try IdentifierPart(text)
         return try read { store in
-            let found = try store.identifiers(in: part.range, mask: part.mask, bits: part.bits)
-            let wanted = found.filter { kind == nil || $0.1 == kind }
+            let wanted = try store.identifiers(of: kind, in: part.range, mask: part.mask, bits: part.bits)
             if wanted.count > 1 { throw ReplicaError.ambiguousID(text, wanted.map(\.0)) }
             if let first = wanted.first { return first.0 }
-            if let other = found.first, found.count == 1, let kind {
-                throw ReplicaError.wrongKind(other.0, is: Schema.name(of: other.1), wanted: Schema.name(of: kind))
-            }
-            throw ReplicaError.unknownID(text)
+            guard let kind else { throw ReplicaError.unknownID(text) }
+            let others = try store.identifiers(of: nil, in: part.range, mask: part.mask, bits: part.bits)
+            guard let other = others.first, others.count == 1 else { throw ReplicaError.unknownID(text) }
+            throw ReplicaError.wrongKind(other.0, is: Schema.name(of: other.1), wanted: Schema.name(of: kind))
         }
     }
 

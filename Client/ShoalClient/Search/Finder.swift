@@ -85,7 +85,7 @@ struct Finder {
     private func tags(_ name: String) throws -> [RecordID] {
         let book = try store.readBook()
         let found = book.find(name)
-        if found.isEmpty { throw ReplicaError.unknownTag(name, near: NearNames.of(name, among: book.views)) }
+        if found.isEmpty { throw ReplicaError.unknownTag(name, near: NearNames.meant(by: name, among: book.views)) }
         return found.flatMap(\.members)
     }
 

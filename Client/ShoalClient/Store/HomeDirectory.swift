@@ -22,9 +22,15 @@ enum HomeDirectory {
             path += "/\(part)"
             if mkdir(path, 0o700) != 0, errno != EEXIST { throw failure(home) }
         }
-        let descriptor = open(databasePath(home), O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
-        if descriptor < 0 { throw failure(home) }
-        close(descriptor)
+        // A database that is there is never opened here: closing it would drop the locks that SQLite has on it in this
+        // process (POSIX).
+        if try hasDatabase(home) { return }
+        let descriptor = open(databasePath(home), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        if descriptor >= 0 {
+            close(descriptor)
+        } else if errno != EEXIST {
+            throw failure(home)
+        }
     }
 
     private static func failure(_ home: String) -> ReplicaError {

@@ -207,10 +207,24 @@ struct PageStore {
         // An answer without a page says nothing about a fill under way.
         guard commit.cursor != standing.cursor else { return }
         guard commit.isFill else { return try finishFill() }
-        guard standing.fill == .none else { return }
+        if standing.fill != .none, try !restarts() { return }
         let isEmpty =
             try Row.fetchOne(store.database, sql: "SELECT 1 FROM record UNION ALL SELECT 1 FROM detail LIMIT 1") == nil
         standing.fill = isEmpty ? .initial : .replacing
+        try store.database.execute(sql: "DELETE FROM fill_seen")
+    }
+
+    /// Whether this page begins anew a fill that did not finish: it was asked for from the beginning, or it names again
+    /// what a fill names once. What only the earlier attempt named may be gone since, so it does not count as named.
+    private func restarts() throws -> Bool {
+        if standing.cursor.isEmpty { return true }
+        // An initial fill writes every record: its first and last tell, without a look-up for each.
+        let heads = standing.fill == .initial ? [page.heads.first, page.heads.last].compactMap(\.self) : page.heads
+        let statement = try store.database.cachedStatement(
+            sql: standing.fill == .initial
+                ? "SELECT 1 FROM (SELECT id FROM record UNION ALL SELECT id FROM detail) WHERE id = ?"
+                : "SELECT 1 FROM fill_seen WHERE record = ?")
+        return try heads.contains { try Int.fetchOne(statement, arguments: [$0.id.rawValue]) != nil }
     }
 
     private mutating func endFill() throws {

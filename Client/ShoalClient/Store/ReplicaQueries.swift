@@ -52,16 +52,20 @@ extension ReplicaStore {
         return counts
     }
 
-    /// Present records whose identifier lies in `range`, or whose lowest bits under `mask` are `bits`.
-    func identifiers(in range: ClosedRange<Int64>?, mask: Int64, bits: Int64) throws -> [(RecordID, Kind)] {
+    /// Present records, of one kind or of any, whose identifier lies in `range`, or whose lowest bits under `mask` are
+    /// `bits`: the first ten.
+    func identifiers(
+        of kind: Kind?, in range: ClosedRange<Int64>?, mask: Int64, bits: Int64
+    ) throws -> [(RecordID, Kind)] {
+        let tables: [(kind: Kind, name: String)] = [
+            (.customer, "customer"), (.note, "note"), (.tag, "tag"), (.tagGroup, "tag_group"), (.account, "account"),
+        ]
+        let wanted = tables.filter { kind == nil || $0.kind == kind }
+        if wanted.isEmpty { return [] }
+        let union = wanted.map { "SELECT id, \($0.kind.rawValue) AS kind FROM \($0.name)" }
         let sql = """
-            SELECT id, kind FROM (
-                SELECT id, \(Kind.customer.rawValue) AS kind FROM customer
-                UNION ALL SELECT id, \(Kind.note.rawValue) FROM note
-                UNION ALL SELECT id, \(Kind.tag.rawValue) FROM tag
-                UNION ALL SELECT id, \(Kind.tagGroup.rawValue) FROM tag_group
-                UNION ALL SELECT id, \(Kind.account.rawValue) FROM account
-            ) WHERE id BETWEEN ?1 AND ?2 OR id & ?3 = ?4 ORDER BY id LIMIT 10
+            SELECT id, kind FROM (\(union.joined(separator: " UNION ALL ")))
+            WHERE id BETWEEN ?1 AND ?2 OR id & ?3 = ?4 ORDER BY id LIMIT 10
             """
         return try Row.fetchAll(
             database, sql: sql, arguments: [range?.lowerBound ?? 1, range?.upperBound ?? 0, mask, bits]

@@ -105,8 +105,12 @@ enum StandingStore {
 
     // MARK: Enrolment
 
-    /// Remembers an enrolment before it is sent; one with the same server and code keeps its key.
-    static func begin(server: String, code: String, key: String, _ database: Database) throws -> String {
+    /// Remembers an enrolment before it is sent; one with the same server and code, however spelled, keeps its key.
+    static func begin(
+        server: String, code: String, key: String, _ database: Database, home: String
+    ) throws -> String {
+        try refuseEnrolled(database, home: home)
+        let code = meant(code)
         let kept = try String.fetchOne(
             database, sql: "SELECT key FROM identity WHERE server = ? AND code = ?", arguments: [server, code])
         if let kept { return kept }
@@ -115,10 +119,37 @@ enum StandingStore {
         return key
     }
 
-    static func finish(_ answer: EnrollResponse, now: Int64, _ database: Database) throws {
+    /// A code as the server reads it: case, separators and look-alikes (I, L, O) do not matter.
+    private static func meant(_ code: String) -> String {
+        String(
+            code.uppercased().compactMap { character in
+                switch character {
+                case "-", " ": nil
+                case "I", "L": "1"
+                case "O": "0"
+                default: character
+                }
+            })
+    }
+
+    private static func refuseEnrolled(_ database: Database, home: String) throws {
+        if let known = try credential(database) {
+            throw ReplicaError.alreadyEnrolled(home: home, server: known.server)
+        }
+    }
+
+    /// Takes the answer to the enrolment that sent `key`: another that began meanwhile has a key of its own, and the
+    /// replica of this answer is not the one that the server knows by it.
+    static func finish(
+        _ answer: EnrollResponse, key: String, now: Int64, _ database: Database, home: String
+    ) throws {
         try database.execute(
-            sql: "UPDATE identity SET account = ?, name = ?, role = ?, code = ''",
-            arguments: [answer.account.rawValue, answer.name, answer.role.rawValue])
+            sql: "UPDATE identity SET account = ?, name = ?, role = ?, code = '' WHERE key = ? AND account IS NULL",
+            arguments: [answer.account.rawValue, answer.name, answer.role.rawValue, key])
+        if database.changesCount == 0 {
+            try refuseEnrolled(database, home: home)
+            throw ReplicaError.home(home, reason: "another enrolment of it has begun meanwhile")
+        }
         try database.execute(
             sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0)",
             arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
@@ -133,7 +164,8 @@ enum StandingStore {
         try database.execute(
             sql: "UPDATE identity SET key = ?, account = ?, name = ?, role = ?",
             arguments: [key, answer.account.rawValue, answer.name, answer.role.rawValue])
-        try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = ''")
+        try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = '', fill = 0")
+        try database.execute(sql: "DELETE FROM fill_seen")
         try database.execute(sql: "UPDATE own_log SET replica = ?", arguments: [Int64(answer.replica.rawValue)])
     }
 

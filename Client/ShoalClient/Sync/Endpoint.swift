@@ -84,10 +84,10 @@ struct Endpoint: Sendable {
         let detail = problem.text ?? "it gave no reason"
         if problem.type?.hasSuffix(":protocol-version") == true { return .otherProtocol(detail) }
         switch answer.status {
-        case 401 where !isEnrolling: return .wrongToken
+        case 401 where !isEnrolling: return .wrongToken(server: server)
         case 403 where !isEnrolling: return .unknownAccount(detail)
         case 426, 415: return .otherProtocol(detail)
-        case 429, 500...599: return .unavailable(status: answer.status, retryAfter: answer.retryAfter, detail)
+        case 408, 429, 500...599: return .unavailable(status: answer.status, retryAfter: answer.retryAfter, detail)
         case 401, 403, 404, 409, 410: return isEnrolling ? .wrongCode(detail) : .refused(status: answer.status, detail)
         default: return .refused(status: answer.status, detail)
         }

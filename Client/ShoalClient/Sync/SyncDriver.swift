@@ -70,7 +70,9 @@ public struct SyncDriver: Sendable {
         let endpoint = Endpoint(server: credential.server, key: credential.key, transport: transport)
         var report = SyncReport()
         var session = ClientSession()
-        var action = session.start(try replica.nextRequest())
+        let first = try replica.nextRequest()
+        let acknowledged = first.logs.last?.position ?? 0
+        var action = session.start(first)
         while true {
             try Task.checkCancellation()
             switch action {
@@ -87,7 +89,8 @@ public struct SyncDriver: Sendable {
                 action = session.committed(next: next, pulled: outcome.pulled)
                 progress(
                     SyncProgress(
-                        pushed: Int(commit.takenUpTo), pulled: report.pulled, bytesUp: report.bytesUp,
+                        pushed: Int(max(commit.takenUpTo, acknowledged) - acknowledged), pulled: report.pulled,
+                        bytesUp: report.bytesUp,
                         bytesDown: report.bytesDown))
             case .finish(let result):
                 report.pushed = result.pushed

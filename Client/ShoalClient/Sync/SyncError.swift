@@ -4,7 +4,7 @@ import ShoalProtocol
 public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
     case transport(TransportError)
     /// 401: the server does not know this replica's key.
-    case wrongToken
+    case wrongToken(server: String)
     /// 403: the account was disabled or is unknown.
     case unknownAccount(String)
     /// 404, 410 or 400 on enrolment: the code is wrong, used or expired.
@@ -13,7 +13,7 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
     case otherProtocol(String)
     /// Another 4xx: the server refused the request.
     case refused(status: Int, String)
-    /// 5xx or 429: the server cannot answer now.
+    /// 5xx, 408 or 429: the server cannot answer now.
     case unavailable(status: Int, retryAfter: Int?, String)
     /// The answer is not in the protocol's form.
     case badAnswer(String)
@@ -31,10 +31,13 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .transport(let error): error.description
-        case .wrongToken: "the server does not accept this replica's key: enroll again in a new home"
+        case .wrongToken(let server):
+            "the server at \(server) does not know this replica: is it the right server? Nothing was changed here"
         case .unknownAccount(let detail): "the server refuses this account: \(detail)"
         case .wrongCode(let detail): "the server refuses this code: \(detail)"
         case .otherProtocol(let detail): "the server speaks another version of the protocol: \(detail)"
+        case .refused(413, let detail), .refused(431, let detail):
+            "the request is too large for the server: \(detail)"
         case .refused(let status, let detail): "the server refused the request (\(status)): \(detail)"
         case .unavailable(let status, _, let detail): "the server cannot answer now (\(status)): \(detail)"
         case .badAnswer(let detail): "the server's answer cannot be read: \(detail)"
