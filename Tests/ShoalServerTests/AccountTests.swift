@@ -66,7 +66,9 @@ struct AccountTests {
     @Test func aNameIsTakenOnceAndHasAForm() throws {
         _ = try server.accounts.add(name: "小美", role: .expert)
         #expect(throws: AccountProblem.nameTaken("小美")) { try server.accounts.add(name: "小美", role: .sales) }
-        for name in ["", " a", "a\n", "a\u{7}b", "a\u{202E}b", "a\u{E0041}", "a\u{200B}b", String(repeating: "美", count: 22)] {
+        for name in [
+            "", " a", "a\n", "a\u{7}b", "a\u{202E}b", "a\u{E0041}", "a\u{200B}b", String(repeating: "美", count: 22),
+        ] {
             #expect(throws: AccountProblem.badName) { try server.accounts.add(name: name, role: .sales) }
         }
         #expect(throws: AccountProblem.unknownAccount("nobody")) { try server.accounts.newCode(name: "nobody") }
