@@ -129,7 +129,9 @@ public struct SyncDriver: Sendable {
     ) async throws {
         var backoff = Backoff(
             policy: RetryPolicy(attempts: .max, longest: retry.longest), random: replica.environment.random)
-        while !Task.isCancelled {
+        while true {
+            // Cancelled while it waits, either the sleep ends by throwing or the stream of changes just ends.
+            try Task.checkCancellation()
             var wait = interval
             do {
                 each(.success(try await sync()))
