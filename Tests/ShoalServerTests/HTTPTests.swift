@@ -1,5 +1,6 @@
 import AsyncHTTPClient
 import Foundation
+import Glibc
 import Logging
 import NIOCore
 import ShoalCRDT
@@ -31,15 +32,14 @@ struct HTTPTests {
 
     /// Runs `body` against a served store; the functions send a request to it.
     private func serving(
-        _ server: TestServer,
+        _ server: TestServer, options: Server.Options = Server.Options(host: "127.0.0.1", port: 0),
         _ body: (_ send: (HTTPClientRequest) async throws -> Reply, _ base: String) async throws -> Void
     ) async throws {
         let ports = AsyncStream<Int>.makeStream()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
         let http = Server(
-            store: server.store, options: Server.Options(host: "127.0.0.1", port: 0), environment: server.environment,
-            logger: logger
+            store: server.store, options: options, environment: server.environment, logger: logger
         ) { _ in }
         let running = Task { try await http.run(signals: false) { ports.continuation.yield($0) } }
         var iterator = ports.stream.makeAsyncIterator()
@@ -75,6 +75,45 @@ struct HTTPTests {
         if let key { request.headers.add(name: "Authorization", value: "Bearer \(key)") }
         request.body = .bytes(ByteBuffer(bytes: body))
         return request
+    }
+
+    @Test func aHeaderThatDripsIsCutAndOneInTimeIsAnswered() async throws {
+        let server = try TestServer()
+        var options = Server.Options(host: "127.0.0.1", port: 0)
+        options.headerSeconds = 1
+        try await serving(server, options: options) { send, base in
+            let port = try #require(base.split(separator: ":").last.flatMap { UInt16($0) })
+            let milliseconds = try await Task.detached { try Self.drip(port) }.value
+            // Ten bytes a second would have kept an idle timeout waiting for ever.
+            #expect((900...4_000).contains(milliseconds))
+            #expect(try await send(request(base + "/healthz")).status == 200)
+        }
+    }
+
+    /// Sends a header a byte at a time; returns after how many milliseconds the connection was closed, at most 8,000.
+    private static func drip(_ port: UInt16) throws -> Int {
+        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+        try #require(descriptor >= 0)
+        defer { close(descriptor) }
+        var address = sockaddr_in()
+        address.sin_family = sa_family_t(AF_INET)
+        address.sin_port = port.bigEndian
+        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
+        let connected = withUnsafePointer(to: &address) { pointer in
+            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
+                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
+            }
+        }
+        try #require(connected == 0)
+        let header = Array("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: \(String(repeating: "a", count: 200))".utf8)
+        for (index, byte) in header.prefix(80).enumerated() {
+            var byte = byte
+            var answer: UInt8 = 0
+            guard Glibc.send(descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else { return index * 100 }
+            usleep(100_000)
+            if recv(descriptor, &answer, 1, Int32(MSG_DONTWAIT)) == 0 { return (index + 1) * 100 }
+        }
+        return 8_000
     }
 
     @Test func enrolAndSyncOverHTTP() async throws {

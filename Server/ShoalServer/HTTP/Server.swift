@@ -21,6 +21,9 @@ public struct Server: Sendable {
         public var groupLimit = 8
         /// How many requests of one account may be under way.
         public var requestsPerAccount = 8
+        /// Seconds for the header of a request, from the connection or the answer before it. More than the minute for
+        /// which clients keep connections, so that none is closed under a request.
+        public var headerSeconds: Int64 = 75
 
         public init(host: String, port: Int, administrationSocket: String? = nil) {
             self.host = host
@@ -64,8 +67,10 @@ public struct Server: Sendable {
             running.append(
                 application(Routes(services, services.administrationRoutes), .unixDomainSocket(path: socket), .http1()))
         }
+        let limit = TimeAmount.seconds(options.headerSeconds)
         let channels = HTTP1Channel.Configuration(
-            // Between requests and between the parts of one, header included.
+            additionalChannelHandlers: [HeaderDeadline(limit: limit)],
+            // Between the bytes of a request.
             idleTimeout: .seconds(60),
             // Above the protocol's limit, so that its own problem document answers first.
             httpDecoderConfiguration: .init(maxHeaderFieldSize: 4 * Limits.header, maxHeaderListSize: 4 * Limits.header)
