@@ -16,7 +16,12 @@ public final class Replica: Sendable {
         /// A commit that leaves more records than this waiting for the text index moves them into it; nil never does, and
         /// `drainTextIndex` is the caller's.
         public var textQueueBound: Int?
-        public init(textQueueBound: Int? = 5_000) { self.textQueueBound = textQueueBound }
+        /// The most operations that a request carries; smaller ones than the protocol's are for tests.
+        public var frameOperations: Int
+        public init(textQueueBound: Int? = 5_000, frameOperations: Int = Limits.operations) {
+            self.textQueueBound = textQueueBound
+            self.frameOperations = frameOperations
+        }
     }
 
     /// The directory.
@@ -141,7 +146,9 @@ public final class Replica: Sendable {
     // MARK: Syncing
 
     /// Where the replica stands, with the first frame of its tail: what to ask the server next.
-    public func nextRequest() throws -> SyncRequest { try connection.read { try $0.nextRequest() } }
+    public func nextRequest() throws -> SyncRequest {
+        try connection.read { try $0.nextRequest(operations: options.frameOperations) }
+    }
 
     /// Stores a server's answer in one durable transaction.
     @discardableResult

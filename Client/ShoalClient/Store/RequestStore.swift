@@ -10,9 +10,11 @@ extension ReplicaStore {
     private static let frameBytes = Limits.body * 3 / 4
 
     /// What to ask the server next: where the replica stands, and the first frame of its tail.
-    func nextRequest() throws -> SyncRequest {
+    ///
+    /// - Parameter limit: the most operations in the frame.
+    func nextRequest(operations limit: Int = Limits.operations) throws -> SyncRequest {
         let operations = try log.frame(
-            after: current.base + Int64(current.acknowledged), operations: Limits.operations, bytes: Self.frameBytes)
+            after: current.base + Int64(current.acknowledged), operations: limit, bytes: Self.frameBytes)
         return SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
             logs: try StandingStore.logs(database, end: end), operations: operations,

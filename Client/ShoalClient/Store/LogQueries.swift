@@ -1,0 +1,31 @@
+import GRDB
+import ShoalCRDT
+import ShoalStore
+
+/// What an observer reads of the log.
+extension ReplicaStore {
+    /// The operations after a position, in order, with their places and hashes.
+    func logged(after position: Int64) throws -> LoggedOperations {
+        var result = LoggedOperations()
+        let rows = try Row.fetchCursor(
+            database, sql: "SELECT position, hash, operation FROM log WHERE position > ? ORDER BY position",
+            arguments: [position])
+        while let row = try rows.next() {
+            let place: Int64 = row[0]
+            guard let owner = log.logs.last(where: { $0.base < place }) else { continue }
+            result.places.append(
+                LoggedOperations.Place(
+                    position: place, dot: Dot(owner.replica, UInt32(truncatingIfNeeded: place - owner.base)),
+                    hash: OperationHash(rawValue: UInt64(bitPattern: row[1]))))
+            try row.withUnsafeData(atIndex: 2) { data in
+                let bytes = data.map { Array($0) } ?? []
+                do throws(DecodingFailure) {
+                    try bytes.withUnsafeBytes { bytes throws(DecodingFailure) in try result.operations.decode(bytes) }
+                } catch {
+                    throw StoreError.damaged(path: "operation \(place) of the log", reason: error.description)
+                }
+            }
+        }
+        return result
+    }
+}
