@@ -228,7 +228,7 @@ struct InterruptedTransport: Transport {
 
     @Test func onlyOneSyncRunsOnAHome() async throws {
         let one = try await Self.enrolled()
-        let lock = try HomeLock(home: one.home.path, name: HomeDirectory.syncLock)
+        let lock = try FileLock(home: one.home.path, name: HomeDirectory.syncLock)
         #expect(lock.tryAcquire())
         await #expect(throws: ReplicaError.self) {
             try await SyncDriver(replica: one.replica, transport: one.transport).sync()

@@ -54,9 +54,9 @@ import Testing
 
     @Test func whoeverWaitsInVainNamesTheHolder() throws {
         let anna = try Operator("Anna", server)
-        let held = try HomeLock(home: anna.home.path, name: HomeDirectory.transactionLock)
+        let held = try FileLock(home: anna.home.path, name: HomeDirectory.transactionLock)
         #expect(held.tryAcquire())
-        let other = try HomeLock(home: anna.home.path, name: HomeDirectory.transactionLock)
+        let other = try FileLock(home: anna.home.path, name: HomeDirectory.transactionLock)
         let ticks = Ticks()
         #expect(!other.acquire(waiting: 10_000_000_000, ticks: ticks.next))
         #expect(other.holder == getpid())
@@ -111,7 +111,7 @@ import Testing
             }
         }
         let before = try locks()
-        try HomeDirectory.create(anna.home.path)
+        try HomeDirectory().create(anna.home.path)
         #expect(try locks() == before)
     }
 

@@ -35,7 +35,7 @@ public final class Replica: Sendable {
     ///
     /// - Throws: `ReplicaError.notEnrolled` if there is none, `StoreError.newerVersion` if a newer version wrote it.
     public convenience init(home: String, environment: Environment, options: Options = Options()) throws {
-        guard try HomeDirectory.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
+        guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
         try self.init(opening: home, environment, options)
         guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
             throw ReplicaError.notEnrolled(home: home)
@@ -100,7 +100,7 @@ public final class Replica: Sendable {
     public func stayOpen() throws { try connection.access { $0.extendLogFile() } }
 
     private static func create(_ home: String, _ environment: Environment, _ options: Options) throws -> Replica {
-        try HomeDirectory.create(home)
+        try environment.homes.create(home)
         let replica = try Replica(opening: home, environment, options)
         if let known = try replica.connection.access({ try StandingStore.credential($0.database) }) {
             throw ReplicaError.alreadyEnrolled(home: home, server: known.server)
@@ -161,7 +161,7 @@ public final class Replica: Sendable {
 
     /// Runs `body` as the only sync of this home.
     func exclusively<T>(_ body: () async throws -> T) async throws -> T {
-        let lock = try HomeLock(home: home, name: HomeDirectory.syncLock)
+        let lock = try environment.homes.lock(home, name: HomeDirectory.syncLock)
         guard lock.tryAcquire() else { throw ReplicaError.syncing(home: home, pid: lock.holder) }
         defer { lock.release() }
         return try await body()

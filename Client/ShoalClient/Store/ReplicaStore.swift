@@ -21,7 +21,7 @@ final class ReplicaStore {
     let text: TextIndexStore
     let home: String
     let environment: Environment
-    private let lock: HomeLock
+    private let lock: any HomeLock
     private let wal: WriteAheadLog
     private let beginStatement: Statement
     private let beginReading: Statement
@@ -49,7 +49,7 @@ final class ReplicaStore {
     private var hasSalt = false
     private var scratch: [UInt8] = []
 
-    init(_ database: Database, home: String, environment: Environment, lock: HomeLock) throws {
+    init(_ database: Database, home: String, environment: Environment, lock: any HomeLock) throws {
         self.database = database
         self.home = home
         self.environment = environment
