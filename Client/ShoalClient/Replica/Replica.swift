@@ -93,7 +93,7 @@ public final class Replica: Sendable {
 
     /// Makes a copied home that never wrote a replica of its own, instead of filling an empty one: for benchmarks.
     public func adopt(_ enrolment: EnrollResponse, key: String) throws {
-        try connection.enrolling { try StandingStore.adopt(enrolment, key: key, $0.database) }
+        try connection.enrolling { try StandingStore.adopt(enrolment, key: key, now: environment.now(), $0.database) }
     }
 
     /// Prepares for many commits, in a program that stays open: they get a third faster. A failure changes nothing.

@@ -21,5 +21,7 @@ extension Replica {
     public func effectiveRecord(_ id: RecordID) throws -> ShoalCRDT.Record { try read { try $0.effective(id) } }
 
     /// The own operations after a position of the log, 0 for all.
-    public func logged(after position: Int64 = 0) throws -> LoggedOperations { try read { try $0.logged(after: position) } }
+    public func logged(after position: Int64 = 0) throws -> LoggedOperations {
+        try read { try $0.logged(after: position) }
+    }
 }

@@ -19,9 +19,7 @@ extension ReplicaStore {
                     hash: OperationHash(rawValue: UInt64(bitPattern: row[1]))))
             try row.withUnsafeData(atIndex: 2) { data in
                 let bytes = data.map { Array($0) } ?? []
-                do throws(DecodingFailure) {
-                    try bytes.withUnsafeBytes { bytes throws(DecodingFailure) in try result.operations.decode(bytes) }
-                } catch {
+                do { try bytes.withUnsafeBytes { try result.operations.decode($0) } } catch let error as DecodingFailure {
                     throw StoreError.damaged(path: "operation \(place) of the log", reason: error.description)
                 }
             }
