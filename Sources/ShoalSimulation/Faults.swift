@@ -48,7 +48,7 @@ public struct Faults: Sendable, Equatable {
         faults.delay = [0, 20, 2_000, 60_000][random.below(4)]
         faults.hasPartitions = random.below(3) == 0
         faults.hasWrongClocks = random.below(2) == 0
-        faults.crash = random.below(2) == 0 ? 0 : 1 + random.below(6)
+        faults.crash = random.below(2) == 0 ? 0 : 1 + random.below(15)
         faults.losesPower = random.below(2) == 0
         return faults
     }
@@ -74,7 +74,7 @@ public struct Settings: Sendable, Equatable {
         self.seed = seed
         replicas = random.below(40) == 0 ? 20 + random.below(31) : 3 + random.below(4)
         accounts = 1 + random.below(3)
-        steps = 60 + random.below(200)
+        steps = 100 + random.below(250)
         frame = random.below(3) == 0 ? 5_000 : 1 + random.below(12)
         page = random.below(3) == 0 ? 2 << 20 : 100 + random.below(2_000)
         syncs = 5 + random.below(25)

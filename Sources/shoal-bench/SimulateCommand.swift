@@ -33,7 +33,7 @@ struct SimulateCommand: ParsableCommand {
             if hashes { print(settings.seed, String(run.trace, radix: 16)) }
             if run.findings.isClean { continue }
             failed += 1
-            report(settings, run.findings)
+            if failed <= 5 { report(settings, run.findings) }
         }
         let seconds = Double(DispatchTime.now().uptimeNanoseconds - start) / 1e9
         print(sum.line(seeds: seeds), "failed=\(failed) per_second=\(Int(Double(sum.operations) / seconds))")
@@ -61,6 +61,8 @@ struct SimulateCommand: ParsableCommand {
         var shrinking = Shrinking(settings)
         shrinking.run()
         print("  smaller: \(shrinking.settings)")
-        for sentence in Simulation.findings(shrinking.settings).findings.sentences.prefix(5) { print("    \(sentence)") }
+        for sentence in Simulation.findings(shrinking.settings).findings.sentences.prefix(5) {
+            print("    \(sentence)")
+        }
     }
 }

@@ -19,7 +19,8 @@ extension ReplicaStore {
                     hash: OperationHash(rawValue: UInt64(bitPattern: row[1]))))
             try row.withUnsafeData(atIndex: 2) { data in
                 let bytes = data.map { Array($0) } ?? []
-                do { try bytes.withUnsafeBytes { try result.operations.decode($0) } } catch let error as DecodingFailure {
+                do { try bytes.withUnsafeBytes { try result.operations.decode($0) } } catch let error as DecodingFailure
+                {
                     throw StoreError.damaged(path: "operation \(place) of the log", reason: error.description)
                 }
             }

@@ -29,6 +29,7 @@ final class StoreWriter {
     ) throws {
         queries = try CommitQueries(database)
         wal = WriteAheadLog(database)
+        try wal.makeDurable()
         state = State(logs: logs, commit: commit, sequence: commit.sequence)
         self.random = random
     }

@@ -41,7 +41,8 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try await store.page(cursor: cursor, own: own, account: account, budget: pageBudget))
+                action = session.read(
+                    try await store.page(cursor: cursor, own: own, account: account, budget: pageBudget))
             case .respond(let response):
                 return try response.encoded()
             }

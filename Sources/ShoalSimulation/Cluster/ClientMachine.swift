@@ -19,6 +19,8 @@ public final class ClientMachine {
     /// What the operator saw of the records that the command under way may touch.
     var views: [RecordID: RecordView] = [:]
 
+    /// The customers that its operator last saw listed; nil after a sync.
+    var known: [RecordID]?
     /// Whether a command that surely wrote has returned and the oracle has not seen yet what it wrote.
     var isPromised = false
 

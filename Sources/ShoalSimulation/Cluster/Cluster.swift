@@ -49,7 +49,7 @@ public final class Cluster {
     }
 
     /// Some machines index text while they work.
-    private func options(_ seed: UInt64) -> Replica.Options {
+    func options(_ seed: UInt64) -> Replica.Options {
         Replica.Options(textQueueBound: seed % 8 == 0 ? 20 : nil, frameOperations: settings.frame)
     }
 

@@ -85,8 +85,18 @@ struct Operator {
 
     /// A customer, rather a recent one: they are the ones that several operators work on.
     private func customer() throws -> RecordID {
-        let all = cluster.oracle.customers
-        return try cluster.random.below(3) == 0 ? pick(all) : pick(Array(all.suffix(6)))
+        if machine.known == nil || cluster.random.below(20) == 0 {
+            machine.known = try machine.opened().customers().map(\.id)
+        }
+        let known = machine.known ?? []
+        return try cluster.random.below(3) == 0 ? pick(known) : pick(Array(known.suffix(6)))
+    }
+
+    /// A note of some customer that has any.
+    private func note() throws -> RecordID {
+        var notes: [RecordID] = []
+        for _ in 0..<4 where notes.isEmpty { notes = cluster.oracle.notes[try customer()] ?? [] }
+        return try pick(notes)
     }
 
     private func see(_ ids: RecordID...) throws {
@@ -104,7 +114,8 @@ struct Operator {
         let replica = try machine.opened()
         switch action {
         case .addCustomer:
-            _ = try replica.addCustomer(name: value(), fields: [FieldValue("stage", value())])
+            let id = try replica.addCustomer(name: value(), fields: [FieldValue("stage", value())])
+            machine.known?.append(id)
             try witness(surely: true)
         case .set: try set([try pick(Self.fields)])
         case .setMany: try set(Self.fields)
@@ -129,7 +140,7 @@ struct Operator {
             try witness(surely: true)
         case .editNote: try editNote()
         case .deleteNote:
-            let id = try pick(cluster.oracle.notes[try customer()] ?? [])
+            let id = try note()
             try see(id)
             try replica.deleteNote(id)
             try witness()
@@ -210,7 +221,7 @@ struct Operator {
     /// Somebody edits a note for a while; what arrives meanwhile stays beside it.
     private func editNote() throws {
         let replica = try machine.opened()
-        let id = try pick(cluster.oracle.notes[try customer()] ?? [])
+        let id = try note()
         let note = try replica.note(id)
         var version: [Dot]?
         if cluster.random.below(2) == 0 {

@@ -34,7 +34,7 @@ extension Simulation {
 
     /// The machine stops at one of the next effects on its disk.
     private func arm(_ disk: SimulatedDisk) {
-        let left = Mutex(cluster.random.below(chance(50) ? 12 : 150))
+        let left = Mutex(cluster.random.below(chance(60) ? 12 : 60))
         disk.setHook { effect in
             if !effect.kind.changes { return .proceed }
             return left.withLock { left in
@@ -49,9 +49,10 @@ extension Simulation {
     }
 
     func goDown(_ machine: ClientMachine) {
-        cluster.trace.note("down", Int64(machine.number))
+        let crash = drawCrash()
+        cluster.trace.note("down", Int64(machine.number), words: "\(crash)")
         machine.runs += 1
-        machine.crash(drawCrash())
+        machine.crash(crash)
         plan(.restart(machine: machine.number), in: Int64(1 + cluster.random.below(60_000)))
     }
 

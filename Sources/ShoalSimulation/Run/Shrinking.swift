@@ -5,7 +5,9 @@ public struct Shrinking {
     public private(set) var runs = 0
     private let fails: (Settings) -> Bool
 
-    public init(_ settings: Settings, fails: @escaping (Settings) -> Bool = { !Simulation.findings($0).findings.isClean }) {
+    public init(
+        _ settings: Settings, fails: @escaping (Settings) -> Bool = { !Simulation.findings($0).findings.isClean }
+    ) {
         self.settings = settings
         self.fails = fails
     }

@@ -122,7 +122,8 @@ public final class Simulation {
                 cluster.trace.note(
                     "act", cluster.world.now, Int64(machine.number), isDone ? 1 : 0,
                     Int64(bitPattern: cluster.oracle.order.last?.rawValue ?? 0),
-                    words: machine.views.keys.sorted().map(\.description).joined(separator: " "))
+                    words: machine.views.keys.sorted().map(\.description).joined(separator: " ")
+                        + " end \(machine.witnessed)")
                 machine.views = [:]
             }
         }
@@ -183,6 +184,7 @@ public final class Simulation {
         let progress = run.progress
         cluster.folded += progress.pushed + progress.pulled
         machine.run = nil
+        machine.known = nil
         machine.runs += 1
     }
 
@@ -242,6 +244,7 @@ public final class Simulation {
         let isAwaited = machine.runs == message.run && attempts[machine.number] == message.attempt
         guard machine.isUp, machine.run != nil, isAwaited || (message.isStale && chance(20)) else { return }
         if message.isBroken { return isAwaited ? try retry(machine) : () }
+        if !isAwaited, Self.isOutcast(message.body) { return }
         cluster.trace.note("take", bytes: message.body)
         // Whatever comes for this attempt now comes too late.
         attempts[machine.number] += 1
@@ -252,6 +255,16 @@ public final class Simulation {
             return try retry(machine)
         }
         try advance(machine)
+    }
+
+    /// HTTP pairs an answer with its request, and a fork or a rollback counts only as the answer to the latest one: nothing
+    /// in it tells which it answers.
+    private static func isOutcast(_ body: [UInt8]) -> Bool {
+        guard let push = try? SyncResponse(decoding: body).push else { return false }
+        switch push {
+        case .fork, .rollback: return true
+        case .taken, .identifierTaken: return false
+        }
     }
 
     /// Sends the same again, or gives up after some attempts.
