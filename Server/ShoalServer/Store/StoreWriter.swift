@@ -38,6 +38,7 @@ final class StoreWriter {
     ) throws {
         queries = try CommitQueries(database)
         wal = WriteAheadLog(database)
+        try wal.makeDurable()
         self.state = state
         self.seal = seal
         self.random = random
