@@ -5,7 +5,7 @@
 /// fold of both sets of operations, as with any state-based CRDT under a causal context (Almeida et al. 2018): an entry
 /// that both know is live if it is live in both, and one that only one of them knows is live.
 ///
-/// **What need not be relayed.** Call a record *closed* when no mark in it waits for an operation. If a replica's row has
+/// **What need not be relayed.** Call a record *closed* when no mark in it waits for an operation, *open* otherwise. If a replica's row has
 /// the entries (cell, dot, covered) of the server's, and the server's record is closed, then joining it changes nothing
 /// now or later, and it may be left out. Take an operation *x* that the row knows. Is it live there, the server has it.
 /// If it is dead, a chain of operations each of which superseded the one before leads from it to one that left a live
@@ -59,6 +59,34 @@ extension Record {
         }
         if join.hasChanged { entries = joined }
         return join.hasChanged
+    }
+
+    /// Whether a mark in this record waits for an operation.
+    public var isOpen: Bool { entries.contains { $0.kind == .deadAhead || $0.kind == .coveredAhead } }
+
+    /// Forgets the marks: what they wait for will not come.
+    ///
+    /// Marks do not travel, so nobody need be told: a cell that held nothing else was sent as an empty one.
+    ///
+    /// - Returns: how many there were.
+    public mutating func forgetMarks() -> Int {
+        guard isOpen else { return 0 }
+        var kept: [Entry] = []
+        var forgotten = 0
+        forEachCell { cell in
+            let rest = entries[cell].filter { $0.kind != .deadAhead && $0.kind != .coveredAhead }
+            forgotten += cell.count - rest.count
+            if rest.isEmpty {
+                let last = entries[cell].map(\.sequence).max() ?? 0
+                kept.append(
+                    Entry(
+                        key: entries[cell.lowerBound].key, kind: .emptied, dot: Dot(rawValue: 0), time: 0,
+                        sequence: last))
+            }
+            kept += rest
+        }
+        entries = kept
+        return forgotten
     }
 
     /// Orders the cells that begin at two places; a record that is at its end comes last.

@@ -75,6 +75,8 @@ struct Problem: Error, Equatable {
         case .otherEpoch: self.init(.conflict, "other-epoch", "Another workspace", "\(error)")
         case .foreignLog: self.init(.forbidden, "foreign-log", "Not this account's log", "\(error)")
         case .foreignToken: self.init(.badRequest, "foreign-token", "Not this server's token", "\(error)")
+        case .relayOfOtherEpoch: self.init(.conflict, "epoch", "Another epoch", "\(error)")
+        case .noRecovery: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
         case .tooManyOperations: self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
         }
     }

@@ -37,6 +37,7 @@ final class CommitQueries {
     private let deleteRecord: Statement
     private let updateServerStatement: Statement
     private let insertFormerEpoch: Statement
+    private let selectFormerEpoch: Statement
     private let database: Database
 
     init(_ database: Database) throws(StoreError) {
@@ -71,6 +72,7 @@ final class CommitQueries {
         updateServerStatement = try Statement(
             database, "UPDATE server SET epoch = ?1, recovers = ?2, replica_epoch = ?3, replicas = ?4")
         insertFormerEpoch = try Statement(database, "INSERT OR IGNORE INTO former_epoch (epoch) VALUES (?1)")
+        selectFormerEpoch = try Statement(database, "SELECT 1 FROM former_epoch WHERE epoch = ?1")
         selectVerdicts = try Statement(
             database,
             "SELECT number, reason FROM verdict WHERE replica = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number")
@@ -153,6 +155,12 @@ final class CommitQueries {
         try insertFormerEpoch.bind(1, Int64(bitPattern: epoch))
         try insertFormerEpoch.run()
         return database.changedRows > 0
+    }
+
+    func isFormer(_ epoch: UInt64) throws(StoreError) -> Bool {
+        try selectFormerEpoch.bind(1, Int64(bitPattern: epoch))
+        defer { selectFormerEpoch.reset() }
+        return try selectFormerEpoch.step()
     }
 
     // MARK: Logs

@@ -29,6 +29,10 @@ extension StoreWriter {
             }
         }
         if push.epoch != state.epoch {
+            // Without a token nothing proves that this server ever was in that epoch; a person may say so.
+            if push.marks.isEmpty, !state.recovers, try !queries.isFormer(push.epoch) {
+                return .ends(.refused(.otherEpoch))
+            }
             // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
             if !push.marks.isEmpty, try queries.addFormerEpoch(push.epoch), !state.recovers { try beginEpoch() }
             return .ends(try rollback(push))
