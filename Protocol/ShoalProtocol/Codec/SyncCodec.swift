@@ -30,6 +30,10 @@ extension SyncRequest {
             for hash in tail { frame.json.string(hash.hexadecimal) }
             frame.json.endArray()
         }
+        if skipped > 0 {
+            frame.json.key("skipped")
+            frame.json.integer(Int64(skipped))
+        }
         if !refused.isEmpty {
             frame.json.key("refused")
             frame.json.verdicts(refused)
@@ -72,6 +76,7 @@ extension SyncRequest {
         var logs: [LogPosition]?
         var operations = Operations()
         var tail: [OperationHash] = []
+        var skipped: UInt32 = 0
         var refused: [Verdict] = []
         var wantsPage = true
         var version: Int64?
@@ -91,6 +96,7 @@ extension SyncRequest {
                     guard tail.count < limit else { throw reader.error(.tooMany(limit: limit)) }
                     tail.append(OperationHash(rawValue: try reader.readHexadecimal()))
                 }
+            case "skipped": skipped = try reader.readUInt32()
             case "refused": refused = try reader.readVerdicts(limit: limit)
             case "page": wantsPage = try reader.readBool()
             case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
@@ -104,7 +110,7 @@ extension SyncRequest {
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
         self.init(
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
-            tail: tail, refused: refused, wantsPage: wantsPage)
+            tail: tail, skipped: skipped, refused: refused, wantsPage: wantsPage)
     }
 
     private static let mostLogs = 1_024

@@ -36,6 +36,8 @@ public struct SyncRequest: Sendable {
     public var operations: Operations
     /// After a fork, instead of operations: the hashes of those after the position of the last log, in order.
     public var tail: [OperationHash]
+    /// How many operations before those of `tail` were asked about already.
+    public var skipped: UInt32
     /// Which of the operations an earlier epoch refused, and why: they are not to be taken now.
     public var refused: [Verdict]
     /// Whether the answer shall carry a page; not while there are more frames to push.
@@ -43,7 +45,7 @@ public struct SyncRequest: Sendable {
 
     public init(
         epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,
-        tail: [OperationHash] = [], refused: [Verdict] = [], wantsPage: Bool = true
+        tail: [OperationHash] = [], skipped: UInt32 = 0, refused: [Verdict] = [], wantsPage: Bool = true
     ) {
         self.epoch = epoch
         self.cursor = cursor
@@ -51,6 +53,7 @@ public struct SyncRequest: Sendable {
         self.logs = logs
         self.operations = operations
         self.tail = tail
+        self.skipped = skipped
         self.refused = refused
         self.wantsPage = wantsPage
     }

@@ -18,12 +18,13 @@ public struct ClientSession: Sendable {
 
     /// What makes a log continue the server's again.
     public enum Healing: Sendable, Equatable {
-        /// Nothing to change yet: the next request names the hashes of the tail instead of operations.
-        case askAboutTail
+        /// Nothing to change yet: the next request names hashes of the tail instead of operations, after those that are
+        /// known to be known.
+        case askAboutTail(skipping: Int)
         /// What is known leaves the tail, the rest goes on under another replica.
         case fork(PushAnswer.Fork)
-        /// The logs are pushed again from where the server has them, in its epoch.
-        case rollback(PushAnswer.Rollback)
+        /// The logs, as the request named them, are pushed again from where the server has them, in its epoch.
+        case rollback(PushAnswer.Rollback, of: [LogPosition])
     }
 
     /// What one answer changes on the replica.
@@ -68,6 +69,8 @@ public struct ClientSession: Sendable {
     /// How often the log may be healed in one sync: a long tail is asked about in parts, and each identifier that is taken
     /// costs one round.
     private var healsLeft = 10_000
+    /// What the server knows of the tail, as far as it was asked.
+    private var known: [KnownOperation] = []
 
     public init() {}
 
@@ -100,7 +103,7 @@ public struct ClientSession: Sendable {
             guard rollback.of == request.epoch, rollback.logs.map(\.replica) == request.logs.map(\.replica) else {
                 return stop(.protocolError("the answer is about another epoch or other logs"))
             }
-            return heal(.rollback(rollback))
+            return heal(.rollback(rollback, of: request.logs))
         }
         guard response.from == request.cursor else {
             return stop(.protocolError("the page does not begin at the cursor that was asked for"))
@@ -148,11 +151,12 @@ public struct ClientSession: Sendable {
         guard fork.of == log, fork.known.count <= request.tail.count else {
             return stop(.protocolError("the answer is about another log"))
         }
-        if fork.replica == nil, fork.known.isEmpty {
-            guard request.tail.isEmpty else { return stop(.protocolError("a fork without a replica")) }
-            return heal(.askAboutTail)
-        }
-        return heal(.fork(fork))
+        if request.skipped == 0 { known = [] }
+        guard Int(request.skipped) == known.count else { return stop(.protocolError("a tail that nobody named")) }
+        known += fork.known
+        if let replica = fork.replica { return heal(.fork(.init(of: log, replica: replica, known: known))) }
+        guard fork.known.count == request.tail.count else { return stop(.protocolError("a fork without a replica")) }
+        return heal(.askAboutTail(skipping: known.count))
     }
 
     private mutating func heal(_ healing: Healing) -> Action {

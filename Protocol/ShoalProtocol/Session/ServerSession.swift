@@ -21,6 +21,8 @@ public struct ServerSession: Sendable {
         public var logs: [LogPosition]
         public var operations: Operations
         public var tail: [OperationHash]
+        /// How many operations before those of `tail` were asked about already.
+        public var skipped: UInt32
         /// What an earlier epoch refused of the operations.
         public var refused: [Verdict]
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
@@ -28,7 +30,8 @@ public struct ServerSession: Sendable {
 
         public init(
             account: RecordID, epoch: UInt64, acknowledgement: String, cursor: String, logs: [LogPosition],
-            operations: Operations, tail: [OperationHash], refused: [Verdict] = [], time: Int64
+            operations: Operations, tail: [OperationHash], skipped: UInt32 = 0,
+            refused: [Verdict] = [], time: Int64
         ) {
             self.account = account
             self.epoch = epoch
@@ -37,6 +40,7 @@ public struct ServerSession: Sendable {
             self.logs = logs
             self.operations = operations
             self.tail = tail
+            self.skipped = skipped
             self.refused = refused
             self.time = time
         }
@@ -98,8 +102,8 @@ public struct ServerSession: Sendable {
             Push(
                 account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
                 cursor: request.cursor,
-                logs: request.logs, operations: request.operations, tail: request.tail, refused: request.refused,
-                time: time))
+                logs: request.logs, operations: request.operations, tail: request.tail,
+                skipped: request.skipped, refused: request.refused, time: time))
     }
 
     /// The push is durable, or was found to be a fork or a rollback and changed nothing.

@@ -27,7 +27,9 @@ extension ServerStore {
     private func newIdentifier(_ writer: StoreWriter, _ database: Database, time: Int64) throws -> RecordID {
         var allocator = RecordIDAllocator(
             state: try Int64.fetchOne(database, sql: "SELECT allocator FROM server") ?? -1)
-        guard let id = allocator.next(time: time, replica: writer.ownReplica) else { throw AccountProblem.noIdentifiers }
+        guard let id = allocator.next(time: time, replica: writer.ownReplica) else {
+            throw AccountProblem.noIdentifiers
+        }
         try database.execute(sql: "UPDATE server SET allocator = ?", arguments: [allocator.state])
         return id
     }
@@ -118,7 +120,8 @@ extension ServerStore {
                     try writer.nameHandedOut(time: time)
                 }
                 return EnrollResponse(
-                    replica: replica, account: account, name: row["name"], role: role, epoch: writer.state.epoch, time: time
+                    replica: replica, account: account, name: row["name"], role: role, epoch: writer.state.epoch,
+                    time: time
                 )
             }
         }

@@ -157,7 +157,7 @@ final class CommitQueries {
         return database.changedRows > 0
     }
 
-    func isFormer(_ epoch: UInt64) throws(StoreError) -> Bool {
+    func isFormerEpoch(_ epoch: UInt64) throws(StoreError) -> Bool {
         try selectFormerEpoch.bind(1, Int64(bitPattern: epoch))
         defer { selectFormerEpoch.reset() }
         return try selectFormerEpoch.step()

@@ -29,12 +29,15 @@ extension StoreWriter {
             }
         }
         if push.epoch != state.epoch {
-            // Without a token nothing proves that this server ever was in that epoch; a person may say so.
-            if push.marks.isEmpty, !state.recovers, try !queries.isFormer(push.epoch) {
-                return .ends(.refused(.otherEpoch))
-            }
             // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
-            if !push.marks.isEmpty, try queries.addFormerEpoch(push.epoch), !state.recovers { try beginEpoch() }
+            if push.marks.isEmpty {
+                // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
+                guard try state.recovery || queries.isFormerEpoch(push.epoch) else {
+                    return .ends(.refused(.otherEpoch))
+                }
+            } else if try queries.addFormerEpoch(push.epoch), !state.recovers {
+                try beginEpoch()
+            }
             return .ends(try rollback(push))
         }
         for mark in push.marks where mark != state.commit {
@@ -54,6 +57,7 @@ extension StoreWriter {
         }
         guard let log = push.logs.last, let state = state.logs[log.replica] else { return .continues(firstNew: 0) }
         if log.end < state.position { return .ends(try fork(push, log)) }
+        if push.skipped > 0 { return .ends(try fork(push, log)) }
         let named = push.tail.isEmpty ? push.hashes : push.tail
         let known = min(Int(state.position - log.position), named.count)
         if known > 0 {
@@ -123,7 +127,7 @@ extension StoreWriter {
             let verdict = try queries.verdicts(dot.replica, dot.number...dot.number).first
             known.append(KnownOperation(dot: dot, reason: verdict?.reason))
         }
-        let isWhole = push.tail.count == Int(log.end - log.position)
+        let isWhole = Int(push.skipped) + push.tail.count == Int(log.end - log.position)
         let replica = isWhole || known.count < push.tail.count ? try handOut(to: push.account) : nil
         return .fork(.init(of: log, replica: replica, known: known))
     }

@@ -41,7 +41,8 @@ extension ServerStore {
     }
 
     private func page(
-        _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.OwnDots, account: RecordID, budget: Int
+        _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.OwnDots, account: RecordID,
+        budget: Int
     ) throws -> ServerSession.Page {
         guard let now = try Self.newestCommit(database) else {
             throw StoreError.damaged(path: path, reason: "there is no commit")

@@ -44,6 +44,7 @@ public final class PreparedPush: Sendable {
     let logs: [LogPosition]
     let operations: Operations
     let tail: [OperationHash]
+    let skipped: UInt32
     /// What an earlier epoch refused, by number.
     let refused: [UInt32: RefusalReason]
     /// Milliseconds since 1970: the latest time that an operation may carry.
@@ -65,6 +66,7 @@ public final class PreparedPush: Sendable {
         logs = push.logs
         operations = push.operations
         tail = push.tail
+        skipped = push.skipped
         refused = Dictionary(push.refused.map { ($0.number, $0.reason) }, uniquingKeysWith: { first, _ in first })
         time = push.time
         self.isServer = isServer
@@ -76,7 +78,8 @@ public final class PreparedPush: Sendable {
         guard operations.count <= Int(log.end - log.position) else {
             throw .malformed("the request has more operations than its log")
         }
-        guard tail.isEmpty || (operations.isEmpty && tail.count <= Int(log.end - log.position)) else {
+        guard tail.isEmpty || (operations.isEmpty && Int(skipped) + tail.count <= Int(log.end - log.position))
+        else {
             throw .malformed("the request asks about more than its tail")
         }
         marks = try Self.marks(push, seal.of(epoch: push.epoch))

@@ -37,7 +37,8 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch))
+                action = session.read(
+                    try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch))
             case .respond(let response):
                 return try wanting(response).encoded()
             }
