@@ -61,6 +61,17 @@ extension Record {
         return join.hasChanged
     }
 
+    /// Whether both hold the same entries: cell, dot, and whether a deletion has seen it; §3.6 says what for.
+    public func hasSameEntries(as other: Record) -> Bool {
+        let own = entries.filter { !$0.kind.isMarker }
+        let its = other.entries.filter { !$0.kind.isMarker }
+        return own.count == its.count
+            && zip(own, its).allSatisfy { mine, its in
+                mine.dot == its.dot && mine.isCovered == its.isCovered
+                    && mine.key.compare(its.key, arena, other.arena) == 0
+            }
+    }
+
     /// Whether a mark in this record waits for an operation.
     public var isOpen: Bool { entries.contains { $0.kind == .deadAhead || $0.kind == .coveredAhead } }
 

@@ -160,6 +160,19 @@ public final class Replica: Sendable {
         try transaction(isRemote: false) { try Healing($0).run(healing) }
     }
 
+    /// What of the stock is relayed next, as the body of a request; nil when nothing is left.
+    func nextRelay(isFirst: Bool) throws -> (body: [UInt8], batch: RelayBatch)? {
+        while let (request, batch) = try transaction(isRemote: true, { try $0.nextRelay(isFirst: isFirst) }) {
+            let body = try request.encoded()
+            if body.count <= Limits.body { return (body, batch) }
+            try transaction(isRemote: true) { try StockStore($0).passOver(batch) }
+        }
+        return nil
+    }
+
+    /// Drops what the server has acknowledged.
+    func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
+
     /// Stores a server's answer in one durable transaction.
     @discardableResult
     public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {

@@ -53,9 +53,11 @@ struct Endpoint: Sendable {
         }
     }
 
-    /// - Returns: the body of the answer, a `SyncResponse` if it is what it should be.
-    func sync(_ body: [UInt8]) async throws -> [UInt8] {
-        let answer = try await post("/v1/sync", body, isCompressed: true)
+    /// Sends a body to `/v1/sync` or `/v1/relay`.
+    ///
+    /// - Returns: the body of the answer, a `SyncResponse` or `RelayResponse` if it is what it should be.
+    func exchange(_ path: String, _ body: [UInt8]) async throws -> [UInt8] {
+        let answer = try await post(path, body, isCompressed: true)
         if answer.status != 200 { throw failure(answer, isEnrolling: false) }
         return answer.body
     }

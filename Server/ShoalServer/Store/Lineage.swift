@@ -32,9 +32,7 @@ extension StoreWriter {
             // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
             if push.marks.isEmpty {
                 // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
-                guard try state.recovery || queries.isFormerEpoch(push.epoch) else {
-                    return .ends(.refused(.otherEpoch))
-                }
+                if !state.recovery, try !queries.isFormerEpoch(push.epoch) { return .ends(.refused(.otherEpoch)) }
             } else if try queries.addFormerEpoch(push.epoch), !state.recovers {
                 try beginEpoch()
             }
