@@ -67,7 +67,7 @@ struct Healing {
             guard let reason = known.reason else { continue }
             _ = try store.setAside(start + Int64(offset + 1), reason)
         }
-        try note("fork", replica, changes: count)
+        try note(.fork, replica, changes: count)
     }
 
     /// Ranges of operations that stand one after the other in one log.
@@ -127,7 +127,7 @@ struct Healing {
         logs.append(OwnLog(replica: rollback.replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
         try store.setLogs(logs.filter { $0.end > 0 || $0 == logs.last })
         try begin(rollback)
-        try note("rollback", rollback.replica, changes: Int64(store.pending))
+        try note(.rollback, rollback.replica, changes: Int64(store.pending))
     }
 
     private func begin(_ rollback: PushAnswer.Rollback) throws {
@@ -163,12 +163,14 @@ struct Healing {
         store.forgetCached()
         for record in before { try store.show(from: record, to: try store.effective(record.id)) }
         try store.show(from: Record(id: new), to: try store.effective(new))
-        try note("renamed", store.current.replica, changes: 1)
+        try note(.renamed, store.current.replica, changes: 1)
     }
 
-    private func note(_ kind: String, _ replica: ReplicaID, changes: Int64) throws {
+    /// Keeps the last hundred notes.
+    private func note(_ kind: HealingNote.Kind, _ replica: ReplicaID, changes: Int64) throws {
         try store.database.execute(
             sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, ?, ?, ?)",
-            arguments: [store.correctedTime, kind, Int64(replica.rawValue), changes])
+            arguments: [store.correctedTime, kind.rawValue, Int64(replica.rawValue), changes])
+        try store.database.execute(sql: "DELETE FROM healing WHERE id <= (SELECT max(id) FROM healing) - 100")
     }
 }
