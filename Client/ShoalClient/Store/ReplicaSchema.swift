@@ -207,5 +207,13 @@ enum ReplicaSchema {
 
         -- Records in which the server waits for operations.
         CREATE TABLE stock_open (record INTEGER PRIMARY KEY);
+
+        -- An enrolment of an enrolled home that was sent and not answered yet. At most one row.
+        CREATE TABLE reenrolment (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            server TEXT NOT NULL,
+            code TEXT NOT NULL,
+            key TEXT NOT NULL
+        );
         """
 }

@@ -89,6 +89,8 @@ struct Problem: Error, Equatable {
         case .wrongCode: self.init(.forbidden, "wrong-code", "Wrong code", "\(error)")
         case .expiredCode: self.init(.forbidden, "expired-code", "Expired code", "\(error)")
         case .usedCode: self.init(.forbidden, "used-code", "Used code", "\(error)")
+        case .unknownFormer: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
+        case .otherAccount: self.init(.forbidden, "other-account", "Another account", "\(error)")
         case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
         case .tooManyReplicas, .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")

@@ -94,6 +94,17 @@ extension StoreWriter {
         return taken
     }
 
+    /// The record as it is stored, or nil.
+    func stored(_ id: RecordID) throws -> Record? {
+        var packed: [UInt8] = []
+        guard let sequence = try queries.readRecord(id, into: &packed) else { return nil }
+        return try packed.withUnsafeBytes { bytes in
+            do throws(DecodingFailure) { return try Record(id: id, sequence: sequence, packed: bytes) } catch {
+                throw StoreError.damaged(path: "record \(id)", reason: error.description)
+            }
+        }
+    }
+
     private func source(_ vector: VersionVector, account: RecordID) throws -> Int64 {
         if let known = state.relaySources.first(where: { $0.value == vector })?.key { return known }
         let source = try relays.addSource(vector, account: account)
@@ -104,16 +115,8 @@ extension StoreWriter {
     /// - Returns: whether the record is joined: it is not where another stands under its identifier, or where it would
     ///   become larger than a page can carry.
     private func join(_ relayed: Record, vector: VersionVector) throws -> Bool {
-        var packed: [UInt8] = []
-        var record = Record(id: relayed.id)
-        let stored = try queries.readRecord(relayed.id, into: &packed)
-        if let stored {
-            record = try packed.withUnsafeBytes { bytes in
-                do throws(DecodingFailure) {
-                    return try Record(id: relayed.id, sequence: stored, packed: bytes)
-                } catch { throw StoreError.damaged(path: "record \(relayed.id)", reason: error.description) }
-            }
-        }
+        let stored = try stored(relayed.id)
+        var record = stored ?? Record(id: relayed.id)
         guard !record.isMade || record.envelope == relayed.envelope else { return false }
         let wasUnmade = stored != nil && !record.isMade
         let wasAway = stored != nil && !record.isPresent
@@ -125,7 +128,7 @@ extension StoreWriter {
         if changed {
             // Replicas that filled while it was deleted have nothing of it.
             if wasAway, record.isPresent { record.renumber(sequence: sequence) }
-            packed.removeAll(keepingCapacity: true)
+            var packed: [UInt8] = []
             record.encode(sequence: sequence, into: &packed)
             guard packed.count <= Limits.recordAtMost else { return false }
             state.sequence = sequence
