@@ -137,6 +137,7 @@ struct Healing {
             standing.epoch = rollback.epoch
             // The rows are of a server that is no more: a fill replaces them.
             standing.cursor = ""
+            try StockStore(store).take(fill: standing.fill)
             try store.database.execute(sql: "DELETE FROM vector")
         }
         try store.setStanding(standing)

@@ -52,6 +52,13 @@ extension ReplicaStore {
         return reason.flatMap(RefusalReason.init) ?? .forbidden
     }
 
+    /// What of the stock is relayed next; rows that the server has again are not.
+    func nextRelay(isFirst: Bool) throws -> (request: RelayRequest, batch: RelayBatch)? {
+        let stock = StockStore(self)
+        if isFirst { try stock.dropEqual() }
+        return try stock.next(epoch: standing.epoch)
+    }
+
     /// Moves up to `limit` records from the queue into the text index, in a transaction of its own.
     ///
     /// - Returns: how many are left.

@@ -31,7 +31,8 @@ extension StoreWriter {
         if push.epoch != state.epoch {
             // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
             if push.marks.isEmpty {
-                guard try queries.isFormerEpoch(push.epoch) else { return .ends(.refused(.otherEpoch)) }
+                // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
+                if !state.recovery, try !queries.isFormerEpoch(push.epoch) { return .ends(.refused(.otherEpoch)) }
             } else if try queries.addFormerEpoch(push.epoch), !state.recovers {
                 try beginEpoch()
             }
