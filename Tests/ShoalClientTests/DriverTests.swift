@@ -201,8 +201,6 @@ struct InterruptedTransport: Transport {
         (.status(400, body: #"{"type":"urn:shoal:problem:protocol-version","detail":"v2"}"#), .otherProtocol("v2")),
         (.status(413, body: #"{"detail":"16 MiB"}"#), .refused(status: 413, "16 MiB")),
         (.status(400, body: "not json"), .refused(status: 400, "it gave no reason")),
-        (.push(.fork(replica: nil, known: [])), .session(.fork(replica: nil, known: []))),
-        (.push(.rollback(epoch: 9, replica: nil)), .session(.rollback(epoch: 9, replica: nil))),
     ])
     func whatDoesNotHelpToRetryIsSaidAndChangesNothing(step: ScriptedTransport.Step, error: SyncError) async throws {
         let one = try await Self.enrolled([step])

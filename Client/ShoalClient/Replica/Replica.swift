@@ -150,6 +150,23 @@ public final class Replica: Sendable {
         try connection.read { try $0.nextRequest(operations: options.frameOperations) }
     }
 
+    /// The same with hashes of the tail instead of operations, after `count` that the server knows.
+    func tailRequest(skipping count: Int) throws -> SyncRequest {
+        try connection.read { try $0.tailRequest(skipping: count) }
+    }
+
+    /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
+    func noteSent(_ request: SyncRequest) throws {
+        guard let log = request.logs.last, !request.operations.isEmpty else { return }
+        let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
+        try transaction(isRemote: true) { try $0.setSent(number, of: log.replica) }
+    }
+
+    /// Makes the logs continue the server's again, in one durable transaction.
+    func heal(_ healing: ClientSession.Healing) throws {
+        try transaction(isRemote: false) { try Healing($0).run(healing) }
+    }
+
     /// Stores a server's answer in one durable transaction.
     @discardableResult
     public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {

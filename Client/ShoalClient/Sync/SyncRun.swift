@@ -47,7 +47,16 @@ public struct SyncRun {
                 state = .acting(session.start(first))
             case .waiting(let body): return .send(body)
             case .finished: return .finished(report)
-            case .acting(.send(let request)): state = .waiting(try Self.encoded(request))
+            case .acting(.send(let request)):
+                try replica.noteSent(request)
+                state = .waiting(try Self.encoded(request))
+            case .acting(.heal(let healing)):
+                try replica.heal(healing)
+                if case .askAboutTail(let count) = healing {
+                    state = .acting(session.healed(next: try replica.tailRequest(skipping: count)))
+                } else {
+                    state = .acting(session.healed(next: try replica.nextRequest()))
+                }
             case .acting(.commit(let commit)):
                 let outcome = try replica.commit(commit)
                 report.pulled += outcome.pulled

@@ -54,7 +54,16 @@ public enum ServerSchema {
                 )
                 """,
             ]
-        )
+        ),
+        (
+            "2 epochs",
+            [
+                // Whether the epoch was begun because the server had lost something.
+                "ALTER TABLE server ADD COLUMN recovers INTEGER NOT NULL DEFAULT 0",
+                // Epochs that ended here, or that a replica proved to have been.
+                "CREATE TABLE former_epoch (epoch INTEGER PRIMARY KEY)",
+            ]
+        ),
     ]
 
     static var migrator: DatabaseMigrator {

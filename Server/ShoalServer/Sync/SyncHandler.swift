@@ -42,7 +42,7 @@ public struct SyncHandler: Sendable {
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
                 action = session.read(
-                    try await store.page(cursor: cursor, own: own, account: account, budget: pageBudget))
+                    try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
                 return try response.encoded()
             }
@@ -60,7 +60,7 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try store.page(cursor: cursor, own: own, account: account, budget: pageBudget))
+                action = session.read(try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
                 return try response.encoded()
             }
@@ -79,12 +79,21 @@ public struct SyncHandler: Sendable {
         switch answer {
         case .taken(_, _, let verdicts), .identifierTaken(_, _, _, let verdicts):
             metrics.countPush(operations: push.operations.count, refusals: verdicts.count)
-        case .fork:
+        case .fork(let fork):
+            guard let replica = fork.replica else { return }
             metrics.countFork()
-            logger.notice("a log does not continue the known one", metadata: metadata(push))
-        case .rollback:
+            var metadata = metadata(push)
+            metadata["known"] = "\(fork.known.count)"
+            metadata["continues"] = "\(replica.rawValue)"
+            logger.notice(
+                "a home is a copy or was restored: what is unknown of it goes on as another replica",
+                metadata: metadata)
+        case .rollback(let rollback):
             metrics.countRollback()
-            logger.error("a replica proves a commit that this server does not have", metadata: metadata(push))
+            var metadata = metadata(push)
+            metadata["continues"] = "\(rollback.replica.rawValue)"
+            metadata["epoch"] = "\(String(rollback.epoch, radix: 16))"
+            logger.error("a replica has what this server lost: its logs are taken again", metadata: metadata)
         }
     }
 

@@ -95,21 +95,21 @@ extension Replica {
     static func home(_ disk: SimulatedDisk) -> String { disk.directory + "/home" }
 
     /// One sync, by bytes as over a network.
+    ///
+    /// - Parameter loses: whether the answer to the request of that number, from 1, is lost; the sync then ends.
     @discardableResult
-    func sync(_ server: ServerMachine) throws -> ClientSession.Report {
+    func sync(_ server: ServerMachine, loses: (Int) -> Bool = { _ in false }) throws -> SyncReport? {
         let account = try account(server)
-        var session = ClientSession()
-        var action = session.start(try nextRequest())
+        var run = SyncRun(self)
+        var number = 0
         while true {
-            switch action {
-            case .send(let request):
-                let answer = try server.handler.handleAlone(try request.encoded(), account: account)
-                action = session.receive(try SyncResponse(decoding: answer))
-            case .commit(let commit):
-                let outcome = try self.commit(commit)
-                action = session.committed(next: try nextRequest(), pulled: outcome.pulled)
-            case .finish(let report): return report
-            case .stop(let problem): throw problem
+            switch try run.next() {
+            case .send(let body):
+                let answer = try server.handler.handleAlone(body, account: account)
+                number += 1
+                if loses(number) { return nil }
+                try run.received(answer)
+            case .finished(let report): return report
             }
         }
     }
