@@ -7,9 +7,9 @@ extension ReplicaStore {
     /// The operations after a position, in order, with their places and hashes.
     func logged(after position: Int64) throws -> LoggedOperations {
         var result = LoggedOperations()
-        let rows = try Row.fetchCursor(
-            database, sql: "SELECT position, hash, operation FROM log WHERE position > ? ORDER BY position",
-            arguments: [position])
+        let statement = try database.cachedStatement(
+            sql: "SELECT position, hash, operation FROM log WHERE position > ? ORDER BY position")
+        let rows = try Row.fetchCursor(statement, arguments: [position])
         while let row = try rows.next() {
             let place: Int64 = row[0]
             guard let owner = log.logs.last(where: { $0.start < place }) else { continue }

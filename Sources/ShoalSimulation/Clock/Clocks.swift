@@ -68,6 +68,8 @@ public final class MachineClock: Sendable {
     /// Nanoseconds that only grow, whatever happens to the clock.
     public var ticks: UInt64 { UInt64(clamping: world.now) &* 1_000_000 }
 
+    public var fault: ClockFault { state.withLock { $0.fault } }
+
     /// From now on the clock is wrong so: it steps, stops or drifts.
     public func set(_ fault: ClockFault) {
         let world = world.now

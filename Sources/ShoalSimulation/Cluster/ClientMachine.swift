@@ -14,6 +14,8 @@ public final class ClientMachine {
     /// The sync under way, and how many there were: answers to an earlier one are stale.
     var run: SyncRun?
     var runs = 0
+    /// Of its requests: answers to an earlier one come too late.
+    var attempts = 0
     /// The last position of the log that the oracle has seen.
     var witnessed: Int64 = 0
     /// What the operator saw of the records that the command under way may touch.

@@ -54,6 +54,7 @@ extension Cluster {
             number: machines.count, account: machine.account, world: world, seed: seed, options: options(seed),
             image: machine.disk.snapshot())
         copy.witnessed = machine.witnessed
+        copy.clock.set(machine.clock.fault)
         oracle.copyPlaces(from: machine.number, to: copy.number)
         try copy.start()
         machines.append(copy)

@@ -258,7 +258,8 @@ struct Operator {
 
     /// Several commands in one transaction: all of them or, if it fails, none.
     private func bulk(fails: Bool) throws {
-        let ids = try (0..<2 + cluster.random.below(6)).map { _ in try customer() }
+        let count = cluster.random.below(5) == 0 ? 20 + cluster.random.below(60) : 2 + cluster.random.below(8)
+        let ids = try (0..<count).map { _ in try customer() }
         for id in ids { try see(id) }
         try machine.opened().write { commands in
             for id in ids {

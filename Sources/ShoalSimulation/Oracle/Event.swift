@@ -1,4 +1,5 @@
 import ShoalCRDT
+import ShoalProtocol
 
 /// The place of a cell, apart from any record's memory.
 public struct CellName: Hashable, Comparable, Sendable {
@@ -85,8 +86,27 @@ struct Event {
     var covered: Set<OperationHash> = []
     /// Whether the server must refuse it.
     var isForbidden = false
-    /// Whether it was lost with the only disk that had it.
-    var isGone = false
+    /// Whether no disk had it when one was set back.
+    var mayBeGone = false
+
+    /// What speaks of the record `old` speaks of `new`.
+    mutating func rename(_ old: RecordID, to new: RecordID) {
+        func name(_ id: RecordID) -> RecordID { id == old ? new : id }
+        record = name(record)
+        if let envelope = creates {
+            switch envelope.scope {
+            case .customer(let id): creates = Envelope(kind: envelope.kind, scope: .customer(name(id)))
+            case .account, .workspace, .pair: break
+            }
+        }
+        for index in writes.indices {
+            writes[index].cell.record = name(writes[index].cell.record)
+            if case .id(let id) = writes[index].cell.element { writes[index].cell.element = .id(name(id)) }
+            if case .integer(let number) = writes[index].value, writes[index].cell.field == .tagGroup {
+                writes[index].value = .integer(name(RecordID(rawValue: number)).rawValue)
+            }
+        }
+    }
 }
 
 /// What an operator sees of a record, by the identities of the operations that left it.

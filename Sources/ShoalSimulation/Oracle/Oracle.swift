@@ -132,18 +132,42 @@ public final class Oracle {
     /// What a machine knows of places is copied with its disk.
     func copyPlaces(from machine: Int, to copy: Int) { placesOf[copy] = placesOf[machine] }
 
-    /// A machine's own log has other places now: it was renumbered.
+    /// A machine's own log may have other places now, and records that it made other identifiers: it was healed.
     func relearn(_ machine: ClientMachine) throws {
-        for place in try machine.opened().logged().places { note(place.dot, place.hash, machine.number) }
+        let logged = try machine.opened().logged()
+        for (index, place) in logged.places.enumerated() {
+            note(place.dot, place.hash, machine.number)
+            let operation = logged.operations.operations[index]
+            guard let event = events[place.hash] else {
+                fail("machine \(machine.number) has an operation in its log that nobody did")
+                continue
+            }
+            if operation.creates != nil, operation.record != event.record {
+                rename(event.record, to: operation.record, among: logged.places.map(\.hash))
+            }
+        }
+    }
+
+    /// The identifier of a record was taken: what its maker wrote since speaks of another one.
+    private func rename(_ old: RecordID, to new: RecordID, among hashes: [OperationHash]) {
+        for hash in hashes { events[hash]?.rename(old, to: new) }
+        if hashes.compactMap({ events[$0] }).contains(where: { $0.creates?.kind == .customer && $0.record == new }) {
+            customers.append(new)
+            notes[new] = notes[old]
+        }
+        for customer in notes.keys.sorted() {
+            if let made = notes[customer], made.contains(old) { notes[customer] = made + [new] }
+        }
+        if book.contains(old) { book.append(new) }
     }
 
     func learn(_ dot: Dot, _ hash: OperationHash, for machine: Int) {
         if places[dot] != hash { placesOf[machine, default: [:]][dot] = hash }
     }
 
-    /// Only these are left anywhere; the others were lost with their disks.
+    /// Only these are left on any disk; the others are lost, unless one is on its way to the server.
     func keep(only hashes: Set<OperationHash>) {
-        for hash in order where !hashes.contains(hash) { events[hash]?.isGone = true }
+        for hash in order where !hashes.contains(hash) { events[hash]?.mayBeGone = true }
     }
 }
 

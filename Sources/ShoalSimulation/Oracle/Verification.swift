@@ -24,7 +24,10 @@ struct Verification {
         let taken = hashes
         refused = Set(try store.refusedDots().compactMap { taken[$0] })
         let known = cluster.oracle
-        let events = known.order.compactMap { known.events[$0] }.filter { !$0.isForbidden && !$0.isGone }
+        let there = Set(taken.values)
+        let events = known.order.compactMap { known.events[$0] }.filter {
+            !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
+        }
         model = Model(events)
     }
 
@@ -54,7 +57,7 @@ struct Verification {
         for hash in oracle.order {
             guard let event = oracle.events[hash] else { continue }
             let count = seen[hash] ?? 0
-            if event.isGone { continue }
+            if event.mayBeGone, count == 0 { continue }
             if count == 0 {
                 findings.add(
                     \.lost, "an operation of machine \(event.machine) on \(event.record) is not in the server's logs")
@@ -88,6 +91,8 @@ struct Verification {
 
     private mutating func check(_ record: Record) {
         guard let envelope = model.envelopes[record.id] else {
+            // What was written to a record whose maker is gone waits for it.
+            if record.envelope.kind == .none { return }
             return findings.add(\.resurrected, "the server has the record \(record.id), which nobody made")
         }
         if envelope != record.envelope { findings.add(\.diverged, "\(record.id) has another envelope") }

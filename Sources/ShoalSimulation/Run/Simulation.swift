@@ -35,8 +35,8 @@ public final class Simulation {
     private var stepsLeft: Int
     /// Machines that cannot reach the server.
     var partitioned: Set<Int> = []
-    /// Of the sync under way on each machine.
-    var attempts: [Int]
+    /// Earlier states of disks, by machine; the server's under -1.
+    var backups: [(machine: Int, image: DiskImage)] = []
 
     static let patience: Int64 = 5_000
 
@@ -44,7 +44,6 @@ public final class Simulation {
         cluster = try Cluster(settings, trace: trace)
         faults = settings.faults
         stepsLeft = settings.steps
-        attempts = Array(repeating: 0, count: settings.replicas)
     }
 
     /// Runs it all. Whatever cannot go on is a finding.
@@ -87,7 +86,7 @@ public final class Simulation {
         case .answer(let message): try take(message)
         case .timeout(let machine, let run, let attempt):
             let machine = cluster.machines[machine]
-            guard machine.runs == run, attempts[machine.number] == attempt else { return }
+            guard machine.runs == run, machine.attempts == attempt else { return }
             try retry(machine)
         case .restart(let number): try restart(cluster.machines[number])
         case .restartServer: try restartServer()
@@ -112,6 +111,7 @@ public final class Simulation {
         plan(.turn, in: Int64(cluster.random.below(Int(pause))))
         let machine = cluster.machines[cluster.random.below(cluster.machines.count)]
         disturb(machine)
+        try branch(machine)
         guard machine.isUp else { return }
         if chance(cluster.settings.syncs) {
             guard machine.run == nil else { return }
@@ -141,7 +141,7 @@ public final class Simulation {
 
     private func begin(_ machine: ClientMachine) throws {
         machine.runs += 1
-        attempts[machine.number] = 0
+        machine.attempts = 0
         machine.run = SyncRun(try machine.opened())
         cluster.trace.note("sync", Int64(machine.number))
         try advance(machine)
@@ -154,6 +154,7 @@ public final class Simulation {
                 guard var run = machine.run else { return }
                 let step = try run.next()
                 machine.run = run
+                if faults.lineage { try cluster.oracle.relearn(machine) }
                 switch step {
                 case .send(let body): send(body, machine)
                 case .relay(let body):
@@ -194,9 +195,9 @@ public final class Simulation {
 
     private func send(_ body: [UInt8], _ machine: ClientMachine) {
         machine.run?.sending(body)
-        attempts[machine.number] += 1
+        machine.attempts += 1
         let message = Message(
-            machine: machine.number, run: machine.runs, attempt: attempts[machine.number], body: body)
+            machine: machine.number, run: machine.runs, attempt: machine.attempts, body: body)
         cluster.trace.note("send", bytes: body)
         transmit(message, as: Happening.request)
         plan(.timeout(machine: message.machine, run: message.run, attempt: message.attempt), in: Self.patience)
@@ -245,13 +246,12 @@ public final class Simulation {
 
     private func take(_ message: Message) throws {
         let machine = cluster.machines[message.machine]
-        let isAwaited = machine.runs == message.run && attempts[machine.number] == message.attempt
+        let isAwaited = machine.runs == message.run && machine.attempts == message.attempt
         guard machine.isUp, machine.run != nil, isAwaited || (message.isStale && chance(20)) else { return }
         if message.isBroken { return isAwaited ? try retry(machine) : () }
-        if !isAwaited, Self.isOutcast(message.body) { return }
         cluster.trace.note("take", bytes: message.body)
         // Whatever comes for this attempt now comes too late.
-        attempts[machine.number] += 1
+        machine.attempts += 1
         do {
             try machine.run?.received(message.body)
         } catch let error as SyncError {
@@ -261,21 +261,11 @@ public final class Simulation {
         try advance(machine)
     }
 
-    /// HTTP pairs an answer with its request, and a fork or a rollback counts only as the answer to the latest one: nothing
-    /// in it tells which it answers.
-    private static func isOutcast(_ body: [UInt8]) -> Bool {
-        guard let push = try? SyncResponse(decoding: body).push else { return false }
-        switch push {
-        case .fork, .rollback: return true
-        case .taken, .identifierTaken: return false
-        }
-    }
-
     /// Sends the same again, or gives up after some attempts.
     private func retry(_ machine: ClientMachine) throws {
         guard machine.run != nil else { return }
-        attempts[machine.number] += 1
-        if attempts[machine.number] > 6 || chance(30) { return end(machine) }
+        machine.attempts += 1
+        if machine.attempts > 6 || chance(30) { return end(machine) }
         try advance(machine)
     }
 }
