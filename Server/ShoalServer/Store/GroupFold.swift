@@ -362,8 +362,11 @@ struct GroupFold {
             let time = min(push.operations.operations[index].time, push.time)
             let isEffective =
                 writer.state.recovers
-                ? record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence, isKnown: isTaken)
-                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence)
+                ? record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
+                    isKnown: isTaken)
+                : record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
