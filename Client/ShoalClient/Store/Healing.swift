@@ -16,11 +16,15 @@ struct Healing {
 
     func run(_ healing: ClientSession.Healing) throws {
         store.forgetCached()
+        // Under other dots the tail may look different over the same rows: two copies' operations no longer share one.
+        let before = try store.log.tailRecords().sorted().map { try store.effective($0) }
         switch healing {
-        case .askAboutTail: break
+        case .askAboutTail: return
         case .fork(let fork): try heal(fork)
         case .rollback(let rollback, let named): try heal(rollback, named)
         }
+        store.forgetCached()
+        for old in before { try store.show(from: old, to: try store.effective(old.id)) }
     }
 
     // MARK: Fork

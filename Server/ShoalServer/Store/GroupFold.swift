@@ -380,9 +380,10 @@ struct GroupFold {
             let isEffective =
                 writer.state.recovers
                 ? record?.apply(
-                    index, of: push.operations, dot: dot, time: time, sequence: sequence,
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
                     isKnown: { writer.isTaken($0) || relayed?.contains($0) == true })
-                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence)
+                : record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
