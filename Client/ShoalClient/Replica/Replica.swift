@@ -163,11 +163,12 @@ public final class Replica: Sendable {
         try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
     }
 
-    /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
+    /// Remembers, durably, before a request goes out what it sends: after a rollback such operations keep their numbers.
     func noteSent(_ request: SyncRequest) throws {
         guard let log = request.logs.last, !request.operations.isEmpty else { return }
         let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
-        try transaction(isRemote: true) { try $0.setSent(number, of: log.replica) }
+        if try connection.read({ $0.isSent(number, of: log.replica) }) { return }
+        try connection.access { store in try store.transaction { try store.setSent(number, of: log.replica) } }
     }
 
     /// Makes the logs continue the server's again, in one durable transaction.
