@@ -181,6 +181,13 @@ public final class Replica: Sendable {
     /// Drops what the server has acknowledged.
     func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
 
+    /// Remembers for people how many records the server got back.
+    func noteRelayed(_ count: Int) throws {
+        try transaction(isRemote: true) { store in
+            try StockStore(store).note(relayed: count, at: store.correctedTime, replica: store.current.replica)
+        }
+    }
+
     /// Stores a server's answer in one durable transaction.
     @discardableResult
     public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {

@@ -159,6 +159,13 @@ struct StockStore {
         try dropEmpty()
     }
 
+    /// Notes for people how many records the server got back.
+    func note(relayed count: Int, at time: Int64, replica: ReplicaID) throws {
+        try database.execute(
+            sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, 'relayed', ?, ?)",
+            arguments: [time, Int64(replica.rawValue), count])
+    }
+
     /// Keeps a row here that no request can carry.
     func passOver(_ batch: RelayBatch) throws {
         for id in batch.records {
