@@ -16,7 +16,12 @@ public final class Replica: Sendable {
         /// A commit that leaves more records than this waiting for the text index moves them into it; nil never does, and
         /// `drainTextIndex` is the caller's.
         public var textQueueBound: Int?
-        public init(textQueueBound: Int? = 5_000) { self.textQueueBound = textQueueBound }
+        /// The most operations that a request carries; smaller ones than the protocol's are for tests.
+        public var frameOperations: Int
+        public init(textQueueBound: Int? = 5_000, frameOperations: Int = Limits.operations) {
+            self.textQueueBound = textQueueBound
+            self.frameOperations = frameOperations
+        }
     }
 
     /// The directory.
@@ -94,7 +99,7 @@ public final class Replica: Sendable {
 
     /// Makes a copied home that never wrote a replica of its own, instead of filling an empty one: for benchmarks.
     public func adopt(_ enrolment: EnrollResponse, key: String) throws {
-        try connection.enrolling { try StandingStore.adopt(enrolment, key: key, $0.database) }
+        try connection.enrolling { try StandingStore.adopt(enrolment, key: key, now: environment.now(), $0.database) }
     }
 
     /// Prepares for many commits, in a program that stays open: they get a third faster. A failure changes nothing.
@@ -149,11 +154,13 @@ public final class Replica: Sendable {
     // MARK: Syncing
 
     /// Where the replica stands, with the first frame of its tail: what to ask the server next.
-    public func nextRequest() throws -> SyncRequest { try connection.read { try $0.nextRequest() } }
+    public func nextRequest() throws -> SyncRequest {
+        try connection.read { try $0.nextRequest(operations: options.frameOperations) }
+    }
 
     /// The same with hashes of the tail instead of operations, after `count` that the server knows.
     func tailRequest(skipping count: Int) throws -> SyncRequest {
-        try connection.read { try $0.tailRequest(skipping: count) }
+        try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
     }
 
     /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.

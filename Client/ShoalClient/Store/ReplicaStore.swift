@@ -57,6 +57,7 @@ final class ReplicaStore {
         projection = try ProjectionStore(database)
         text = try TextIndexStore(database)
         wal = WriteAheadLog(database)
+        try wal.makeDurable()
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")

@@ -12,9 +12,11 @@ extension ReplicaStore {
     /// What to ask the server next: where the replica stands, and the first frame of its tail.
     ///
     /// Of several logs, as after a rollback, the oldest that is not acknowledged whole is pushed first; it is named last.
-    func nextRequest() throws -> SyncRequest {
+    ///
+    /// - Parameter limit: the most operations in the frame.
+    func nextRequest(operations limit: Int = Limits.operations) throws -> SyncRequest {
         let pushed = self.pushed
-        let frame = try log.frame(of: pushed, operations: Limits.operations, bytes: Self.frameBytes)
+        let frame = try log.frame(of: pushed, operations: limit, bytes: Self.frameBytes)
         let isWhole = Int(pushed.acknowledged) + frame.operations.count == Int(pushed.end)
         let isLast = !log.logs.contains { $0.isOwn && $0.pending > 0 && $0 != pushed }
         return SyncRequest(
@@ -29,10 +31,10 @@ extension ReplicaStore {
     /// The same with the hashes of the tail instead of operations, for the server to say which of them it knows.
     ///
     /// - Parameter count: how many of them are known to be known.
-    func tailRequest(skipping count: Int) throws -> SyncRequest {
+    func tailRequest(skipping count: Int, limit: Int = Limits.operations) throws -> SyncRequest {
         let pushed = self.pushed
         let hashes = try log.hashes(
-            after: pushed.acknowledgedPosition + Int64(count), upTo: pushed.endPosition, limit: Limits.operations)
+            after: pushed.acknowledgedPosition + Int64(count), upTo: pushed.endPosition, limit: limit)
         return SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
             logs: standings(last: pushed), operations: Operations(), tail: hashes, skipped: UInt32(count),

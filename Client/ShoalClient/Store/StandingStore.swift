@@ -119,12 +119,14 @@ enum StandingStore {
     }
 
     /// Gives a copy of a replica that never wrote an identity of its own. Cursors are the account's, so there is none.
-    static func adopt(_ answer: EnrollResponse, key: String, _ database: Database) throws {
+    static func adopt(_ answer: EnrollResponse, key: String, now: Int64, _ database: Database) throws {
         guard try Int.fetchOne(database, sql: "SELECT count(*) FROM log") == 0 else { throw ReplicaError.logFull }
         try database.execute(
             sql: "UPDATE identity SET key = ?, account = ?, name = ?, role = ?",
             arguments: [key, answer.account.rawValue, answer.name, answer.role.rawValue])
-        try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = '', fill = 0")
+        try database.execute(
+            sql: "UPDATE standing SET epoch = ?, cursor = '', acknowledgement = '', clock_offset = ?, fill = 0",
+            arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
         try database.execute(sql: "DELETE FROM fill_seen")
         try database.execute(sql: "UPDATE own_log SET replica = ?", arguments: [Int64(answer.replica.rawValue)])
     }

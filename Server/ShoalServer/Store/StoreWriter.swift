@@ -44,6 +44,7 @@ final class StoreWriter {
         queries = try CommitQueries(database)
         relays = try RelayQueries(database)
         wal = WriteAheadLog(database)
+        try wal.makeDurable()
         self.state = state
         self.seal = seal
         self.random = random

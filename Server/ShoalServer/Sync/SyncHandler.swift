@@ -9,10 +9,14 @@ public struct SyncHandler: Sendable {
     private let metrics: Metrics
     private let environment: ServerEnvironment
     private let logger: Logger
+    private let pageBudget: Int
 
+    /// - Parameter pageBudget: the weight at which a page is closed; smaller ones than the protocol's are for tests.
     public init(
-        store: ServerStore, committer: Committer, metrics: Metrics, environment: ServerEnvironment, logger: Logger
+        store: ServerStore, committer: Committer, metrics: Metrics, environment: ServerEnvironment, logger: Logger,
+        pageBudget: Int = Limits.page
     ) {
+        self.pageBudget = pageBudget
         self.store = store
         self.committer = committer
         self.metrics = metrics
@@ -38,7 +42,7 @@ public struct SyncHandler: Sendable {
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
                 action = session.read(
-                    try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch))
+                    try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
                 return try wanting(response).encoded()
             }
@@ -56,7 +60,7 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch))
+                action = session.read(try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
                 return try wanting(response).encoded()
             }

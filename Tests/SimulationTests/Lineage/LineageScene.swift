@@ -16,13 +16,15 @@ final class LineageScene {
         server = try ServerMachine(serverDisk, world)
     }
 
-    /// An operator with a home of their own.
-    func machine(_ name: String) throws -> Machine {
+    /// An operator with a home of their own, on a machine whose clock is ahead by so many milliseconds.
+    func machine(_ name: String, ahead: Int64 = 0) throws -> Machine {
         let disk = SimulatedDisk()
         let (answer, key) = try server.enrolment(name)
+        let world = world
+        var environment = world.client(disk)
+        environment.now = { world.now() + ahead }
         let replica = try Replica.create(
-            home: Replica.home(disk), server: "http://server", key: key, enrolment: answer,
-            environment: world.client(disk))
+            home: Replica.home(disk), server: "http://server", key: key, enrolment: answer, environment: environment)
         return Machine(self, disk, replica)
     }
 
