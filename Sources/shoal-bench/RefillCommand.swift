@@ -5,6 +5,7 @@ import ShoalClient
 import ShoalCRDT
 import ShoalProtocol
 import ShoalServer
+import Synchronization
 
 /// How long a server that lost everything takes to be complete again, beside a bootstrap of the same data.
 struct RefillCommand: AsyncParsableCommand {
@@ -13,7 +14,8 @@ struct RefillCommand: AsyncParsableCommand {
         abstract: "Measures how long a server that lost everything takes to be refilled by one replica.",
         discussion: """
             The replica holds the base of the workload, all of it written by others who are gone. bootstrap_s is its first
-            sync with the server that had everything, refill_s the sync after which the new server has it too.
+            sync with the server that had everything, refill_s the time in which the new server has it too, refill_sync_s that of
+            the whole sync, after which the replica has pulled it again.
             """)
 
     @Argument(help: "The directory of the workload.") var workload: String
@@ -45,7 +47,9 @@ struct RefillCommand: AsyncParsableCommand {
             home: scratch + "/reader", url: "http://127.0.0.1", code: code, transport: after,
             environment: ClientBench.environment, options: ClientBench.options)
         try again.stayOpen()
-        let refill = try await timed { try await Self.driver(again, after).sync() }
+        let start = Measure.now()
+        let whole = try await timed { try await Self.driver(again, after).sync() }
+        let refill = after.relayed - start
         let refilled = try Self.customers(store)
         guard refilled == customers, customers.count > 0 else {
             throw BenchError("the server has \(refilled.count) of \(customers.count) customers again")
@@ -53,6 +57,7 @@ struct RefillCommand: AsyncParsableCommand {
         Measure.metric("refill_customers", Double(customers.count))
         Measure.metric("bootstrap_s", bootstrap)
         Measure.metric("refill_s", refill)
+        Measure.metric("refill_sync_s", whole)
         Measure.metric("refill_ratio", refill / bootstrap)
         try again.close()
         try store.close()
@@ -83,7 +88,8 @@ struct RefillCommand: AsyncParsableCommand {
 }
 
 /// The routes of a server in this process, over the bytes that HTTP would carry.
-private struct LocalTransport: Transport {
+private final class LocalTransport: Transport {
+    private let lastRelay = Mutex(0.0)
     private let accounts: Accounts
     private let handler: SyncHandler
 
@@ -96,6 +102,9 @@ private struct LocalTransport: Transport {
             logger: Logger(label: "shoal-bench", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
+    /// When the last relay was answered.
+    var relayed: Double { lastRelay.withLock { $0 } }
+
     func send(_ request: TransportRequest) async throws -> TransportResponse {
         if request.url.hasSuffix("/v1/enroll") {
             return TransportResponse(
@@ -106,6 +115,7 @@ private struct LocalTransport: Transport {
             return TransportResponse(status: 401, body: [])
         }
         let isRelay = request.url.hasSuffix("/v1/relay")
+        defer { if isRelay { lastRelay.withLock { $0 = Measure.now() } } }
         return TransportResponse(
             status: 200,
             body: isRelay

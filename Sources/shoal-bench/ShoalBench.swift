@@ -17,7 +17,8 @@ struct ShoalBench: AsyncParsableCommand {
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
         subcommands: [
-            MatrixCommand.self, RefillCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self, SimulateCommand.self,
+            MatrixCommand.self, RefillCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self,
+            SimulateCommand.self,
         ])
 
     static func main() async {

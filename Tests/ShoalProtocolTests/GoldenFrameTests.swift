@@ -78,7 +78,9 @@ import Testing
     @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
         let frames = (Self.requests + Self.responses).flatMap { ["\($0).bin", "\($0).json", "\($0).txt"] }
         let enrolment = ["request", "response"].flatMap { ["enroll-\($0).json", "enroll-\($0).txt"] }
-        let recovery = ["enroll-request-former", "relay-response", "relay-request"].flatMap { ["\($0).json", "\($0).txt"] }
+        let recovery = ["enroll-request-former", "relay-response", "relay-request"].flatMap {
+            ["\($0).json", "\($0).txt"]
+        }
         #expect(
             try Fixtures.names(in: "v1") == (frames + enrolment + recovery + ["relay-request.bin"]).sorted())
     }

@@ -201,7 +201,8 @@ import struct ShoalCRDT.Record
         let follower = try loss.after.replica("小红")
         func page() throws -> RecordPage {
             try loss.after.store.page(
-                cursor: "", own: .init(replica: follower.replica, numbers: nil), account: follower.account).page
+                cursor: "", own: .init(replica: follower.replica, numbers: nil), account: follower.account
+            ).page
         }
         // Nobody knows yet what kind of record it is.
         #expect(try page().heads.allSatisfy { $0.id != id })
