@@ -201,9 +201,12 @@ public final class Replica: Sendable {
 
     /// Stores a server's answer in one durable transaction.
     @discardableResult
-    public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {
+    ///
+    /// - Parameter clockOffset: by how many milliseconds the server's clock is ahead, if that is known better than from
+    ///   the answer alone.
+    public func commit(_ commit: ClientSession.Commit, clockOffset: Int64? = nil) throws -> CommitOutcome {
         try transaction(isRemote: true) { store in
-            var page = try PageStore(store, commit)
+            var page = try PageStore(store, commit, clockOffset: clockOffset)
             return try page.run()
         }
     }
