@@ -178,16 +178,27 @@ public final class Replica: Sendable {
 
     /// What of the stock is relayed next, as the body of a request; nil when nothing is left.
     func nextRelay(isFirst: Bool) throws -> (body: [UInt8], batch: RelayBatch)? {
-        while let (request, batch) = try transaction(isRemote: true, { try $0.nextRelay(isFirst: isFirst) }) {
+        var weight = Limits.page
+        while true {
+            let next = try transaction(isRemote: true) { try $0.nextRelay(isFirst: isFirst, weight: weight) }
+            guard let (request, batch) = next else { return nil }
             let body = try request.encoded()
             if body.count <= Limits.body { return (body, batch) }
-            try transaction(isRemote: true) { try StockStore($0).passOver(batch) }
+            // What cannot be compressed goes in smaller parts, and what fits no body alone stays here.
+            if batch.records.count == 1 { try transaction(isRemote: true) { try StockStore($0).passOver(batch) } }
+            weight /= 2
         }
-        return nil
     }
 
     /// Drops what the server has acknowledged.
     func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
+
+    /// Remembers for people how many records the server got back.
+    func noteRelayed(_ count: Int) throws {
+        try transaction(isRemote: true) { store in
+            try StockStore(store).note(relayed: count, at: store.correctedTime, replica: store.current.replica)
+        }
+    }
 
     /// Stores a server's answer in one durable transaction.
     @discardableResult

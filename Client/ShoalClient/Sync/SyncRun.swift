@@ -103,6 +103,7 @@ public struct SyncRun {
 
     /// What was relayed comes back like everything else.
     private mutating func syncAgain() throws {
+        try replica.noteRelayed(report.relayed)
         session = ClientSession()
         state = .acting(session.start(try replica.nextRequest()))
     }
