@@ -95,21 +95,22 @@ extension Replica {
     static func home(_ disk: SimulatedDisk) -> String { disk.directory + "/home" }
 
     /// One sync, by bytes as over a network.
+    ///
+    /// - Parameter each: called after every exchange, and when the replica has stored its answer.
     @discardableResult
-    func sync(_ server: ServerMachine) throws -> ClientSession.Report {
+    func sync(_ server: ServerMachine, each: () throws -> Void = {}) throws -> SyncReport {
         let account = try account(server)
-        var session = ClientSession()
-        var action = session.start(try nextRequest())
+        var run = SyncRun(self)
         while true {
-            switch action {
-            case .send(let request):
-                let answer = try server.handler.handleAlone(try request.encoded(), account: account)
-                action = session.receive(try SyncResponse(decoding: answer))
-            case .commit(let commit):
-                let outcome = try self.commit(commit)
-                action = session.committed(next: try nextRequest(), pulled: outcome.pulled)
-            case .finish(let report): return report
-            case .stop(let problem): throw problem
+            switch try run.next() {
+            case .send(let body):
+                try each()
+                let answer = try server.handler.handleAlone(body, account: account)
+                try each()
+                try run.received(answer)
+            case .finished(let report):
+                try each()
+                return report
             }
         }
     }
