@@ -55,6 +55,16 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         self.init(code: error.extendedResultCode.rawValue, message: error.message ?? "no reason given", path: path)
     }
 
+    /// Whether an error, the store's own or GRDB's, says that the disk failed. What was not synced then may be gone while a
+    /// second fsync reports success, so the connection must not be written to again.
+    public static func isDiskFailure(_ error: any Error) -> Bool {
+        switch error {
+        case StoreError.inputOutput: true
+        case let error as DatabaseError: error.resultCode == .SQLITE_IOERR
+        default: false
+        }
+    }
+
     /// Runs `body` and turns what GRDB throws into a `StoreError`.
     public static func mapping<T>(path: String, _ body: () throws -> T) throws -> T {
         do { return try body() } catch let error as DatabaseError { throw StoreError(error, path: path) }

@@ -91,6 +91,18 @@ public final class WriteAheadLog {
         retryAbove = frames.pointee == 0 ? 0 : before + before / 4
     }
 
+    /// Moves into the database file, and syncs, what an earlier process left in the log; for the opening of a database.
+    ///
+    /// If a sync failed there, the system goes on showing frames that the disk has not got and will not write them again: a
+    /// commit behind them would be lost with them at the next loss of power, however well it was synced. Waits for nobody. A
+    /// full disk is no reason not to open.
+    public func settle() throws(StoreError) {
+        do { try checkpoint(SQLITE_CHECKPOINT_PASSIVE) } catch {
+            if case .full = error { return }
+            throw error
+        }
+    }
+
     /// Moves the log into the database file and empties it.
     public func truncate() throws(StoreError) { try checkpoint(SQLITE_CHECKPOINT_TRUNCATE) }
 

@@ -32,7 +32,7 @@ final class ReplicaStore {
     private(set) var standing = Standing()
     private var version: Int64 = -1
     private var isStale = true
-    /// The connection could not be told to make commits durable.
+    /// The disk has failed, or the connection could not be told to make commits durable: nothing more is written.
     private var isBroken = false
 
     // The end of the log, as of the running transaction.
@@ -70,8 +70,11 @@ final class ReplicaStore {
         defer { wal.detach() }
         guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else { return }
         defer { lock.release() }
-        try wal.truncate()
+        if !isBroken { try wal.truncate() }
     }
+
+    /// Makes durable what an earlier process may not have; the lock is held.
+    func settle() throws { try wal.settle() }
 
     /// For programs that stay open; see `WriteAheadLog.extendFile`.
     func extendLogFile() {
@@ -108,12 +111,21 @@ final class ReplicaStore {
             try commitStatement.run()
         } catch {
             undo()
+            stopAfter(error)
             throw error
         }
         if !enrolled { isStale = true }
         // Upkeep: what was committed is durable and has not failed. The log is moved by the next call that can.
-        do { try wal.checkpointIfLong(isRepeatable ? WriteAheadLog.bulkLimit : WriteAheadLog.smallLimit) } catch {}
+        do { try wal.checkpointIfLong(isRepeatable ? WriteAheadLog.bulkLimit : WriteAheadLog.smallLimit) } catch {
+            stopAfter(error)
+        }
         return result
+    }
+
+    /// After an error of the disk nothing is written any more: what was not synced may be gone, and a second fsync would
+    /// report success.
+    private func stopAfter(_ error: any Error) {
+        if StoreError.isDiskFailure(error) { isBroken = true }
     }
 
     /// Whether commits wait for the disk. Not a prepared statement: SQLite obeys this pragma when it is prepared.

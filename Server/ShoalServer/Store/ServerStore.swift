@@ -59,10 +59,11 @@ public final class ServerStore: Sendable {
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
-                    box.writer = try StoreWriter(
+                    let writer = try StoreWriter(
                         database, state: opening.state, seal: opening.seal, random: environment.random)
-                    let recovery = box.writer?.state.recovery == true
-                    published.withLock { $0.recovery = recovery }
+                    try writer.settle()
+                    box.writer = writer
+                    published.withLock { $0.recovery = writer.state.recovery }
                 }
             }
         } catch {
@@ -139,9 +140,11 @@ public final class ServerStore: Sendable {
     public func close() throws {
         try StoreError.mapping(path: path) {
             try pool.writeWithoutTransaction { _ in
+                defer {
+                    box.writer?.detach()
+                    box.writer = nil
+                }
                 try box.writer?.truncateLog()
-                box.writer?.detach()
-                box.writer = nil
             }
             try pool.close()
         }

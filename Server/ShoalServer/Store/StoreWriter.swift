@@ -58,7 +58,7 @@ final class StoreWriter {
     /// - Throws: what `body` throws, or `StoreError`. After `inputOutput` the disk's state is unknown, and every later
     ///   transaction is refused: trying an fsync again may report success for pages that were lost.
     func transaction<T>(_ body: () throws -> T) throws -> T {
-        guard !isFailed else { throw StoreError.inputOutput(path: "the database", reason: "it failed before") }
+        try refuseAfterFailure()
         let before = state
         do {
             try queries.begin()
@@ -67,7 +67,7 @@ final class StoreWriter {
             return result
         } catch {
             state = before
-            if case .inputOutput? = error as? StoreError { isFailed = true }
+            stopAfter(error)
             try queries.rollback()
             throw error
         }
@@ -81,8 +81,27 @@ final class StoreWriter {
         try queries.appendTag(state.commit)
     }
 
-    func checkpointIfLong() throws { try wal.checkpointIfLong() }
-    func truncateLog() throws { try wal.truncate() }
+    /// Makes durable what an earlier process may not have.
+    func settle() throws { try stopping { try wal.settle() } }
+    func checkpointIfLong() throws { try stopping { try wal.checkpointIfLong() } }
+    func truncateLog() throws { try stopping { try wal.truncate() } }
+
+    private func stopping(_ body: () throws -> Void) throws {
+        try refuseAfterFailure()
+        do { try body() } catch {
+            stopAfter(error)
+            throw error
+        }
+    }
+
+    private func refuseAfterFailure() throws(StoreError) {
+        if isFailed { throw .inputOutput(path: "the database", reason: "it failed before") }
+    }
+
+    private func stopAfter(_ error: any Error) {
+        if StoreError.isDiskFailure(error) { isFailed = true }
+    }
+
     func extendLogFile() { wal.extendFile() }
     func detach() { wal.detach() }
 }
