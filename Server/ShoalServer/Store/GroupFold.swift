@@ -140,7 +140,7 @@ struct GroupFold {
             slot.sequence = sequence
             slot.bytes = offset..<packed.count
             slot.envelope = try unpack(slot) { bytes throws(DecodingFailure) in
-                try Record.envelope(of: record, packed: bytes)
+                try Record.envelope(of: record, sequence: slot.sequence, packed: bytes)
             }
         }
         slots.append(slot)
