@@ -33,6 +33,9 @@ struct Problem: Error, Equatable {
     static let notReady = Problem(
         .serviceUnavailable, "not-ready", "Not ready", "the server cannot store anything at the moment")
 
+    static func damaged(_ detail: String) -> Problem {
+        Problem(.serviceUnavailable, "damaged", "Damaged", detail)
+    }
     static func tooLarge(_ limit: Int) -> Problem {
         Problem(.contentTooLarge, "too-large", "Too large", "the body is longer than \(limit) bytes")
     }
@@ -75,6 +78,7 @@ struct Problem: Error, Equatable {
         case .otherEpoch: self.init(.conflict, "other-epoch", "Another workspace", "\(error)")
         case .foreignLog: self.init(.forbidden, "foreign-log", "Not this account's log", "\(error)")
         case .foreignToken: self.init(.badRequest, "foreign-token", "Not this server's token", "\(error)")
+        case .damagedRecord: self = .damaged("\(error)")
         case .tooManyOperations: self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
         }
     }
@@ -100,6 +104,10 @@ struct Problem: Error, Equatable {
                 .insufficientStorage, "disk-full", "Disk full",
                 "the server's disk is full; nothing of the request was stored, and it can be sent again")
         case .busy: self = .notReady
+        case .damaged, .damagedRecord:
+            self = .damaged(
+                "the server's database is damaged there; nothing of the request was stored, and it can be sent again once "
+                    + "that is mended")
         default: self = .failed
         }
     }

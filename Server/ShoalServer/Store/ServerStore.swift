@@ -30,6 +30,8 @@ public final class ServerStore: Sendable {
     public let path: String
     let pool: DatabasePool
     let identity: Identity
+    /// The records whose rows could not be read.
+    public let quarantine = Quarantine()
     private let box = WriterBox()
 
     /// The account in whose name the server writes its own log.
@@ -57,7 +59,8 @@ public final class ServerStore: Sendable {
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
-                    box.writer = try Self.writer(database, environment)
+                    try quarantine.load(database)
+                    box.writer = try Self.writer(database, environment, quarantine)
                 }
             }
         } catch {
@@ -103,7 +106,9 @@ public final class ServerStore: Sendable {
         return Identity(epoch: epoch, replicaEpoch: replicaEpoch, seal: Seal(key: key, epoch: epoch))
     }
 
-    private static func writer(_ database: Database, _ environment: ServerEnvironment) throws -> StoreWriter {
+    private static func writer(
+        _ database: Database, _ environment: ServerEnvironment, _ quarantine: Quarantine
+    ) throws -> StoreWriter {
         var logs: [ReplicaID: LogState] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT replica, account, position, hash, refusals FROM log")
         while let row = try rows.next() {
@@ -116,7 +121,7 @@ public final class ServerStore: Sendable {
         guard let mark = try newestCommit(database) else {
             throw StoreError.damaged(path: "commit_tag", reason: "there is no commit")
         }
-        return try StoreWriter(database, logs: logs, commit: mark, random: environment.random)
+        return try StoreWriter(database, logs: logs, commit: mark, quarantine: quarantine, random: environment.random)
     }
 
     static func newestCommit(_ database: Database) throws -> CommitMark? {
@@ -165,12 +170,8 @@ extension ServerStore {
     /// - Returns: for each push its receipt, or why it was refused as a whole.
     /// - Throws: `StoreError`, and then nothing of the group was stored.
     public func commit(_ group: [PreparedPush]) throws -> [Result<ServerSession.Receipt, SyncProblem>] {
-        try withWriter { writer, _ in
-            let outcomes = try writer.transaction {
-                var fold = GroupFold(writer, group)
-                try fold.run()
-                return fold.outcomes
-            }
+        try withWriter { writer, database in
+            let outcomes = try commitAroundDamage(group, writer, database)
             let mark = writer.state.commit
             return zip(group, outcomes).map { push, outcome in
                 receipt(outcome, identity.seal.close(mark, for: push.account))

@@ -10,6 +10,7 @@ import ShoalStore
 final class StoreWriter {
     let queries: CommitQueries
     let random: @Sendable (Int) -> [UInt8]
+    let quarantine: Quarantine
     private let wal: WriteAheadLog
 
     /// What a transaction may change.
@@ -24,9 +25,10 @@ final class StoreWriter {
     private var isFailed = false
 
     init(
-        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark,
+        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark, quarantine: Quarantine,
         random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
+        self.quarantine = quarantine
         queries = try CommitQueries(database)
         wal = WriteAheadLog(database)
         state = State(logs: logs, commit: commit, sequence: commit.sequence)

@@ -12,6 +12,8 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
     /// The cursor or the acknowledgement was not made by this server for this account.
     case foreignToken(String)
     case tooManyOperations(Int)
+    /// The request writes into a record whose row on the server is damaged; it can be sent again once that is mended.
+    case damagedRecord(RecordID)
 
     public var description: String {
         switch self {
@@ -22,6 +24,9 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
         case .foreignToken(let name): "the \(name) was not made by this server for this account"
         case .tooManyOperations(let count):
             "the request has \(count) operations; send at most \(Limits.operations) at a time"
+        case .damagedRecord(let id):
+            "the record \(id) is damaged on the server; nothing of the request was stored, and it can be sent again once "
+                + "the record is mended there"
         }
     }
 }
