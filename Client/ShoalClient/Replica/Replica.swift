@@ -30,7 +30,7 @@ public final class Replica: Sendable {
     ///
     /// - Throws: `ReplicaError.notEnrolled` if there is none, `StoreError.newerVersion` if a newer version wrote it.
     public convenience init(home: String, environment: Environment, options: Options = Options()) throws {
-        guard try HomeDirectory.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
+        guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
         try self.init(opening: home, environment, options)
         guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
             throw ReplicaError.notEnrolled(home: home)
@@ -95,7 +95,7 @@ public final class Replica: Sendable {
     public func stayOpen() throws { try connection.access { $0.extendLogFile() } }
 
     private static func create(_ home: String, _ environment: Environment, _ options: Options) throws -> Replica {
-        try HomeDirectory.create(home)
+        try environment.homes.create(home)
         let replica = try Replica(opening: home, environment, options)
         if let known = try replica.connection.access({ try StandingStore.credential($0.database) }) {
             throw ReplicaError.alreadyEnrolled(home: home, server: known.server)
@@ -143,6 +143,23 @@ public final class Replica: Sendable {
     /// Where the replica stands, with the first frame of its tail: what to ask the server next.
     public func nextRequest() throws -> SyncRequest { try connection.read { try $0.nextRequest() } }
 
+    /// The same with hashes of the tail instead of operations, after `count` that the server knows.
+    func tailRequest(skipping count: Int) throws -> SyncRequest {
+        try connection.read { try $0.tailRequest(skipping: count) }
+    }
+
+    /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
+    func noteSent(_ request: SyncRequest) throws {
+        guard let log = request.logs.last, !request.operations.isEmpty else { return }
+        let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
+        try transaction(isRemote: true) { try $0.setSent(number, of: log.replica) }
+    }
+
+    /// Makes the logs continue the server's again, in one durable transaction.
+    func heal(_ healing: ClientSession.Healing) throws {
+        try transaction(isRemote: false) { try Healing($0).run(healing) }
+    }
+
     /// Stores a server's answer in one durable transaction.
     @discardableResult
     public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {
@@ -152,9 +169,24 @@ public final class Replica: Sendable {
         }
     }
 
+    /// Makes rows what the server says they are, in one transaction.
+    func repair(_ repair: DigestSession.Repair) throws -> RepairOutcome {
+        try transaction(isRemote: true) { store in
+            var run = RepairStore(store)
+            return try run.run(repair)
+        }
+    }
+
+    /// Looks for damage that only the replica itself can tell, and mends what it can without a server.
+    ///
+    /// - Parameter rebuilds: whether derived tables and text index are derived anew even if they are right.
+    public func examine(rebuilds: Bool = false) throws -> [Finding] {
+        try connection.access { try Examination($0).run(rebuilds: rebuilds) }
+    }
+
     /// Runs `body` as the only sync of this home.
     func exclusively<T>(_ body: () async throws -> T) async throws -> T {
-        let lock = try HomeLock(home: home, name: HomeDirectory.syncLock)
+        let lock = try environment.homes.lock(home, name: HomeDirectory.syncLock)
         guard lock.tryAcquire() else { throw ReplicaError.syncing(home: home, pid: lock.holder) }
         defer { lock.release() }
         return try await body()

@@ -8,7 +8,10 @@ enum ReplicaSchema {
         var sql: String
     }
 
-    static let migrations = [Migration(name: "1 replica", sql: first)]
+    static let migrations = [
+        Migration(name: "1 replica", sql: first), Migration(name: "2 lineage", sql: lineage),
+        Migration(name: "4 quarantine", sql: quarantine),
+    ]
 
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
@@ -160,5 +163,38 @@ enum ReplicaSchema {
             value INTEGER NOT NULL
         );
         CREATE VIRTUAL TABLE text_index USING fts5(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii');
+        """
+
+    private static let quarantine = """
+        -- What could not be read, as it was. source: record or log; key: the identifier or the position.
+        CREATE TABLE quarantine (
+            id INTEGER PRIMARY KEY,
+            source TEXT NOT NULL,
+            key INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            reason TEXT NOT NULL
+        );
+        """
+
+    private static let lineage = """
+        -- start: the position before the first operation of this row. sent: the last number ever sent. own: whether it is
+        -- pushed from here; otherwise the server knows these operations in the log of another copy.
+        ALTER TABLE own_log ADD COLUMN start INTEGER NOT NULL DEFAULT 0;
+        UPDATE own_log SET start = base;
+        ALTER TABLE own_log ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE own_log ADD COLUMN own INTEGER NOT NULL DEFAULT 1;
+
+        -- state: 1 the hash is not over the bytes any more, 2 refused.
+        ALTER TABLE log DROP COLUMN ordinal;
+        ALTER TABLE log ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
+
+        -- What was done so that the logs continue the server's again, for people. kind: fork, rollback, renamed.
+        CREATE TABLE healing (
+            id INTEGER PRIMARY KEY,
+            time INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            replica INTEGER NOT NULL,
+            changes INTEGER NOT NULL
+        );
         """
 }

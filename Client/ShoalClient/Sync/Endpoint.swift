@@ -53,16 +53,21 @@ struct Endpoint: Sendable {
         }
     }
 
-    /// - Returns: the answer and how many bytes it had.
-    func sync(_ body: [UInt8]) async throws -> (response: SyncResponse, bytes: Int) {
+    /// - Returns: the body of the answer, a `SyncResponse` if it is what it should be.
+    func sync(_ body: [UInt8]) async throws -> [UInt8] {
         let answer = try await post("/v1/sync", body, isCompressed: true)
         if answer.status != 200 { throw failure(answer, isEnrolling: false) }
-        do throws(FrameError) { return (try SyncResponse(decoding: answer.body), answer.body.count) } catch {
-            throw Self.unreadable(error)
-        }
+        return answer.body
     }
 
-    private static func unreadable(_ error: FrameError) -> SyncError {
+    /// - Returns: the body of the answer, a `DigestResponse` if it is what it should be.
+    func digest(_ body: [UInt8]) async throws -> [UInt8] {
+        let answer = try await post("/v1/digest", body, isCompressed: true)
+        if answer.status != 200 { throw failure(answer, isEnrolling: false) }
+        return answer.body
+    }
+
+    static func unreadable(_ error: FrameError) -> SyncError {
         if case .protocolVersion = error { return .otherProtocol(error.description) }
         return .badAnswer(error.description)
     }

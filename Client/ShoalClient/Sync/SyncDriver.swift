@@ -1,5 +1,4 @@
 import ShoalCRDT
-import ShoalProtocol
 import ShoalStore
 
 /// What a sync did.
@@ -65,54 +64,23 @@ public struct SyncDriver: Sendable {
     }
 
     private func run(_ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
-        let start = replica.environment.ticks()
         let credential = try replica.credential()
         let endpoint = Endpoint(server: credential.server, key: credential.key, transport: transport)
-        var report = SyncReport()
-        var session = ClientSession()
-        let first = try replica.nextRequest()
-        let acknowledged = first.logs.last?.position ?? 0
-        var action = session.start(first)
+        var run = SyncRun(replica)
         while true {
             try Task.checkCancellation()
-            switch action {
-            case .send(let request):
-                let body = try Self.encoded(request)
-                let answer = try await exchange(body, endpoint, &report)
-                report.bytesDown += answer.bytes
-                action = session.receive(answer.response)
-            case .commit(let commit):
-                let outcome = try replica.commit(commit)
-                report.pulled += outcome.pulled
-                report.refused += outcome.refused
-                let next = try replica.nextRequest()
-                action = session.committed(next: next, pulled: outcome.pulled)
-                progress(
-                    SyncProgress(
-                        pushed: Int(max(commit.takenUpTo, acknowledged) - acknowledged), pulled: report.pulled,
-                        bytesUp: report.bytesUp,
-                        bytesDown: report.bytesDown))
-            case .finish(let result):
-                report.pushed = result.pushed
-                report.milliseconds = Int(clamping: (replica.environment.ticks() &- start) / 1_000_000)
-                return report
-            case .stop(let problem): throw SyncError.session(problem)
+            switch try run.next(committed: progress) {
+            case .send(let body): try run.received(try await exchange(body, endpoint, &run))
+            case .finished(let report): return report
             }
         }
     }
 
-    private static func encoded(_ request: SyncRequest) throws -> [UInt8] {
-        do throws(FrameError) { return try request.encoded() } catch { throw SyncError.badAnswer(error.description) }
-    }
-
     /// One request and its answer, repeated as the policy says: every request may be sent again.
-    private func exchange(
-        _ body: [UInt8], _ endpoint: Endpoint, _ report: inout SyncReport
-    ) async throws -> (response: SyncResponse, bytes: Int) {
+    private func exchange(_ body: [UInt8], _ endpoint: Endpoint, _ run: inout SyncRun) async throws -> [UInt8] {
         var backoff = Backoff(policy: retry, random: replica.environment.random)
         while true {
-            report.requests += 1
-            report.bytesUp += body.count
+            run.sending(body)
             do {
                 return try await endpoint.sync(body)
             } catch let error as SyncError where error.helpsToRetry {

@@ -17,8 +17,9 @@ extension ServerStore {
     public func digest(
         _ request: DigestRequest, account: RecordID, budget: Int = Limits.page
     ) throws -> DigestResponse {
-        guard request.epoch == identity.epoch else { throw SyncProblem.otherEpoch }
-        guard let cursor = identity.seal.cursor(request.cursor, for: account) else {
+        // After a rollback the replica's next sync brings it into the new epoch.
+        guard request.epoch == epoch else { throw SyncProblem.otherEpoch }
+        guard let cursor = seal.of(epoch: request.epoch).cursor(request.cursor, for: account) else {
             throw SyncProblem.foreignToken("cursor")
         }
         let (response, damaged) = try StoreError.mapping(path: path) {

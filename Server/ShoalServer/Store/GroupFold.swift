@@ -29,6 +29,8 @@ struct GroupFold {
         var sequence: Int64
         var envelope: Envelope?
         var work: Range<Int>
+        /// Whether it is stored and was not made yet.
+        var isUnmade = false
         /// What the group's operations add to the record, at most.
         var growth = 0
         var isStored: Bool { !bytes.isEmpty }
@@ -56,15 +58,18 @@ struct GroupFold {
 
     /// Folds everything; to be called in a transaction.
     mutating func run() throws {
+        let epoch = writer.state.epoch
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
-            // Two pushes of one log (a retry beside the first try) go one after the other.
+            // Two pushes of one log (a retry beside the first try) go one after the other; so do all in an epoch in which
+            // it matters which operation of another log was there first.
             var round: [Int] = []
             var later: [Int] = []
             var replicas: Set<ReplicaID> = []
             for index in waiting {
-                if let log = group[index].logs.last, !replicas.insert(log.replica).inserted {
+                let isAlone = writer.state.recovers && !round.isEmpty
+                if let log = group[index].logs.last, isAlone || !replicas.insert(log.replica).inserted {
                     later.append(index)
                 } else {
                     round.append(index)
@@ -73,7 +78,8 @@ struct GroupFold {
             try fold(round, &moved)
             waiting = later
         }
-        guard !moved.isEmpty else { return }
+        let isChanged = writer.state.epoch != epoch
+        guard !moved.isEmpty || isChanged else { return }
         try writer.markCommit()
         for replica in moved {
             guard let state = writer.state.logs[replica] else { continue }
@@ -140,9 +146,11 @@ struct GroupFold {
         if let sequence = try writer.queries.readRecord(record, into: &packed) {
             slot.sequence = sequence
             slot.bytes = offset..<packed.count
-            slot.envelope = try unpack(slot) { bytes throws(DecodingFailure) in
+            let envelope = try unpack(slot) { bytes throws(DecodingFailure) in
                 try Record.envelope(of: record, sequence: slot.sequence, packed: bytes)
             }
+            slot.isUnmade = envelope.kind == .none
+            slot.envelope = slot.isUnmade ? nil : envelope
         }
         slots.append(slot)
     }
@@ -183,9 +191,9 @@ struct GroupFold {
             case .refused(let at, let reason):
                 for operation in start..<end {
                     progress[index]?.slots[operation - firstNew] = -1
-                    let verdict = Verdict(
-                        number: log.position + UInt32(operation + 1), reason: operation == at ? reason : .command)
-                    try writer.queries.appendVerdict(log.replica, verdict)
+                    let number = log.position + UInt32(operation + 1)
+                    let known = push.refused[number] ?? (operation == at ? reason : .command)
+                    try writer.queries.appendVerdict(log.replica, Verdict(number: number, reason: known))
                 }
                 state.refusals += Int64(end - start)
                 // Later operations of this push may name the refused ones.
@@ -232,6 +240,14 @@ struct GroupFold {
             // The command began in an earlier request, and that part was refused.
             return .refused(at: command.lowerBound, .command)
         }
+        if writer.state.recovers, !push.refused.isEmpty {
+            // An earlier epoch has refused it, and its author has set it aside.
+            for operation in command {
+                if let reason = push.refused[log.position + UInt32(operation + 1)] {
+                    return .refused(at: operation, reason)
+                }
+            }
+        }
         var made: [Int] = []
         for operation in command {
             guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
@@ -254,7 +270,9 @@ struct GroupFold {
             return .refused(at: index, .forbidden)
         }
         switch (operation.creates, existing) {
-        case (nil, nil): return .refused(at: index, .unknownRecord)
+        case (nil, nil):
+            // What makes it may come yet, when this server has lost it.
+            if !writer.state.recovers { return .refused(at: index, .unknownRecord) }
         case (let envelope?, nil):
             slots[slot].envelope = envelope
             made.append(slot)
@@ -280,12 +298,17 @@ struct GroupFold {
     }
 
     /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
+    /// In an epoch begun by a rollback those that never came may come yet.
     private func areKnown(
         _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32
     ) throws(StoreError) -> Bool {
         for dot in push.operations.dots[dots] {
-            guard dot.number > 0, let state = writer.state.logs[dot.replica] else { return false }
-            guard dot.replica == replica ? dot.number < number : dot.number <= state.position else { return false }
+            guard dot.number > 0, dot.replica != replica || dot.number < number else { return false }
+            guard let state = writer.state.logs[dot.replica], dot.number <= state.position || dot.replica == replica
+            else {
+                if writer.state.recovers { continue }
+                return false
+            }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
                 return false
             }
@@ -305,10 +328,14 @@ struct GroupFold {
             bytes.removeAll(keepingCapacity: true)
             record.encode(sequence: sequence, into: &bytes)
             try writer.queries.writeRecord(
-                slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored)
+                slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored,
+                wasUnmade: slot.isUnmade)
             try writer.queries.appendFeed(slot.record, sequence: sequence)
         }
     }
+
+    /// Whether an operation was taken from its log.
+    private func isTaken(_ dot: Dot) -> Bool { dot.number <= writer.state.logs[dot.replica]?.position ?? 0 }
 
     /// The record with its operations applied, or nil if they change nothing.
     private func folded(_ slot: Slot, sequence: Int64) throws(StoreError) -> Record? {
@@ -332,9 +359,12 @@ struct GroupFold {
                 }
             }
             let index = Int(item.operation)
-            let isEffective = record?.apply(
-                index, of: push.operations, dot: Dot(log.replica, log.position + UInt32(index + 1)),
-                time: min(push.operations.operations[index].time, push.time), sequence: sequence)
+            let dot = Dot(log.replica, log.position + UInt32(index + 1))
+            let time = min(push.operations.operations[index].time, push.time)
+            let isEffective =
+                writer.state.recovers
+                ? record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence, isKnown: isTaken)
+                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }

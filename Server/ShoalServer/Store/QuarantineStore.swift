@@ -74,6 +74,7 @@ extension ServerStore {
                 let done = try writer.transaction {
                     var fold = GroupFold(writer, open.map { group[$0] })
                     try fold.run()
+                    try writer.nameHandedOut(time: open.map { group[$0].time }.max() ?? 0)
                     return fold.outcomes
                 }
                 for (index, outcome) in zip(open, done) { outcomes[index] = outcome }

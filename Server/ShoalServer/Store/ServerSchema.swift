@@ -56,6 +56,15 @@ public enum ServerSchema {
             ]
         ),
         (
+            "2 epochs",
+            [
+                // Whether the epoch was begun because the server had lost something.
+                "ALTER TABLE server ADD COLUMN recovers INTEGER NOT NULL DEFAULT 0",
+                // Epochs that ended here, or that a replica proved to have been.
+                "CREATE TABLE former_epoch (epoch INTEGER PRIMARY KEY)",
+            ]
+        ),
+        (
             "4 quarantine",
             [
                 // Rows that could not be read, as they were, and why. Nobody is shown them and nobody writes them until

@@ -11,6 +11,7 @@ final class StoreWriter {
     let queries: CommitQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
+    let seal: Seal
     private let wal: WriteAheadLog
 
     /// What a transaction may change.
@@ -20,19 +21,30 @@ final class StoreWriter {
         var commit: CommitMark
         /// The last sequence given out; that of the newest commit between transactions.
         var sequence: Int64
+        var epoch: UInt64
+        /// Whether the epoch was begun because the server had lost something.
+        var recovers: Bool
+        /// The upper half of the replicas handed out since the server started.
+        var replicaEpoch: UInt16
+        /// How many replicas were ever handed out, modulo 65,536.
+        var replicas: UInt16
+        /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
+        var handedOut: [ReplicaID] = []
     }
     var state: State
     private var isFailed = false
 
     init(
-        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark, quarantine: Quarantine,
+        _ database: Database, state: State, seal: Seal, quarantine: Quarantine,
         random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         self.quarantine = quarantine
         queries = try CommitQueries(database)
         wal = WriteAheadLog(database)
-        state = State(logs: logs, commit: commit, sequence: commit.sequence)
+        self.state = state
+        self.seal = seal
         self.random = random
+        self.state.replicaEpoch = drawReplicaEpoch()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.

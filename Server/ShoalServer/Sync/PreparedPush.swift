@@ -37,26 +37,35 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
 /// piece.
 public final class PreparedPush: Sendable {
     let account: RecordID
+    /// The epoch that the replica believes to be in.
+    let epoch: UInt64
     let logs: [LogPosition]
     let operations: Operations
     let tail: [OperationHash]
+    let skipped: UInt32
+    /// What an earlier epoch refused, by number.
+    let refused: [UInt32: RefusalReason]
     /// Milliseconds since 1970: the latest time that an operation may carry.
     let time: Int64
     /// The link of the hash chain after each operation.
     let hashes: [OperationHash]
     /// The operations that are not in form, by their index.
     let malformed: Set<Int>
-    /// The commits that the cursor and the acknowledgement name.
+    /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.
     let marks: [CommitMark]
     /// Whether the server itself writes this, which alone may write accounts.
     let isServer: Bool
 
-    init(_ push: ServerSession.Push, seal: Seal, epoch: UInt64, isServer: Bool = false) throws(SyncProblem) {
-        guard push.epoch == epoch else { throw .otherEpoch }
+    /// - Parameters:
+    ///   - seal: of any epoch of this server: tokens are opened under the epoch that the push names.
+    init(_ push: ServerSession.Push, seal: Seal, isServer: Bool = false) throws(SyncProblem) {
         account = push.account
+        epoch = push.epoch
         logs = push.logs
         operations = push.operations
         tail = push.tail
+        skipped = push.skipped
+        refused = Dictionary(push.refused.map { ($0.number, $0.reason) }, uniquingKeysWith: { first, _ in first })
         time = push.time
         self.isServer = isServer
         guard let log = logs.last else { throw .malformed("the request names no log") }
@@ -67,7 +76,11 @@ public final class PreparedPush: Sendable {
         guard operations.count <= Int(log.end - log.position) else {
             throw .malformed("the request has more operations than its log")
         }
-        marks = try Self.marks(push, seal)
+        guard tail.isEmpty || (operations.isEmpty && Int(skipped) + tail.count <= Int(log.end - log.position))
+        else {
+            throw .malformed("the request asks about more than its tail")
+        }
+        marks = try Self.marks(push, seal.of(epoch: push.epoch))
         hashes = Self.chain(operations, after: log.hash)
         malformed = Self.malformed(operations)
     }

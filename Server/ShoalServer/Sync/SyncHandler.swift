@@ -37,7 +37,8 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try await store.page(cursor: cursor, own: own, account: account))
+                action = session.read(
+                    try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch))
             case .respond(let response):
                 return try response.encoded()
             }
@@ -55,7 +56,7 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try store.page(cursor: cursor, own: own, account: account))
+                action = session.read(try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch))
             case .respond(let response):
                 return try response.encoded()
             }
@@ -79,7 +80,8 @@ public struct SyncHandler: Sendable {
             logger.notice("a log does not continue the known one", metadata: metadata(push))
         case .rollback:
             metrics.countRollback()
-            logger.error("a replica proves a commit that this server does not have", metadata: metadata(push))
+            logger.error(
+                "a replica has what this server has not: its logs are taken again", metadata: metadata(push))
         }
     }
 
