@@ -11,11 +11,14 @@ struct ShoalBench: AsyncParsableCommand {
         discussion: """
             shoal-bench generate WORKLOAD --customers 20000
             shoal-bench matrix WORKLOAD SCRATCH
+            shoal-bench digest SCRATCH --customers 100000 --differing 10
             shoal-bench demo DIRECTORY
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
-        subcommands: [MatrixCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self])
+        subcommands: [
+            MatrixCommand.self, DigestCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self,
+        ])
 
     static func main() async {
         do {

@@ -184,6 +184,24 @@ public final class Replica: Sendable {
         try connection.access { try Examination($0).run(rebuilds: rebuilds) }
     }
 
+    /// Damages rows so that they are other than the server's: for benchmarks of the comparison.
+    public func forget(_ records: [RecordID]) throws {
+        try transaction(isRemote: true) { store in
+            var run = RepairStore(store)
+            _ = try run.run(DigestSession.Repair(page: RecordPage(), gone: records))
+        }
+    }
+
+    /// Lets the next sync fetch all records anew.
+    public func fetchAnew() throws {
+        try transaction(isRemote: false) { store in
+            var standing = store.standing
+            standing.cursor = ""
+            standing.fill = .none
+            try store.setStanding(standing)
+        }
+    }
+
     /// Runs `body` as the only sync of this home.
     func exclusively<T>(_ body: () async throws -> T) async throws -> T {
         let lock = try environment.homes.lock(home, name: HomeDirectory.syncLock)

@@ -21,6 +21,10 @@ public struct DigestSession: Sendable {
         public var page: RecordPage
         /// Rows to remove.
         public var gone: [RecordID]
+        public init(page: RecordPage, gone: [RecordID]) {
+            self.page = page
+            self.gone = gone
+        }
     }
 
     public struct Report: Sendable, Equatable {

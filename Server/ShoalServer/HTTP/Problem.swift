@@ -56,6 +56,7 @@ struct Problem: Error, Equatable {
         case let error as FrameError: self.init(frame: error)
         case let error as SyncProblem: self.init(sync: error)
         case let error as AccountProblem: self.init(account: error)
+        case let error as BackupProblem: self.init(.conflict, "backup", "No backup", "\(error)")
         case let error as StoreError: self.init(store: error)
         default: self = .failed
         }

@@ -40,6 +40,9 @@ extension ServerStore {
         let tag = try Int64.fetchOne(
             database, sql: "SELECT tag FROM commit_tag WHERE sequence = ?", arguments: [cursor.commit.sequence])
         guard tag == Int64(cursor.commit.tag) else { return (behind, []) }
+        // What changed since must all still be in the feed.
+        let first = try Int64.fetchOne(database, sql: "SELECT min(sequence) FROM feed")
+        guard (first ?? now.sequence + 1) <= cursor.floor + 1 else { return (behind, []) }
         let changed = try Int64.fetchAll(
             database, sql: "SELECT DISTINCT record FROM feed WHERE sequence > ? LIMIT ?",
             arguments: [max(cursor.floor, request.seen), Limits.digestWanted + 1])
