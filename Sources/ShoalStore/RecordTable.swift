@@ -86,7 +86,9 @@ public final class RecordTable {
     }
 
     /// - Throws: `StoreError.damagedRecord`.
-    public static func record(_ id: RecordID, sequence: Int64, packed: UnsafeRawBufferPointer) throws(StoreError) -> Record {
+    public static func record(_ id: RecordID, sequence: Int64, packed: UnsafeRawBufferPointer) throws(StoreError)
+        -> Record
+    {
         do throws(DecodingFailure) { return try Record(id: id, sequence: sequence, packed: packed) } catch {
             throw .damagedRecord(id, reason: error.description)
         }

@@ -75,7 +75,9 @@ struct DataDirectory {
         let running = RemoteServer(socket: try socket())
         let lock = try await Self.waiting { () -> Lock? in
             if let lock = try self.lock() { return lock }
-            if await running.answers() { throw Failure("a server runs on the data directory \(path); stop it to \(what)") }
+            if await running.answers() {
+                throw Failure("a server runs on the data directory \(path); stop it to \(what)")
+            }
             return nil
         }
         guard let lock else { throw Failure("another process uses the data directory \(path)") }

@@ -19,6 +19,8 @@ struct LogMend {
     private(set) var lost: [Int64] = []
     /// Positions whose row was written anew; the lost ones among them.
     private(set) var changed: [Int64] = []
+    /// How many hashes were computed anew.
+    private(set) var rehashed = 0
 
     /// - Parameters:
     ///   - positions: all that there should be.
@@ -45,6 +47,7 @@ struct LogMend {
                     changed.append(position)
                 case .wrongHash(let hash):
                     row.hash = hash
+                    rehashed += 1
                     changed.append(position)
                 case .wrongBytes:
                     row = Self.empty(

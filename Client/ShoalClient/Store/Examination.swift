@@ -98,6 +98,7 @@ struct Examination {
             }
             try Self.write(row, database)
         }
+        try Self.moveTail(mend, database)
         return Self.findings(mend, store.log.logs)
     }
 
@@ -117,7 +118,9 @@ struct Examination {
         let any = try Int64.fetchOne(database, sql: "SELECT id FROM record ORDER BY id LIMIT 1") ?? 1
         let known = try Set(Int64.fetchAll(database, sql: "SELECT id FROM record UNION ALL SELECT id FROM detail"))
         return { position in
-            guard let record = records[position], known.contains(record.rawValue) else { return RecordID(rawValue: any) }
+            guard let record = records[position], known.contains(record.rawValue) else {
+                return RecordID(rawValue: any)
+            }
             return record
         }
     }
@@ -131,6 +134,18 @@ struct Examination {
             ])
     }
 
+    /// An operation that stands in for a lost one may act on another record.
+    static func moveTail(_ mend: LogMend, _ database: Database) throws {
+        let lost = Set(mend.lost)
+        for row in mend.rows where lost.contains(row.position) {
+            var batch = Operations()
+            do { try row.operation.withUnsafeBytes { try batch.decode($0) } } catch { continue }
+            try database.execute(
+                sql: "UPDATE tail SET record = ? WHERE position = ?",
+                arguments: [batch.operations[0].record.rawValue, row.position])
+        }
+    }
+
     static func findings(_ mend: LogMend, _ logs: [OwnLog]) -> [Finding] {
         func isPending(_ position: Int64) -> Bool {
             logs.last { $0.start < position }.map { $0.isOwn && position > $0.acknowledgedPosition } ?? true
@@ -141,7 +156,8 @@ struct Examination {
             let what = Wording.count(unsent.count, "unsent change", "unsent changes")
             findings.append(
                 Finding(
-                    .log, "\(what) of yours could not be read and cannot be sent (in the log from position \(unsent[0]))",
+                    .log,
+                    "\(what) of yours could not be read and cannot be sent (in the log from position \(unsent[0]))",
                     isMended: false))
         }
         if mend.lost.count > unsent.count {
@@ -149,9 +165,8 @@ struct Examination {
             findings.append(
                 Finding(.log, "\(what) in the log, which the server has, could not be read", isMended: true))
         }
-        let rewritten = mend.changed.count - mend.lost.count
-        if rewritten > 0 {
-            let what = Wording.count(rewritten, "change", "changes")
+        if mend.rehashed > 0 {
+            let what = Wording.count(mend.rehashed, "change", "changes")
             findings.append(Finding(.log, "the hash of \(what) in the log was wrong", isMended: true))
         }
         return findings

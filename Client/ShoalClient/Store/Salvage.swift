@@ -29,7 +29,9 @@ struct Salvage {
     /// - Throws: `StoreError.damaged` when not even who the replica is can be read.
     mutating func run() throws {
         try copyIdentity()
-        let tail = rows("SELECT record, position FROM tail ORDER BY record, position") { row -> [Int64] in [row[0], row[1]] }
+        let tail = rows("SELECT record, position FROM tail ORDER BY record, position") { row -> [Int64] in
+            [row[0], row[1]]
+        }
         try copyRecords()
         try copyLog(tail)
         copyPlain("aside", ["position", "reason"])
@@ -143,6 +145,7 @@ struct Salvage {
         let mend = LogMend(
             found, positions: 1...last, logs: logs, stands: try Examination.standIns(new), draw: random)
         for row in mend.rows { try Examination.write(row, new) }
+        try Examination.moveTail(mend, new)
         for position in mend.lost {
             guard let row = found[position] else { continue }
             try Examination.quarantine(new, "log", position, Data(row.operation), "it cannot be read")

@@ -22,6 +22,8 @@ public enum DigestResponder {
         to request: DigestRequest, _ records: some DigestRecords, budget: Int = Limits.page
     ) throws -> DigestResponse {
         var response = DigestResponse()
+        // A request may name a record twice, wanted and in a range.
+        var sent: Set<RecordID> = []
         // First, so that every answer has at least one of them.
         for id in request.wanted where !records.isOmitted(id) {
             guard let record = try records.record(id) else {
@@ -30,6 +32,7 @@ public enum DigestResponder {
             }
             if response.page.weight >= budget { break }
             response.page.append(record)
+            sent.insert(id)
         }
         for said in request.ranges {
             switch said.content {
@@ -42,7 +45,7 @@ public enum DigestResponder {
                     response.ranges += own.said
                     continue
                 }
-                if try !compare(list, theirs, records, budget, &response) {
+                if try !compare(list, theirs, records, budget, sent, &response) {
                     response.ranges.append(DigestRange(said.range, .list(list)))
                 }
             }
@@ -56,12 +59,12 @@ public enum DigestResponder {
     /// - Returns: false if the page was full before the end.
     private static func compare(
         _ own: [RecordPrint], _ theirs: [RecordPrint], _ records: some DigestRecords, _ budget: Int,
-        _ response: inout DigestResponse
+        _ sent: Set<RecordID>, _ response: inout DigestResponse
     ) throws -> Bool {
         var prints: [RecordID: UInt64] = [:]
         for record in theirs { prints[record.id] = record.print }
         for record in own {
-            if prints.removeValue(forKey: record.id) == record.print { continue }
+            if prints.removeValue(forKey: record.id) == record.print || sent.contains(record.id) { continue }
             if response.page.weight >= budget { return false }
             if let whole = try records.record(record.id) { response.page.append(whole) }
         }

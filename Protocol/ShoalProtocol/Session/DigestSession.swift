@@ -32,6 +32,10 @@ public struct DigestSession: Sendable {
         public var messages = 0
         /// Records that the server changed meanwhile or cannot read: they were not compared.
         public var omitted = 0
+        public init(messages: Int = 0, omitted: Int = 0) {
+            self.messages = messages
+            self.omitted = omitted
+        }
     }
 
     public enum Problem: Error, Sendable, Equatable {
