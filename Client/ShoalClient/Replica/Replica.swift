@@ -212,6 +212,39 @@ public final class Replica: Sendable {
         }
     }
 
+    /// Makes rows what the server says they are, in one transaction.
+    func repair(_ repair: DigestSession.Repair) throws -> RepairOutcome {
+        try transaction(isRemote: true) { store in
+            var run = RepairStore(store)
+            return try run.run(repair)
+        }
+    }
+
+    /// Looks for damage that only the replica itself can tell, and mends what it can without a server.
+    ///
+    /// - Parameter rebuilds: whether derived tables and text index are derived anew even if they are right.
+    public func examine(rebuilds: Bool = false) throws -> [Finding] {
+        try connection.access { try Examination($0).run(rebuilds: rebuilds) }
+    }
+
+    /// Damages rows so that they are other than the server's: for benchmarks of the comparison.
+    public func forget(_ records: [RecordID]) throws {
+        try transaction(isRemote: true) { store in
+            var run = RepairStore(store)
+            _ = try run.run(DigestSession.Repair(page: RecordPage(), gone: records))
+        }
+    }
+
+    /// Lets the next sync fetch all records anew.
+    public func fetchAnew() throws {
+        try transaction(isRemote: false) { store in
+            var standing = store.standing
+            standing.cursor = ""
+            standing.fill = .none
+            try store.setStanding(standing)
+        }
+    }
+
     /// Runs `body` as the only sync of this home.
     func exclusively<T>(_ body: () async throws -> T) async throws -> T {
         let lock = try environment.homes.lock(home, name: HomeDirectory.syncLock)

@@ -57,7 +57,6 @@ final class ReplicaStore {
         projection = try ProjectionStore(database)
         text = try TextIndexStore(database)
         wal = WriteAheadLog(database)
-        try wal.makeDurable()
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")

@@ -140,13 +140,14 @@ struct GroupFold {
     }
 
     private mutating func readSlot(_ record: RecordID, work: Range<Int>) throws(StoreError) {
+        if let reason = writer.quarantine.reason(record) { throw .damagedRecord(record, reason: reason) }
         let offset = packed.count
         var slot = Slot(record: record, bytes: offset..<offset, sequence: 0, envelope: nil, work: work)
         if let sequence = try writer.queries.readRecord(record, into: &packed) {
             slot.sequence = sequence
             slot.bytes = offset..<packed.count
             let envelope = try unpack(slot) { bytes throws(DecodingFailure) in
-                try Record.envelope(of: record, packed: bytes)
+                try Record.envelope(of: record, sequence: slot.sequence, packed: bytes)
             }
             slot.isUnmade = envelope.kind == .none
             slot.envelope = slot.isUnmade ? nil : envelope
@@ -164,7 +165,7 @@ struct GroupFold {
         }
         switch result {
         case .success(let value): return value
-        case .failure(let failure): throw .damaged(path: "record \(slot.record)", reason: failure.description)
+        case .failure(let failure): throw .damagedRecord(slot.record, reason: failure.description)
         }
     }
 

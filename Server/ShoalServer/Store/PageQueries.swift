@@ -23,9 +23,11 @@ extension ServerStore {
         budget: Int = Limits.page
     ) throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch ?? self.epoch)
-        return try StoreError.mapping(path: path) {
+        let read = try StoreError.mapping(path: path) {
             try pool.read { try page($0, cursor: cursor, seal, own: own, account: account, budget: budget) }
         }
+        try setAside(read.damaged)
+        return read.page
     }
 
     /// The same without blocking the calling task's thread.
@@ -34,16 +36,18 @@ extension ServerStore {
     ) async throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch)
         do {
-            return try await pool.read {
+            let read = try await pool.read {
                 try self.page($0, cursor: cursor, seal, own: own, account: account, budget: budget)
             }
+            try setAside(read.damaged)
+            return read.page
         } catch let error as DatabaseError { throw StoreError(error, path: path) }
     }
 
     private func page(
         _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.OwnDots, account: RecordID,
         budget: Int
-    ) throws -> ServerSession.Page {
+    ) throws -> (page: ServerSession.Page, damaged: [RecordID]) {
         guard let now = try Self.newestCommit(database) else {
             throw StoreError.damaged(path: path, reason: "there is no commit")
         }
@@ -75,9 +79,10 @@ extension ServerStore {
             cursor.floor = now.sequence
             cursor.hasPositions = true
         }
-        return ServerSession.Page(
+        let page = ServerSession.Page(
             page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
             positions: positions)
+        return (page, reader.damaged)
     }
 
     /// The logs that moved in commits after `sequence`, and to where.
@@ -97,6 +102,8 @@ extension ServerStore {
 /// Gathers records and cells until the budget is used up.
 private struct PageReader {
     private(set) var page = RecordPage()
+    /// Rows that could not be read and were passed over: once mended they get a new sequence and come then.
+    private(set) var damaged: [RecordID] = []
     private let own: ServerSession.OwnDots
     private let budget: Int
 
@@ -115,8 +122,7 @@ private struct PageReader {
         while try statement.step() {
             if page.weight >= budget, last > id { return last }
             last = statement.integer(0)
-            let record = try record(statement)
-            if record.isPresent { append(record, newerThan: 0) }
+            if let record = try record(statement), record.isPresent { append(record, newerThan: 0) }
         }
         return nil
     }
@@ -141,16 +147,20 @@ private struct PageReader {
         while try statement.step() {
             if page.weight >= budget, last > sequence { return last }
             last = statement.integer(1)
-            append(try record(statement), newerThan: floor)
+            if let record = try record(statement) { append(record, newerThan: floor) }
         }
         return nil
     }
 
-    private func record(_ statement: Statement) throws -> Record {
+    private mutating func record(_ statement: Statement) throws -> Record? {
         let id = RecordID(rawValue: statement.integer(0))
-        do {
-            return try Record(id: id, sequence: statement.integer(1), packed: statement.bytes(2))
-        } catch { throw StoreError.damaged(path: "record \(id)", reason: error.description) }
+        do throws(StoreError) {
+            return try RecordTable.record(id, sequence: statement.integer(1), packed: statement.bytes(2))
+        } catch {
+            guard case .damagedRecord = error else { throw error }
+            damaged.append(id)
+            return nil
+        }
     }
 
     private mutating func append(_ record: Record, newerThan sequence: Int64) {

@@ -65,6 +65,18 @@ public enum ServerSchema {
             ]
         ),
         (
+            "4 quarantine",
+            [
+                // Rows that could not be read, as they were, and why. Nobody is shown them and nobody writes them until
+                // they are mended.
+                """
+                CREATE TABLE quarantine (
+                    record INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, cells BLOB NOT NULL, reason TEXT NOT NULL
+                )
+                """
+            ]
+        ),
+        (
             "5 relay",
             [
                 // Whether replicas are asked for what they held before the server lost something.

@@ -29,6 +29,8 @@ public final class ServerStore: Sendable {
     let pool: DatabasePool
     /// Of no epoch in particular.
     let seal: Seal
+    /// The records whose rows could not be read.
+    public let quarantine = Quarantine()
     private let published: Mutex<Published>
     private let box = WriterBox()
 
@@ -59,8 +61,10 @@ public final class ServerStore: Sendable {
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
+                    try quarantine.load(database)
                     let writer = try StoreWriter(
-                        database, state: opening.state, seal: opening.seal, random: environment.random)
+                        database, state: opening.state, seal: opening.seal, quarantine: quarantine,
+                        random: environment.random)
                     try writer.settle()
                     box.writer = writer
                     published.withLock { $0.recovery = writer.state.recovery }
@@ -180,13 +184,8 @@ extension ServerStore {
     /// - Returns: for each push its receipt, or why it was refused as a whole.
     /// - Throws: `StoreError`, and then nothing of the group was stored.
     public func commit(_ group: [PreparedPush]) throws -> [Result<ServerSession.Receipt, SyncProblem>] {
-        try withWriter { writer, _ in
-            let outcomes = try writer.transaction {
-                var fold = GroupFold(writer, group)
-                try fold.run()
-                try writer.nameHandedOut(time: group.map(\.time).max() ?? 0)
-                return fold.outcomes
-            }
+        try withWriter { writer, database in
+            let outcomes = try commitAroundDamage(group, writer, database)
             return zip(group, outcomes).map { push, outcome in receipt(outcome, of: push, writer.state) }
         }
     }

@@ -11,6 +11,7 @@ final class StoreWriter {
     let queries: CommitQueries
     let relays: RelayQueries
     let random: @Sendable (Int) -> [UInt8]
+    let quarantine: Quarantine
     let seal: Seal
     private let wal: WriteAheadLog
 
@@ -39,12 +40,13 @@ final class StoreWriter {
     private var isFailed = false
 
     init(
-        _ database: Database, state: State, seal: Seal, random: @escaping @Sendable (Int) -> [UInt8]
+        _ database: Database, state: State, seal: Seal, quarantine: Quarantine,
+        random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
+        self.quarantine = quarantine
         queries = try CommitQueries(database)
         relays = try RelayQueries(database)
         wal = WriteAheadLog(database)
-        try wal.makeDurable()
         self.state = state
         self.seal = seal
         self.random = random

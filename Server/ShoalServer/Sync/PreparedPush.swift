@@ -16,6 +16,8 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
     case relayOfOtherEpoch
     /// A relay while nobody asked for any.
     case noRecovery
+    /// The request writes into a record whose row on the server is damaged; it can be sent again once that is mended.
+    case damagedRecord(RecordID)
 
     public var description: String {
         switch self {
@@ -29,6 +31,9 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
         case .noRecovery: "this server does not ask for what replicas held; its operator runs shoald recover first"
         case .tooManyOperations(let count):
             "the request has \(count) operations; send at most \(Limits.operations) at a time"
+        case .damagedRecord(let id):
+            "the record \(id) is damaged on the server; nothing of the request was stored, and it can be sent again once "
+                + "the record is mended there"
         }
     }
 }

@@ -85,6 +85,36 @@ enum GoldenMessages {
     static let enrollResponse = EnrollResponse(
         replica: first, account: account, name: "张敏", role: .sales, epoch: epoch, time: start + 5)
 
+    static var digestRequest: DigestRequest {
+        let place = UInt64(known.rawValue)
+        let ranges = [
+            DigestRange(
+                IdentifierRange(0, place + 1),
+                .list([RecordPrint(id: oily, print: 0x0123_4567_89AB_CDEF), RecordPrint(id: known, print: 1)])),
+            DigestRange(IdentifierRange(place + 1, 1 << 60), .print(0xFEDC_BA98_7654_3210)),
+            DigestRange(IdentifierRange(1 << 61, IdentifierRange.end), .list([])),
+        ]
+        return DigestRequest(epoch: epoch, cursor: "c1.9f2Q", seen: 0, ranges: ranges, wanted: [known, made(0)])
+    }
+
+    static var digestResponse: DigestResponse {
+        var batch = Operations()
+        batch.begin(record: known, time: start, creates: Envelope(kind: .customer, scope: .customer(known)))
+        batch.edit(CellKey(.name), text: "王小明")
+        var record = Record(id: known)
+        record.apply(0, of: batch, dot: Dot(first, 3), time: start)
+        var page = RecordPage()
+        page.begin(known, record.envelope)
+        for entry in record.entries { page.append(entry, from: record.arena) }
+        let ranges = [
+            DigestRange(IdentifierRange(0, 1 << 59), .print(7)),
+            DigestRange(
+                IdentifierRange(1 << 60, IdentifierRange.end), .list([RecordPrint(id: imported, print: .max)])),
+        ]
+        return DigestResponse(
+            isBehind: false, seen: 4_711, omitted: [known, made(0)], ranges: ranges, page: page, gone: [oily])
+    }
+
     // MARK: Requests
 
     private static func request(

@@ -47,6 +47,26 @@ enum Words {
         ]
     }
 
+    static func of(_ request: DigestRequest) -> [String] {
+        ["epoch \(request.epoch.hexadecimal)", "cursor \(quoted(request.cursor))", "seen \(request.seen)"]
+            + request.ranges.flatMap(of) + request.wanted.map { "wants \($0)" }
+    }
+
+    static func of(_ response: DigestResponse) -> [String] {
+        [response.isBehind ? "behind" : "compared", "seen \(response.seen)"]
+            + response.omitted.map { "leaves out \($0)" } + response.ranges.flatMap(of)
+            + response.gone.map { "has no \($0)" } + of(response.page)
+    }
+
+    static func of(_ said: DigestRange) -> [String] {
+        let range = "from \(said.range.lower.hexadecimal) to \(said.range.upper.hexadecimal)"
+        switch said.content {
+        case .print(let print): return ["\(range): \(print.hexadecimal)"]
+        case .list(let records):
+            return ["\(range): \(records.count) records"] + records.map { "  \($0.id): \($0.print.hexadecimal)" }
+        }
+    }
+
     // MARK: Operations
 
     /// - Parameters:
