@@ -26,6 +26,8 @@ public struct ClientSession: Sendable {
         public var page: RecordPage
         public var cursor: String
         public var isFill: Bool
+        /// The first page of a fill.
+        public var beginsFill = false
         /// Nothing more to pull: only now the state is promised whole.
         public var isLast: Bool
         public var positions: [Dot]
@@ -103,7 +105,8 @@ public struct ClientSession: Sendable {
             Commit(
                 replica: log.replica, takenUpTo: taken.upTo, acknowledgement: taken.acknowledgement,
                 verdicts: taken.verdicts, page: response.page, cursor: response.cursor, isFill: response.isFill,
-                isLast: !response.more, positions: response.positions, serverTime: response.time))
+                beginsFill: response.beginsFill, isLast: !response.more, positions: response.positions,
+                serverTime: response.time))
     }
 
     /// The commit is durable.

@@ -28,6 +28,8 @@ extension StoreWriter {
         }
         for mark in push.marks {
             if mark == state.commit { continue }
+            // Tags below the collection point go; a genuine token that names one is behind, and so gets a fill.
+            if mark.sequence <= state.collection.collected, try !queries.hasTag(mark.sequence) { continue }
             guard try queries.isKnown(mark) else { return .ends(.rollback) }
         }
         for log in push.logs {
@@ -65,6 +67,7 @@ extension StoreWriter {
     private func fork(_ push: PreparedPush) throws(StoreError) -> PushOutcome {
         let wanted = Set(push.tail)
         guard !wanted.isEmpty else { return .fork(known: []) }
+        let isTooOld = try isTooOld(push)
         var places: [OperationHash: Dot] = [:]
         for (replica, state) in state.logs where state.account == push.account && state.position > 0 {
             try queries.forEachHash(replica, 1...state.position) { number, hash in
@@ -72,8 +75,12 @@ extension StoreWriter {
             }
         }
         var known: [KnownOperation] = []
-        for hash in push.tail {
-            guard let dot = places[hash] else { break }
+        for (index, hash) in push.tail.enumerated() {
+            guard let dot = places[hash] else {
+                guard isTooOld, let own = push.place(of: index) else { break }
+                known.append(KnownOperation(dot: own, reason: .tooOld))
+                continue
+            }
             let verdict = try queries.verdicts(dot.replica, dot.number...dot.number).first
             known.append(KnownOperation(dot: dot, reason: verdict?.reason))
         }

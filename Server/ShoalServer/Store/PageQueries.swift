@@ -42,11 +42,16 @@ extension ServerStore {
         }
         var cursor = Cursor(
             sequence: now.sequence, commit: now, floor: now.sequence, hasPositions: false, fill: Cursor.Fill(record: 0))
+        var beginsFill = true
         if !text.isEmpty {
             guard let opened = identity.seal.cursor(text, for: account) else {
                 throw SyncProblem.foreignToken("cursor")
             }
-            cursor = opened
+            // Below the collection point things are gone that the replica was never told: it begins anew.
+            if opened.floor >= (try Self.collectionPoint(database)) {
+                cursor = opened
+                beginsFill = false
+            }
         }
         let isFill = cursor.fill != nil
         var reader = PageReader(own: own, budget: budget)
@@ -70,7 +75,12 @@ extension ServerStore {
         }
         return ServerSession.Page(
             page: reader.page, cursor: identity.seal.close(cursor, for: account), more: more, isFill: isFill,
-            positions: positions)
+            beginsFill: beginsFill, positions: positions)
+    }
+
+    private static func collectionPoint(_ database: Database) throws -> Int64 {
+        let statement = try database.cachedStatement(sql: "SELECT collected FROM collection")
+        return try Int64.fetchOne(statement) ?? 0
     }
 
     /// The logs that moved in commits after `sequence`, and to where.
@@ -98,7 +108,7 @@ private struct PageReader {
         self.budget = budget
     }
 
-    /// Whole present records after `id`.
+    /// Whole present records after `id`, and deleted customers: what belongs to one may be present, or be on its way.
     ///
     /// - Returns: the last record that was looked at, or nil when there are no more.
     mutating func fill(_ database: Database, after id: Int64) throws -> Int64? {
@@ -109,7 +119,7 @@ private struct PageReader {
             if page.weight >= budget, last > id { return last }
             last = statement.integer(0)
             let record = try record(statement)
-            if record.isPresent { append(record, newerThan: 0) }
+            if record.isPresent || record.isCustomer { append(record, newerThan: 0) }
         }
         return nil
     }
@@ -147,9 +157,12 @@ private struct PageReader {
     }
 
     private mutating func append(_ record: Record, newerThan sequence: Int64) {
+        if sequence == 0, record.isEmptied { return }
         page.begin(record.id, record.envelope)
         record.forEachCell { cell in
             guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
+            // Who begins has nothing that could be emptied.
+            if sequence == 0, record.entries[cell.lowerBound].kind == .emptied { return }
             for entry in record.entries[cell] {
                 var copy = entry
                 // Sequences are the server's; they do not travel.
@@ -163,4 +176,9 @@ private struct PageReader {
     private func isOwn(_ entry: Entry) -> Bool {
         (entry.kind.isSlice || entry.kind == .integer) && own.contains(entry.dot)
     }
+}
+
+extension Record {
+    /// Whether other records can belong to it.
+    fileprivate var isCustomer: Bool { envelope.scope == .customer(id) }
 }

@@ -54,7 +54,8 @@ public enum ServerSchema {
                 )
                 """,
             ]
-        )
+        ),
+        (collectionMigration, collection),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -62,6 +63,7 @@ public enum ServerSchema {
         for migration in migrations {
             migrator.registerMigration(migration.name) { database in
                 for statement in migration.sql { try database.execute(sql: statement) }
+                if migration.name == collectionMigration { try MemberQueries.derive(database) }
             }
         }
         return migrator

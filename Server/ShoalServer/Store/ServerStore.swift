@@ -37,9 +37,11 @@ public final class ServerStore: Sendable {
 
     /// Opens the database at `path`, and makes it when there is none.
     ///
-    /// - Parameter environment: draws the keys of a new database and the tags of commits.
+    /// - Parameters:
+    ///   - environment: draws the keys of a new database and the tags of commits.
+    ///   - lease: for how many milliseconds collection waits for a silent replica.
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
-    public init(path: String, environment: ServerEnvironment) throws {
+    public init(path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease) throws {
         self.path = path
         var opened: DatabasePool?
         do {
@@ -57,7 +59,7 @@ public final class ServerStore: Sendable {
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
-                    box.writer = try Self.writer(database, environment)
+                    box.writer = try Self.writer(database, environment, epoch: identity.epoch, lease: lease)
                 }
             }
         } catch {
@@ -103,7 +105,9 @@ public final class ServerStore: Sendable {
         return Identity(epoch: epoch, replicaEpoch: replicaEpoch, seal: Seal(key: key, epoch: epoch))
     }
 
-    private static func writer(_ database: Database, _ environment: ServerEnvironment) throws -> StoreWriter {
+    private static func writer(
+        _ database: Database, _ environment: ServerEnvironment, epoch: UInt64, lease: Int64
+    ) throws -> StoreWriter {
         var logs: [ReplicaID: LogState] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT replica, account, position, hash, refusals FROM log")
         while let row = try rows.next() {
@@ -116,7 +120,8 @@ public final class ServerStore: Sendable {
         guard let mark = try newestCommit(database) else {
             throw StoreError.damaged(path: "commit_tag", reason: "there is no commit")
         }
-        return try StoreWriter(database, logs: logs, commit: mark, random: environment.random)
+        return try StoreWriter(
+            database, logs: logs, commit: mark, epoch: epoch, lease: lease, random: environment.random)
     }
 
     static func newestCommit(_ database: Database) throws -> CommitMark? {
@@ -171,6 +176,7 @@ extension ServerStore {
                 try fold.run()
                 return fold.outcomes
             }
+            writer.noteReached(group, outcomes)
             let mark = writer.state.commit
             return zip(group, outcomes).map { push, outcome in
                 receipt(outcome, identity.seal.close(mark, for: push.account))

@@ -9,6 +9,8 @@ import ShoalStore
 /// durable: `transaction` puts the old state back when it fails.
 final class StoreWriter {
     let queries: CommitQueries
+    let collection: CollectionQueries
+    let hashes: HashQueries
     let random: @Sendable (Int) -> [UInt8]
     private let wal: WriteAheadLog
 
@@ -19,17 +21,29 @@ final class StoreWriter {
         var commit: CommitMark
         /// The last sequence given out; that of the newest commit between transactions.
         var sequence: Int64
+        var collection: CollectionState
+        /// Records that were collected and that somebody may still write to.
+        var collected: Set<RecordID>
     }
     var state: State
+    /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
+    var leases: Leases
+    /// Upkeep of the hashes that is under way.
+    var upkeep = HashUpkeep()
     private var isFailed = false
 
     init(
-        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark,
+        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark, epoch: UInt64, lease: Int64,
         random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         queries = try CommitQueries(database)
+        collection = try CollectionQueries(database)
+        hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
-        state = State(logs: logs, commit: commit, sequence: commit.sequence)
+        let (collection, leases, collected) = try collection.load(epoch: epoch, length: lease)
+        self.leases = leases
+        state = State(
+            logs: logs, commit: commit, sequence: commit.sequence, collection: collection, collected: collected)
         self.random = random
     }
 

@@ -43,6 +43,8 @@ public final class PreparedPush: Sendable {
     let malformed: Set<Int>
     /// The commits that the cursor and the acknowledgement name.
     let marks: [CommitMark]
+    /// The floor of the cursor; nil without one and in the middle of a fill.
+    let floor: Int64?
     /// Whether the server itself writes this, which alone may write accounts.
     let isServer: Bool
 
@@ -62,16 +64,20 @@ public final class PreparedPush: Sendable {
         guard operations.count <= Int(log.end - log.position) else {
             throw .malformed("the request has more operations than its log")
         }
-        marks = try Self.marks(push, seal)
+        (marks, floor) = try Self.marks(push, seal)
         hashes = Self.chain(operations, after: log.hash)
         malformed = Self.malformed(operations)
     }
 
-    private static func marks(_ push: ServerSession.Push, _ seal: Seal) throws(SyncProblem) -> [CommitMark] {
+    private static func marks(
+        _ push: ServerSession.Push, _ seal: Seal
+    ) throws(SyncProblem) -> ([CommitMark], floor: Int64?) {
         var marks: [CommitMark] = []
+        var floor: Int64?
         if !push.cursor.isEmpty {
             guard let cursor = seal.cursor(push.cursor, for: push.account) else { throw .foreignToken("cursor") }
             marks.append(cursor.commit)
+            if cursor.fill == nil { floor = cursor.floor }
         }
         if !push.acknowledgement.isEmpty {
             guard let mark = seal.acknowledgement(push.acknowledgement, for: push.account) else {
@@ -79,7 +85,7 @@ public final class PreparedPush: Sendable {
             }
             marks.append(mark)
         }
-        return marks
+        return (marks, floor)
     }
 
     private static func chain(_ operations: Operations, after start: OperationHash) -> [OperationHash] {
