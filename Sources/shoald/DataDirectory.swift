@@ -70,7 +70,10 @@ struct DataDirectory {
 
     func removeSocket() { unlink(path + "/shoald.sock") }
 
-    func open() throws -> ServerStore { try ServerStore(path: database, environment: .system) }
+    /// - Parameter lease: for how many milliseconds collection waits for a silent replica.
+    func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
+        try ServerStore(path: database, environment: .system, lease: lease)
+    }
 }
 
 extension ServerEnvironment {

@@ -40,8 +40,10 @@ final class TestServer: Sendable {
     let random: SeededRandom
     let environment: ServerEnvironment
 
-    init(seed: UInt64 = 1, lease: Int64 = ServerStore.defaultLease) throws {
-        directory = NSTemporaryDirectory() + "shoal-server-\(UUID().uuidString)"
+    /// - Parameter isInMemory: whether the file may lie where a commit waits for no disk.
+    init(seed: UInt64 = 1, lease: Int64 = ServerStore.defaultLease, isInMemory: Bool = false) throws {
+        let isThere = isInMemory && FileManager.default.isWritableFile(atPath: "/dev/shm")
+        directory = (isThere ? "/dev/shm/" : NSTemporaryDirectory()) + "shoal-server-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let random = SeededRandom(seed)
         self.random = random

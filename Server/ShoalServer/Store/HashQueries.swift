@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import ShoalCRDT
 import ShoalStore
@@ -63,20 +64,33 @@ final class HashQueries {
 
     // MARK: Rows
 
-    /// Deletes the rows and verdicts of a log of which all numbers are below `number`.
+    /// Deletes the hashes and verdicts of a log's numbers below `number`.
     ///
-    /// - Returns: how many rows of hashes went.
+    /// - Returns: how many rows of hashes became shorter or went.
     func delete(_ replica: ReplicaID, below number: UInt32) throws -> Int {
-        try database.execute(
-            sql: "DELETE FROM log_hashes WHERE replica = ? AND first + length(hashes) / 8 <= ?",
-            arguments: [Int64(replica.rawValue), Int64(number)])
-        let count = database.changesCount
-        if count > 0 {
+        let rows = try Row.fetchAll(
+            database,
+            sql: """
+                SELECT first, length(hashes) / 8 AS count, substr(hashes, 1 + 8 * (?2 - first)) AS kept
+                FROM log_hashes WHERE replica = ?1 AND first < ?2 ORDER BY first
+                """, arguments: [Int64(replica.rawValue), Int64(number)])
+        for row in rows {
+            try deleteRow.bind(1, Int64(replica.rawValue))
+            try deleteRow.bind(2, row["first"] as Int64)
+            try deleteRow.run()
+            if (row["first"] as Int64) + (row["count"] as Int64) > Int64(number) {
+                try insertRow.bind(1, Int64(replica.rawValue))
+                try insertRow.bind(2, Int64(number))
+                try insertRow.bind(3, Array(row["kept"] as Data))
+                try insertRow.run()
+            }
+        }
+        if !rows.isEmpty {
             try database.execute(
                 sql: "DELETE FROM verdict WHERE replica = ? AND number < ?",
                 arguments: [Int64(replica.rawValue), Int64(number)])
         }
-        return count
+        return rows.count
     }
 
     /// Whether hashes of one of an account's logs are gone.
