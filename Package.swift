@@ -66,6 +66,15 @@ let package = Package(
                 .product(name: "ServiceLifecycle", package: "swift-service-lifecycle"),
             ], path: "Server/ShoalServer"),
 
+        // The whole system in one process, with simulated disks.
+        .target(
+            name: "ShoalSimulation",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalStore", "ShoalClient", "ShoalServer", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
+            ]),
+
         // The programs, and what they print with.
         .target(name: "ShoalTerminal"),
         .executableTarget(
@@ -86,7 +95,7 @@ let package = Package(
         .executableTarget(
             name: "shoal-bench",
             dependencies: [
-                "ShoalClient", "ShoalServer", "ShoalTerminal",
+                "ShoalClient", "ShoalServer", "ShoalSimulation", "ShoalTerminal",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Crypto", package: "swift-crypto"),
@@ -108,6 +117,13 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "NIOCore", package: "swift-nio"),
+            ]),
+        .testTarget(
+            name: "SimulationTests",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalStore", "ShoalClient", "ShoalServer", "ShoalSimulation", "CSQLite",
+                .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Logging", package: "swift-log"),
             ]),
         .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
     ],

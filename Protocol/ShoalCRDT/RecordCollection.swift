@@ -8,9 +8,6 @@ extension Record {
     /// Whether nothing is left but marks of emptied cells.
     public var isEmptied: Bool { entries.allSatisfy { $0.kind == .emptied } }
 
-    /// Whether something was superseded or covered in advance, by an operation that came before it.
-    public var waitsForLogs: Bool { entries.contains { $0.kind == .deadAhead || $0.kind == .coveredAhead } }
-
     /// Forgets which cells were emptied by changes up to `limit`.
     ///
     /// - Returns: how many cells it forgot.

@@ -58,6 +58,29 @@ public final class WriteAheadLog {
         fdatasync(descriptor)
     }
 
+    /// Waits until what the log holds is on the disk.
+    ///
+    /// For a connection just opened: a program that ended between writing a commit and waiting for it leaves a commit that
+    /// everybody reads and a loss of power takes back. Nothing may be sent or acknowledged because of it before this.
+    public func makeDurable() throws(StoreError) {
+        guard let connection else { return }
+        // The log is found and read with the first look at the database.
+        var code = sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", nil, nil, nil)
+        var file: UnsafeMutablePointer<sqlite3_file>?
+        if code == SQLITE_OK {
+            code = sqlite3_file_control(connection, "main", SQLITE_FCNTL_JOURNAL_POINTER, &file)
+        }
+        // Without methods it is not open: there is no log.
+        if code == SQLITE_OK, let file, let sync = file.pointee.pMethods?.pointee.xSync {
+            code = sync(file, SQLITE_SYNC_NORMAL)
+        }
+        guard code == SQLITE_OK else {
+            throw StoreError(
+                code: code, message: String(cString: sqlite3_errstr(code)),
+                path: String(cString: sqlite3_db_filename(connection, "main")))
+        }
+    }
+
     /// Moves the log into the database file if it holds more than `limit` frames. Waits for no reader: what a reader
     /// still needs follows at a later call, and the log begins anew once nobody reads from it.
     public func checkpointIfLong(_ limit: Int = WriteAheadLog.bulkLimit) throws(StoreError) {

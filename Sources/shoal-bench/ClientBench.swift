@@ -36,25 +36,21 @@ enum ClientBench {
     /// Syncs a replica with a handler in this process, over the bytes that HTTP would carry.
     static func sync(_ replica: Replica, _ handler: SyncHandler, account: RecordID) throws -> Pull {
         var pull = Pull()
-        var session = ClientSession()
-        var action = session.start(try replica.nextRequest())
+        var run = SyncRun(replica)
         while true {
-            switch action {
-            case .send(let request):
-                let body = try request.encoded()
+            let (step, preparing) = try Measure.seconds { try run.next() }
+            pull.applying += preparing
+            switch step {
+            case .send(let body):
                 let (answer, serving) = try Measure.seconds { try handler.handleAlone(body, account: account) }
                 pull.bytes += answer.count
                 pull.serving += serving
-                let (response, decoding) = try Measure.seconds { try SyncResponse(decoding: answer) }
+                let (_, decoding) = try Measure.seconds { try run.received(answer) }
                 pull.applying += decoding
-                action = session.receive(response)
-            case .commit(let commit):
-                let (outcome, seconds) = try Measure.seconds { try replica.commit(commit) }
-                pull.applying += seconds
-                pull.pulled += outcome.pulled
-                action = session.committed(next: try replica.nextRequest(), pulled: outcome.pulled)
-            case .finish: return pull
-            case .stop(let problem): throw BenchError("the sync stopped: \(problem)")
+            case .relay(let body): try run.received(try handler.relay(body, account: account).encoded())
+            case .finished(let report):
+                pull.pulled = report.pulled
+                return pull
             }
         }
     }

@@ -15,7 +15,9 @@ struct ShoalBench: AsyncParsableCommand {
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
-        subcommands: [MatrixCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self])
+        subcommands: [
+            MatrixCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self, SimulateCommand.self,
+        ])
 
     static func main() async {
         do {

@@ -201,8 +201,6 @@ struct InterruptedTransport: Transport {
         (.status(400, body: #"{"type":"urn:shoal:problem:protocol-version","detail":"v2"}"#), .otherProtocol("v2")),
         (.status(413, body: #"{"detail":"16 MiB"}"#), .refused(status: 413, "16 MiB")),
         (.status(400, body: "not json"), .refused(status: 400, "it gave no reason")),
-        (.push(.fork(replica: nil, known: [])), .session(.fork(replica: nil, known: []))),
-        (.push(.rollback(epoch: 9, replica: nil)), .session(.rollback(epoch: 9, replica: nil))),
     ])
     func whatDoesNotHelpToRetryIsSaidAndChangesNothing(step: ScriptedTransport.Step, error: SyncError) async throws {
         let one = try await Self.enrolled([step])
@@ -228,7 +226,7 @@ struct InterruptedTransport: Transport {
 
     @Test func onlyOneSyncRunsOnAHome() async throws {
         let one = try await Self.enrolled()
-        let lock = try HomeLock(home: one.home.path, name: HomeDirectory.syncLock)
+        let lock = try FileLock(home: one.home.path, name: HomeDirectory.syncLock)
         #expect(lock.tryAcquire())
         await #expect(throws: ReplicaError.self) {
             try await SyncDriver(replica: one.replica, transport: one.transport).sync()

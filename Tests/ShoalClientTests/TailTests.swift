@@ -69,16 +69,19 @@ import struct ShoalCRDT.Record
         let anna = try Operator("Anna", server)
         let ids = try anna.replica.write { commands in try (0..<300).map { try commands.addCustomer(name: "c\($0)") } }
         _ = try anna.replica.editTags(of: ids, [.add("x")])
-        let frames = try anna.replica.read { store in
-            try [299, 300, 301, 302, 600].map { try store.log.frame(after: 0, operations: $0, bytes: 1 << 20).count }
+        func frame(after number: UInt32, operations: Int, bytes: Int = 1 << 20) throws -> Int {
+            try anna.replica.read { store in
+                var log = store.current
+                log.acknowledged = number
+                return try store.log.frame(of: log, operations: operations, bytes: bytes).operations.count
+            }
         }
+        let frames = try [299, 300, 301, 302, 600].map { try frame(after: 0, operations: $0) }
         // 300 commands of one operation, then one of 301.
         #expect(frames == [299, 300, 300, 300, 300])
-        let rest = try anna.replica.read { store in
-            try [100, 301].map { try store.log.frame(after: 300, operations: $0, bytes: 1 << 20).count }
-        }
+        let rest = try [100, 301].map { try frame(after: 300, operations: $0) }
         #expect(rest == [100, 301])
-        #expect(try anna.replica.read { try $0.log.frame(after: 0, operations: 5_000, bytes: 400).count } < 20)
+        #expect(try frame(after: 0, operations: 5_000, bytes: 400) < 20)
     }
 
     @Test func aBigTailIsPushedInFrames() throws {

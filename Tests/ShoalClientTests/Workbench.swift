@@ -157,6 +157,9 @@ extension Replica {
             case .commit(let commit):
                 let outcome = try self.commit(commit)
                 action = session.committed(next: try nextRequest(), pulled: outcome.pulled)
+            case .heal(let healing):
+                try heal(healing)
+                action = session.healed(next: try nextRequest())
             case .finish(let report): return report
             case .stop(let problem): throw problem
             }

@@ -39,6 +39,7 @@ import Testing
             "commit up to \(commit.takenUpTo) \(commit.acknowledgement), \(commit.verdicts.count) refused, "
                 + "cursor \(commit.cursor)\(commit.isLast ? ", last" : "")"
         case .finish(let report): "finish \(report.pushed) \(report.pulled) \(report.refused.map(\.number))"
+        case .heal(let healing): "heal \(healing)"
         case .stop(let problem): "stop \(problem)"
         }
     }
@@ -134,14 +135,18 @@ import Testing
         #expect(words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 0)) == "finish 3 0 []")
     }
 
-    @Test func aTakenIdentifierStopsAfterWhatCameBeforeItIsCommitted() {
+    @Test func aTakenIdentifierIsCommittedWithWhatCameBeforeIt() {
         var session = ClientSession()
         _ = session.start(request(operations: 3))
         let push = PushAnswer.identifierTaken(number: 12, upTo: 11, acknowledgement: "b", verdicts: [])
-        #expect(words(session.receive(response(push))) == "commit up to 11 b, 0 refused, cursor c2, last")
+        let action = session.receive(response(push))
+        #expect(words(action) == "commit up to 11 b, 0 refused, cursor c2, last")
+        guard case .commit(let commit) = action else { return }
+        #expect(commit.identifierTaken == 12)
+        // The record has another identifier now; the same operations go out again.
         #expect(
             words(session.committed(next: request(position: 11, operations: 2, cursor: "c2"), pulled: 0))
-                == "stop identifierTaken(number: 12)")
+                == "send 2 after 11 from c2")
         for (number, upTo) in [(14, 13), (11, 11), (12, 9)] as [(UInt32, UInt32)] {
             var session = ClientSession()
             _ = session.start(request(operations: 3))
@@ -150,21 +155,68 @@ import Testing
         }
     }
 
-    @Test func aForkAndARollbackStopAndCommitNothing() {
+    @Test func aForkIsAskedAboutPartByPartAndThenHealed() {
         var session = ClientSession()
-        _ = session.start(request(operations: 1))
-        let known = [KnownOperation(dot: Dot(replica, 4), reason: nil)]
-        guard case .stop(.fork(replica, known)) = session.receive(response(.fork(replica: replica, known: known)))
-        else {
-            Issue.record("a fork did not stop the session")
+        let first = request(operations: 3)
+        guard let log = first.logs.last else { return }
+        _ = session.start(first)
+        let known = [10, 11].map { KnownOperation(dot: Dot(replica, $0), reason: nil) }
+        func fork(_ replica: ReplicaID?, _ known: [KnownOperation]) -> SyncResponse {
+            response(.fork(.init(of: log, replica: replica, known: known)))
+        }
+        guard case .heal(.askAboutTail(skipping: 0)) = session.receive(fork(nil, [])) else {
+            Issue.record("nobody asks about the tail")
             return
         }
+        var ask = request()
+        ask.logs = first.logs
+        ask.tail = [OperationHash(rawValue: 1)]
+        _ = session.healed(next: ask)
+        guard case .heal(.askAboutTail(skipping: 1)) = session.receive(fork(nil, [known[0]])) else {
+            Issue.record("the next part is not asked about")
+            return
+        }
+        ask.skipped = 1
+        _ = session.healed(next: ask)
+        guard case .heal(.fork(let healing)) = session.receive(fork(replica, [known[1]])) else {
+            Issue.record("the fork is not healed")
+            return
+        }
+        #expect(healing.known == known && healing.replica == replica && healing.of == log)
+        #expect(words(session.healed(next: request(position: 0, operations: 1))) == "send 1 after 0 from c1")
+    }
+
+    /// Answers to an earlier request must not heal what is healed already.
+    @Test func aForkOrARollbackOfAnotherRequestStopsTheSession() {
+        var session = ClientSession()
+        let first = request(operations: 1)
+        guard var log = first.logs.last else { return }
+        log.position -= 1
+        _ = session.start(first)
+        let stale = PushAnswer.fork(.init(of: log, replica: replica, known: []))
+        #expect(words(session.receive(response(stale))).hasPrefix("stop protocolError"))
         session = ClientSession()
-        _ = session.start(request(operations: 1))
-        guard case .stop(.rollback(9, nil)) = session.receive(response(.rollback(epoch: 9, replica: nil))) else {
-            Issue.record("a rollback did not stop the session")
+        _ = session.start(first)
+        let rollback = PushAnswer.rollback(
+            .init(of: first.epoch &+ 1, epoch: 9, replica: replica, acknowledgement: "a", logs: []))
+        #expect(words(session.receive(response(rollback))).hasPrefix("stop protocolError"))
+    }
+
+    @Test func afterARollbackTheLogsAreSentAgain() {
+        var session = ClientSession()
+        let first = request(operations: 1)
+        _ = session.start(first)
+        let logs = first.logs.map { PushAnswer.Standing(replica: $0.replica, position: 3, hash: .start) }
+        let rollback = PushAnswer.Rollback(
+            of: first.epoch, epoch: 9, replica: replica, acknowledgement: "a", logs: logs)
+        guard case .heal(.rollback(rollback, first.logs)) = session.receive(response(.rollback(rollback))) else {
+            Issue.record("the rollback is not healed")
             return
         }
+        #expect(words(session.healed(next: request(position: 3, operations: 2))) == "send 2 after 3 from c1")
+        session = ClientSession()
+        _ = session.start(first)
+        #expect(words(session.healed(next: first)).hasPrefix("stop protocolError"))
     }
 
     @Test func eventsThatNobodyAskedForStopIt() {

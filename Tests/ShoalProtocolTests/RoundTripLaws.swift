@@ -61,7 +61,8 @@ import Testing
         #expect(difference(Words.of(request), Words.of(readRequest)) == nil)
         #expect(Self.chains(request, readRequest) == nil)
         let response = SyncResponse(
-            push: .rollback(epoch: 1, replica: nil), from: "", page: page, cursor: "", more: false, isFill: true,
+            push: .taken(upTo: 1, acknowledgement: "", verdicts: []), from: "", page: page, cursor: "", more: false,
+            isFill: true,
             positions: [], time: 0)
         let readResponse = try SyncResponse(json: response.json())
         #expect(difference(Words.of(response), Words.of(readResponse)) == nil)

@@ -109,7 +109,11 @@ import Testing
     }
 
     @Test func aForkAndARollbackAnswerAtOnceAndMoveNothing() {
-        for answer in [PushAnswer.fork(replica: nil, known: []), .rollback(epoch: 9, replica: replica)] {
+        for answer in [
+            PushAnswer.fork(
+                .init(of: .init(replica: replica, position: 0, hash: .start, end: 0), replica: nil, known: [])),
+            .rollback(.init(of: 8, epoch: 9, replica: replica, acknowledgement: "", logs: [])),
+        ] {
             var session = session()
             guard case .respond(let response) = session.committed(ServerSession.Receipt(answer: answer)) else {
                 Issue.record("a page is read")

@@ -101,14 +101,11 @@ struct CollectionTests {
         try b.sync()
         try a.sync(delete(try #require(a.rows[id])))
         try b.pullAll()
-        // b has the deletion, and two frames of edits from before it; the first frame does not carry the tail's end.
-        let first = Operations { $0.rename(id, "李四") }
+        // b holds the deletion now, and two frames of work from before it; the first does not carry the tail's end.
+        let first = Operations { $0.makeCustomer(b.newID(), name: "李四") }
         let request = b.request(first, end: b.position + 2)
         b.note(try server.store.commit(group: [b.push(of: request)])[0].answer, first)
-        try server.collect()
-        #expect(try row(server, id)?.isPresent == true, "the edit revived it")
         try a.sync()
-        try a.sync(delete(try #require(a.rows[id]), salt: 2))
         try server.collect()
         #expect(try row(server, id)?.isEmptied == false, "b's second frame is not here yet")
         #expect(try b.push(Operations { $0.rename(id, "王五", salt: 3) }).verdicts == [])
@@ -323,7 +320,8 @@ struct CollectionTests {
         #expect(b.dump() == (try server.dump()))
         // Above the bound a commit that is not known still proves a rollback.
         let newest = try server.store.collectionStatus().sequence
-        b.acknowledgement = server.store.identity.seal.close(CommitMark(sequence: newest + 1, tag: 7), for: b.account)
+        b.acknowledgement = server.store.seal.of(epoch: server.store.epoch).close(
+            CommitMark(sequence: newest + 1, tag: 7), for: b.account)
         #expect(try b.send(Operations()).isRollback)
     }
 
@@ -343,7 +341,6 @@ struct CollectionTests {
         #expect(try count(server, "feed") >= before - 8)
         let collected = try server.store.collectionStatus()
         try server.store.withWriter { _, database in
-            try database.execute(sql: "PRAGMA max_page_count = 1")
             try database.execute(
                 sql: "CREATE TEMP TRIGGER full BEFORE DELETE ON feed BEGIN SELECT RAISE(ABORT, 'x'); END")
         }
@@ -369,6 +366,41 @@ struct CollectionTests {
         var reopened = try again.collectionStatus()
         reopened.silence = status.silence
         #expect(reopened == status)
+    }
+
+    @Test func inANewEpochNothingIsCollectedUntilAllHaveReachedAnew() throws {
+        let server = try TestServer()
+        let (a, b) = (try server.replica("a"), try server.replica("b"))
+        for replica in [a, b] { try replica.sync() }
+        try a.sync(Operations { $0.makeCustomer(a.newID(), name: "一") })
+        for replica in [a, b] { try replica.sync() }
+        try server.collect()
+        #expect(try server.store.collectionStatus().watermark > 0)
+        // Proof that the server was set back: a genuine token of a commit that it does not have.
+        let lost = CommitMark(sequence: 1_000_000, tag: 7)
+        a.acknowledgement = server.store.seal.of(epoch: server.store.epoch).close(lost, for: a.account)
+        #expect(try a.send(Operations()).isRollback)
+        let collected = try server.store.collectionStatus().collected
+        try server.collect()
+        #expect(try server.store.collectionStatus().watermark == 0)
+        #expect(try server.store.collectionStatus().collected == collected)
+        let again = try ServerStore(path: server.store.path, environment: server.environment)
+        defer { try? again.close() }
+        #expect(try again.collectionStatus().watermark == 0)
+    }
+
+    @Test func whileReplicasAreAskedForWhatTheyHeldNothingIsCollected() throws {
+        let server = try TestServer()
+        let a = try server.replica("a")
+        let id = a.newID()
+        try a.sync(Operations { $0.makeCustomer(id, name: "一") })
+        try a.sync(delete(try #require(a.rows[id])))
+        try server.store.withWriter { writer, _ in writer.state.recovery = true }
+        try settle(server, a)
+        #expect(try row(server, id)?.isEmptied == false)
+        try server.store.withWriter { writer, _ in writer.state.recovery = false }
+        try settle(server, a)
+        #expect(try row(server, id) == nil)
     }
 
     @Test func aDatabaseOfTheVersionBeforeLearnsWhatBelongsToWhat() throws {

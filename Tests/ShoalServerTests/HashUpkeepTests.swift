@@ -43,8 +43,6 @@ struct HashUpkeepTests {
         request.operations = all
         request.logs[0].end = 700
         #expect(try server.store.commit(group: [a.push(of: request)])[0].answer.upTo == 700)
-        request.logs[0].hash = OperationHash(rawValue: 1)
-        #expect(try server.store.commit(group: [a.push(of: request)])[0].answer.isFork)
         for index in 700..<720 { try work(a, index) }
         try server.pass(days: 30)
         #expect(try hashRows(server, a).map(\.count).reduce(0, +) == 720)
@@ -102,10 +100,11 @@ struct HashUpkeepTests {
             hash = operations.hash(of: index, after: hash, scratch: &scratch)
             tail.append(hash)
         }
-        let request = replica.request(operations, tail: tail)
-        guard case .fork(_, let known) = try replica.server.store.commit(group: [replica.push(of: request)])[0].answer
+        let end = replica.position + UInt32(operations.count)
+        let request = replica.request(Operations(), end: end, tail: tail)
+        guard case .fork(let fork) = try replica.server.store.commit(group: [replica.push(of: request)])[0].answer
         else { return nil }
-        return known
+        return fork.known
     }
 
     @Test func theTailOfACopyFromBeforeTheLeaseIsSetAsideForAPerson() throws {

@@ -54,12 +54,13 @@ struct LineageTests {
         #expect(try server.dump() == dump)
     }
 
-    @Test func anotherHashAtThePositionIsAFork() throws {
+    /// Such a replica holds an acknowledgement of an operation that is not there.
+    @Test func anotherHashAtThePositionIsARollback() throws {
         let server = try TestServer()
         let replica = try server.replica("a")
         try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
         replica.hash = OperationHash(rawValue: 5)
-        #expect(try replica.send(Operations()).isFork)
+        #expect(try replica.send(Operations()).isRollback)
     }
 
     @Test func aLogThatEndsBeforeWhatTheServerTookIsAFork() throws {
@@ -78,7 +79,10 @@ struct LineageTests {
             $0.makeCustomer(id, name: "张三")
             $0.rename(id, "x", supersedes: [Dot(replica.replica, 77)])
         }
-        try replica.send(operations)
+        // The original went on; this is a copy that did not hear of it and writes something else.
+        var original = operations
+        original.rename(id, "y")
+        try replica.send(original)
         var hash = OperationHash.start
         var scratch: [UInt8] = []
         var tail: [OperationHash] = []
@@ -87,12 +91,13 @@ struct LineageTests {
             tail.append(hash)
         }
         let unknown = OperationHash(rawValue: 99)
-        let request = replica.request(
-            Operations { $0.makeCustomer(id, name: "李四", salt: 9) }, tail: tail + [unknown, tail[0]])
-        guard case .fork(_, let known) = try server.store.commit(group: [replica.push(of: request)])[0].answer else {
+        let request = replica.request(Operations(), end: 4, tail: tail + [unknown, tail[0]])
+        guard case .fork(let fork) = try server.store.commit(group: [replica.push(of: request)])[0].answer else {
             Issue.record("the push should be a fork")
             return
         }
+        let known = fork.known
+        #expect(fork.of == request.logs[0] && fork.replica != nil && fork.replica != replica.replica)
         #expect(
             known == [
                 KnownOperation(dot: Dot(replica.replica, 1), reason: nil),
@@ -113,7 +118,7 @@ struct LineageTests {
         let replica = try server.replica("a")
         try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
         let lost = CommitMark(sequence: 1_000, tag: 7)
-        replica.acknowledgement = server.store.identity.seal.close(lost, for: replica.account)
+        replica.acknowledgement = server.store.seal.of(epoch: server.store.epoch).close(lost, for: replica.account)
         #expect(try replica.send(Operations()).isRollback)
     }
 

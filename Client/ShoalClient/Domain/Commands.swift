@@ -42,6 +42,16 @@ public final class Commands {
         isContinuing = false
     }
 
+    /// Adds to a counter of the record. The record must be there.
+    public func add(_ amount: Int64, to id: RecordID, _ field: Field) throws {
+        let record = try store.effective(id)
+        guard record.isMade else { throw ReplicaError.unknownID(id.description) }
+        begin(id)
+        batch.edit(CellKey(field), .count, integer: amount)
+        try store.append(batch, to: record)
+        isContinuing = false
+    }
+
     /// Adds or removes an element of an add-wins set (`.tagged`, `.follow`); nothing is written if it is so already.
     public func setElement(_ id: RecordID, _ field: Field, _ element: RecordID, isPresent: Bool) throws {
         let record = try store.effective(id)

@@ -117,12 +117,12 @@ struct ConflictReading {
 /// Names of accounts, and of the accounts behind replicas.
 struct Authors {
     private let standing: Standing
-    private let replica: ReplicaID
+    private let own: [ReplicaID]
     private let book: TagBook
 
     init(_ store: ReplicaStore, _ book: TagBook) {
         standing = store.standing
-        replica = store.current.replica
+        own = store.log.logs.map(\.replica)
         self.book = book
     }
 
@@ -133,7 +133,7 @@ struct Authors {
     /// The account that a replica writes for; the replica's number while no account names it.
     func author(_ replica: ReplicaID) -> String {
         if let id = book.author(replica) { return account(id) }
-        return replica == self.replica ? standing.accountName : replica.text
+        return own.contains(replica) ? standing.accountName : replica.text
     }
 }
 

@@ -143,6 +143,27 @@ public struct Status: Hashable, Sendable {
     public var conflicts: Int
     /// Operations that the server refused.
     public var refused: Int
+    /// What was last done so that this home's logs continue the server's; nil if nothing ever had to be.
+    public var healed: HealingNote?
+}
+
+/// What was done to a home whose logs did not continue the server's. Nothing was lost by it.
+public struct HealingNote: Hashable, Sendable {
+    public enum Kind: String, Sendable {
+        /// The home is a copy of another one, or was restored from a backup.
+        case fork
+        /// The server was set back, and got this home's work again.
+        case rollback
+        /// A record's identifier was taken, and it got another.
+        case renamed
+    }
+    public var kind: Kind
+    /// Milliseconds since 1970.
+    public var at: Int64
+    /// 8 hexadecimal digits: the replica whose log is written since.
+    public var replica: String
+    /// How many operations went on under it, or were sent again.
+    public var changes: Int
 }
 
 /// What a commit changed, for whoever observes the replica.

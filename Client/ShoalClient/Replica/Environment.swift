@@ -7,14 +7,18 @@ public struct Environment: Sendable {
     /// 64 bits from the system's secure source: keys, salts and jitter.
     public var random: @Sendable () -> UInt64
     public var sleep: @Sendable (Duration) async throws -> Void
+    /// Where homes are: the file system, if nothing else is said.
+    public var homes: any HomeFiles
 
     public init(
         now: @escaping @Sendable () -> Int64, ticks: @escaping @Sendable () -> UInt64,
-        random: @escaping @Sendable () -> UInt64, sleep: @escaping @Sendable (Duration) async throws -> Void
+        random: @escaping @Sendable () -> UInt64, sleep: @escaping @Sendable (Duration) async throws -> Void,
+        homes: any HomeFiles = HomeDirectory()
     ) {
         self.now = now
         self.ticks = ticks
         self.random = random
         self.sleep = sleep
+        self.homes = homes
     }
 }

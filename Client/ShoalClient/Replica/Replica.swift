@@ -16,7 +16,12 @@ public final class Replica: Sendable {
         /// A commit that leaves more records than this waiting for the text index moves them into it; nil never does, and
         /// `drainTextIndex` is the caller's.
         public var textQueueBound: Int?
-        public init(textQueueBound: Int? = 5_000) { self.textQueueBound = textQueueBound }
+        /// The most operations that a request carries; smaller ones than the protocol's are for tests.
+        public var frameOperations: Int
+        public init(textQueueBound: Int? = 5_000, frameOperations: Int = Limits.operations) {
+            self.textQueueBound = textQueueBound
+            self.frameOperations = frameOperations
+        }
     }
 
     /// The directory.
@@ -30,7 +35,7 @@ public final class Replica: Sendable {
     ///
     /// - Throws: `ReplicaError.notEnrolled` if there is none, `StoreError.newerVersion` if a newer version wrote it.
     public convenience init(home: String, environment: Environment, options: Options = Options()) throws {
-        guard try HomeDirectory.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
+        guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
         try self.init(opening: home, environment, options)
         guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
             throw ReplicaError.notEnrolled(home: home)
@@ -53,7 +58,8 @@ public final class Replica: Sendable {
     // MARK: Enrolment
 
     /// Makes a home (mode 0700) and enrols it, or goes on with an enrolment whose answer was lost: the key is stored
-    /// before it is sent, and the same code and key get the same answer. Does not sync.
+    /// before it is sent, and the same code and key get the same answer. Does not sync. A home that is enrolled already
+    /// is enrolled again if its server has lost it, and keeps all that it has.
     ///
     /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
     public static func enroll(
@@ -61,7 +67,12 @@ public final class Replica: Sendable {
         options: Options = Options()
     ) async throws -> Replica {
         let server = try Endpoint.normalized(url)
-        let replica = try create(home, environment, options)
+        let replica: Replica
+        do { replica = try create(home, environment, options) } catch ReplicaError.alreadyEnrolled {
+            return try await enrollAgain(
+                home: home, server: server, code: code, transport: transport, environment: environment,
+                options: options)
+        }
         let key = try replica.connection.enrolling {
             try StandingStore.begin(
                 server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
@@ -88,20 +99,22 @@ public final class Replica: Sendable {
 
     /// Makes a copied home that never wrote a replica of its own, instead of filling an empty one: for benchmarks.
     public func adopt(_ enrolment: EnrollResponse, key: String) throws {
-        try connection.enrolling { try StandingStore.adopt(enrolment, key: key, $0.database) }
+        try connection.enrolling { try StandingStore.adopt(enrolment, key: key, now: environment.now(), $0.database) }
     }
 
     /// Prepares for many commits, in a program that stays open: they get a third faster. A failure changes nothing.
     public func stayOpen() throws { try connection.access { $0.extendLogFile() } }
 
     private static func create(_ home: String, _ environment: Environment, _ options: Options) throws -> Replica {
-        try HomeDirectory.create(home)
+        try environment.homes.create(home)
         let replica = try Replica(opening: home, environment, options)
         if let known = try replica.connection.access({ try StandingStore.credential($0.database) }) {
             throw ReplicaError.alreadyEnrolled(home: home, server: known.server)
         }
         return replica
     }
+
+    func reenrolling<T>(_ body: (ReplicaStore) throws -> T) throws -> T { try connection.enrolling(body) }
 
     /// Where the server is and with which key to speak to it.
     public func credential() throws -> (server: String, key: String) {
@@ -143,7 +156,39 @@ public final class Replica: Sendable {
     // MARK: Syncing
 
     /// Where the replica stands, with the first frame of its tail: what to ask the server next.
-    public func nextRequest() throws -> SyncRequest { try connection.read { try $0.nextRequest() } }
+    public func nextRequest() throws -> SyncRequest {
+        try connection.read { try $0.nextRequest(operations: options.frameOperations) }
+    }
+
+    /// The same with hashes of the tail instead of operations, after `count` that the server knows.
+    func tailRequest(skipping count: Int) throws -> SyncRequest {
+        try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
+    }
+
+    /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
+    func noteSent(_ request: SyncRequest) throws {
+        guard let log = request.logs.last, !request.operations.isEmpty else { return }
+        let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
+        try transaction(isRemote: true) { try $0.setSent(number, of: log.replica) }
+    }
+
+    /// Makes the logs continue the server's again, in one durable transaction.
+    func heal(_ healing: ClientSession.Healing) throws {
+        try transaction(isRemote: false) { try Healing($0).run(healing) }
+    }
+
+    /// What of the stock is relayed next, as the body of a request; nil when nothing is left.
+    func nextRelay(isFirst: Bool) throws -> (body: [UInt8], batch: RelayBatch)? {
+        while let (request, batch) = try transaction(isRemote: true, { try $0.nextRelay(isFirst: isFirst) }) {
+            let body = try request.encoded()
+            if body.count <= Limits.body { return (body, batch) }
+            try transaction(isRemote: true) { try StockStore($0).passOver(batch) }
+        }
+        return nil
+    }
+
+    /// Drops what the server has acknowledged.
+    func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
 
     /// Stores a server's answer in one durable transaction.
     @discardableResult
@@ -156,7 +201,7 @@ public final class Replica: Sendable {
 
     /// Runs `body` as the only sync of this home.
     func exclusively<T>(_ body: () async throws -> T) async throws -> T {
-        let lock = try HomeLock(home: home, name: HomeDirectory.syncLock)
+        let lock = try environment.homes.lock(home, name: HomeDirectory.syncLock)
         guard lock.tryAcquire() else { throw ReplicaError.syncing(home: home, pid: lock.holder) }
         defer { lock.release() }
         return try await body()

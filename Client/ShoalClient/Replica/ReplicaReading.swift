@@ -180,7 +180,8 @@ extension Replica {
             return Status(
                 account: standing.accountName, role: standing.role.rawValue, replica: store.current.replica.text,
                 server: standing.server, pending: store.pending, cursor: standing.cursor, lastSync: standing.lastSync,
-                conflicts: try ConflictReading(store).count(), refused: try store.asideCount())
+                conflicts: try ConflictReading(store).count(), refused: try store.asideCount(),
+                healed: try store.lastHealing())
         }
     }
 

@@ -1,37 +1,41 @@
 import Glibc
 
 /// The home on disk: a directory that only its owner may enter, with one database and two lock files.
-enum HomeDirectory {
+public struct HomeDirectory: HomeFiles {
     static let database = "replica.db"
     static let transactionLock = "lock"
     static let syncLock = "sync.lock"
 
-    static func databasePath(_ home: String) -> String { "\(home)/\(database)" }
+    public static func databasePath(_ home: String) -> String { "\(home)/\(database)" }
+
+    public init() {}
 
     /// - Throws: `ReplicaError.home` when it cannot be told, for want of permission.
-    static func hasDatabase(_ home: String) throws -> Bool {
-        if access(databasePath(home), F_OK) == 0 { return true }
+    public func hasDatabase(_ home: String) throws -> Bool {
+        if access(Self.databasePath(home), F_OK) == 0 { return true }
         if errno == ENOENT || errno == ENOTDIR { return false }
-        throw failure(home)
+        throw Self.failure(home)
     }
 
     /// Makes the directory and what leads to it, and an empty database file; both for their owner only.
-    static func create(_ home: String) throws {
+    public func create(_ home: String) throws {
         var path = home.hasPrefix("/") ? "" : "."
         for part in home.split(separator: "/") {
             path += "/\(part)"
-            if mkdir(path, 0o700) != 0, errno != EEXIST { throw failure(home) }
+            if mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.failure(home) }
         }
         // A database that is there is never opened here: closing it would drop the locks that SQLite has on it in this
         // process (POSIX).
         if try hasDatabase(home) { return }
-        let descriptor = open(databasePath(home), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        let descriptor = open(Self.databasePath(home), O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
         if descriptor >= 0 {
             close(descriptor)
         } else if errno != EEXIST {
-            throw failure(home)
+            throw Self.failure(home)
         }
     }
+
+    public func lock(_ home: String, name: String) throws -> any HomeLock { try FileLock(home: home, name: name) }
 
     private static func failure(_ home: String) -> ReplicaError {
         .home(home, reason: String(cString: strerror(errno)))

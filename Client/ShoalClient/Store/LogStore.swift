@@ -16,15 +16,26 @@ final class LogStore {
     private let deleteTail: Statement
     private let selectTailRecords: Statement
     private let selectTailUpTo: Statement
+    private let updateOperation: Statement
+    private let moveTail: Statement
+    private let updateAllocator: Statement
 
-    /// Every log that this replica ever wrote, by ascending base: the operation with number n has the position base + n.
-    var logs: [(replica: ReplicaID, base: Int64)] = []
+    /// What `state` of a row may say.
+    struct State: OptionSet {
+        let rawValue: Int64
+        /// The hash is the one that the operation got when it was written; its bytes have changed since.
+        static let keptHash = State(rawValue: 1)
+        static let refused = State(rawValue: 2)
+    }
+
+    /// Every log that this replica ever wrote, in the order of their positions.
+    var logs: [OwnLog] = []
     /// One operation, decoded; filled and emptied again by each read.
     private var scratch = Operations()
 
     init(_ database: Database) throws {
         insertLog = try Statement(
-            database, "INSERT INTO log (position, ordinal, hash, allocator, operation) VALUES (?1, ?2, ?3, ?4, ?5)")
+            database, "INSERT INTO log (position, hash, allocator, operation) VALUES (?1, ?2, ?3, ?4)")
         insertTail = try Statement(database, "INSERT INTO tail (record, position) VALUES (?1, ?2)")
         selectTail = try Statement(
             database,
@@ -34,20 +45,26 @@ final class LogStore {
             """)
         selectOperation = try Statement(database, "SELECT operation FROM log WHERE position = ?1")
         selectHash = try Statement(database, "SELECT hash FROM log WHERE position = ?1")
-        selectFrom = try Statement(database, "SELECT operation FROM log WHERE position > ?1 ORDER BY position")
+        selectFrom = try Statement(
+            database,
+            "SELECT operation, hash, state FROM log WHERE position BETWEEN ?1 AND ?2 ORDER BY position")
         deleteTail = try Statement(database, "DELETE FROM tail WHERE record = ?1 AND position = ?2")
         selectTailRecords = try Statement(database, "SELECT DISTINCT record FROM tail")
+        updateOperation = try Statement(
+            database, "UPDATE log SET operation = ?2, state = state | ?3 WHERE position = ?1")
+        moveTail = try Statement(database, "UPDATE tail SET record = ?2 WHERE record = ?1 AND position = ?3")
+        updateAllocator = try Statement(
+            database, "UPDATE log SET allocator = ?1 WHERE position = (SELECT max(position) FROM log)")
         selectTailUpTo = try Statement(database, "SELECT record, position FROM tail WHERE position <= ?1")
     }
 
     func append(
-        position: Int64, ordinal: Int64, hash: OperationHash, allocator: Int64, record: RecordID, bytes: [UInt8]
+        position: Int64, hash: OperationHash, allocator: Int64, record: RecordID, bytes: [UInt8]
     ) throws {
         try insertLog.bind(1, position)
-        try insertLog.bind(2, ordinal)
-        try insertLog.bind(3, Int64(bitPattern: hash.rawValue))
-        try insertLog.bind(4, allocator)
-        try insertLog.bind(5, bytes)
+        try insertLog.bind(2, Int64(bitPattern: hash.rawValue))
+        try insertLog.bind(3, allocator)
+        try insertLog.bind(4, bytes)
         try insertLog.run()
         try insertTail.bind(1, record.rawValue)
         try insertTail.bind(2, position)
@@ -56,7 +73,7 @@ final class LogStore {
 
     /// The dot of the operation at a position.
     private func dot(at position: Int64) -> Dot? {
-        guard let log = logs.last(where: { $0.base < position }) else { return nil }
+        guard let log = logs.last(where: { $0.start < position }) else { return nil }
         return Dot(log.replica, UInt32(truncatingIfNeeded: position - log.base))
     }
 
@@ -100,11 +117,17 @@ final class LogStore {
         return OperationHash(rawValue: UInt64(bitPattern: selectHash.integer(0)))
     }
 
-    /// The first operations after a position that fit a frame; a command is never split unless it fits no frame.
-    func frame(after position: Int64, operations limit: Int, bytes weight: Int) throws -> Operations {
+    /// The first operations of a log after what is acknowledged that fit a frame; a command is never split unless it fits
+    /// no frame. With them what an earlier epoch refused of them, by number.
+    func frame(
+        of log: OwnLog, operations limit: Int, bytes weight: Int
+    ) throws -> (operations: Operations, refused: [UInt32]) {
         var frame = Operations()
+        var refused: [UInt32] = []
         var size = 0
-        try selectFrom.bind(1, position)
+        let position = log.acknowledgedPosition
+        try selectFrom.bind(1, position + 1)
+        try selectFrom.bind(2, log.endPosition)
         defer { selectFrom.reset() }
         var place = position
         var lastCommand = 0
@@ -116,12 +139,76 @@ final class LogStore {
             // Bit 4 of the first byte: the operation continues the command before it.
             let continues = (bytes.first ?? 0) & 4 != 0
             if count == limit || (count > 0 && size > weight) {
-                return continues ? trimmed(frame, to: lastCommand) : frame
+                let whole = continues ? trimmed(frame, to: lastCommand) : frame
+                return (whole, refused.filter { Int64($0) <= Int64(log.acknowledged) + Int64(whole.count) })
             }
             try decode(bytes, at: place, into: &frame)
+            let state = State(rawValue: selectFrom.integer(2))
+            if state.contains(.keptHash) {
+                frame.setKeptHash(OperationHash(rawValue: UInt64(bitPattern: selectFrom.integer(1))), at: count)
+            }
+            if state.contains(.refused) { refused.append(log.acknowledged + UInt32(count + 1)) }
             if !continues { lastCommand = count }
         }
-        return frame
+        return (frame, refused)
+    }
+
+    /// The hashes of up to `limit` operations after a position.
+    func hashes(after position: Int64, upTo last: Int64, limit: Int) throws -> [OperationHash] {
+        var hashes: [OperationHash] = []
+        try selectFrom.bind(1, position + 1)
+        try selectFrom.bind(2, last)
+        defer { selectFrom.reset() }
+        while hashes.count < limit, try selectFrom.step() {
+            hashes.append(OperationHash(rawValue: UInt64(bitPattern: selectFrom.integer(1))))
+        }
+        return hashes
+    }
+
+    /// Renames what the operations after a position name, in the log and in the tail. They keep their hashes.
+    ///
+    /// - Parameter first: whether the first of them begins another log, so that its hash does not follow from its bytes.
+    func rename(after position: Int64, upTo last: Int64, _ renaming: Renaming, first isFirst: Bool) throws {
+        var place = position
+        while place < last {
+            place += 1
+            var batch = Operations()
+            guard try read(place, into: &batch), let hash = try hash(at: place) else { continue }
+            let isRenamed = batch.names(anythingOf: renaming, at: 0)
+            guard isRenamed || (isFirst && place == position + 1) else { continue }
+            var renamed = Operations()
+            renamed.append(0, of: batch, renaming: renaming, keptHash: hash)
+            var bytes: [UInt8] = []
+            renamed.encode(0, into: &bytes)
+            try updateOperation.bind(1, place)
+            try updateOperation.bind(2, bytes)
+            try updateOperation.bind(3, State.keptHash.rawValue)
+            try updateOperation.run()
+            let (old, new) = (batch.operations[0].record, renamed.operations[0].record)
+            guard old != new else { continue }
+            try moveTail.bind(1, old.rawValue)
+            try moveTail.bind(2, new.rawValue)
+            try moveTail.bind(3, place)
+            try moveTail.run()
+        }
+    }
+
+    /// The records of the operations after a position that name anything that `renaming` renames, each once.
+    func records(after position: Int64, upTo last: Int64, naming renaming: Renaming) throws -> Set<RecordID> {
+        var records: Set<RecordID> = []
+        var place = position
+        while place < last {
+            place += 1
+            var batch = Operations()
+            guard try read(place, into: &batch), batch.names(anythingOf: renaming, at: 0) else { continue }
+            records.insert(batch.operations[0].record)
+        }
+        return records
+    }
+
+    func setAllocator(_ state: Int64) throws {
+        try updateAllocator.bind(1, state)
+        try updateAllocator.run()
     }
 
     /// Keeps the first operations; all of them when that would be none, for a command that fits no frame.

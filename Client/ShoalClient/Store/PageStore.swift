@@ -20,6 +20,8 @@ struct PageStore {
     private var page: RecordPage
     private var standing: Standing
     private var outcome = CommitOutcome()
+    /// The log that was pushed, by its index.
+    private let pushed: Int
     /// The last position of the log that the server has taken.
     private let taken: Int64
     /// Operations up to `taken` that still overlay, by record.
@@ -28,14 +30,15 @@ struct PageStore {
     private let overlaid: Set<RecordID>
 
     init(_ store: ReplicaStore, _ commit: ClientSession.Commit) throws {
-        guard commit.replica == store.current.replica, commit.takenUpTo <= store.end else {
-            throw SyncError.session(.protocolError("the answer is about another log"))
-        }
+        guard let pushed = store.log.logs.firstIndex(where: { $0.isOwn && $0.replica == commit.replica }),
+            commit.takenUpTo <= store.log.logs[pushed].end
+        else { throw SyncError.session(.protocolError("the answer is about another log")) }
+        self.pushed = pushed
         self.store = store
         self.commit = commit
         page = commit.page
         standing = store.standing
-        taken = store.current.base + Int64(commit.takenUpTo)
+        taken = store.log.logs[pushed].base + Int64(commit.takenUpTo)
         leaving = try store.log.tailPositions(upTo: taken)
         overlaid = try store.log.tailRecords()
     }
@@ -47,6 +50,7 @@ struct PageStore {
         try fillOwn()
         try beginFill()
         for position in page.heads.indices { try take(position) }
+        try StockStore(store).note(page)
         if commit.isLast {
             for (record, positions) in leaving { try leave(record, positions) }
             leaving = [:]
@@ -59,46 +63,35 @@ struct PageStore {
         standing.clockOffset = commit.serverTime &- now
         if commit.isLast { standing.lastSync = now }
         try store.setStanding(standing)
+        if let number = commit.identifierTaken {
+            try Healing(store).renameRecord(madeAt: store.log.logs[pushed].base + Int64(number))
+        }
         return outcome
     }
 
     private func acknowledge() throws {
-        guard commit.takenUpTo > store.current.acknowledged else { return }
+        guard commit.takenUpTo > store.log.logs[pushed].acknowledged else { return }
         guard let hash = try store.log.hash(at: taken) else {
             throw SyncError.session(.protocolError("operation \(commit.takenUpTo) is not in the log"))
         }
-        try store.setAcknowledged(commit.takenUpTo, hash)
+        try store.setAcknowledged(commit.takenUpTo, hash, of: pushed)
     }
 
     // MARK: Tail
 
-    /// A refused operation leaves the tail, but not the log: it is listed until somebody has looked at it.
     private mutating func setAside(_ verdict: Verdict) throws {
         guard verdict.number <= commit.takenUpTo else { return }
-        let position = store.current.base + Int64(verdict.number)
-        var batch = Operations()
-        guard try store.log.read(position, into: &batch) else { return }
-        let statement = try store.database.cachedStatement(
-            sql: "INSERT OR IGNORE INTO aside (position, reason) VALUES (?, ?)")
-        try statement.execute(arguments: [position, verdict.reason.rawValue])
-        if store.database.changedRows == 0 { return }
-        let record = batch.operations[0].record
+        let position = store.log.logs[pushed].base + Int64(verdict.number)
+        guard let record = try store.setAside(position, verdict.reason) else { return }
         outcome.refused.append((record, verdict.reason.rawValue))
-        try leave(record, [position])
         leaving[record]?.removeAll { $0 == position }
     }
 
     private func leave(_ id: RecordID, _ positions: [Int64]) throws {
-        if positions.isEmpty { return }
-        let old = try store.effective(id)
-        for position in positions { try store.log.leaveTail(id, position) }
-        try show(from: old, to: try store.effective(id))
+        if !positions.isEmpty { try store.leaveTail(id, positions) }
     }
 
-    private func show(from old: Record?, to new: Record) throws {
-        try store.projection.update(from: old, to: new)
-        store.projection.table.touched.append(new.id)
-    }
+    private func show(from old: Record?, to new: Record) throws { try store.show(from: old, to: new) }
 
     // MARK: Page
 
@@ -154,8 +147,8 @@ struct PageStore {
         for position in page.own.sorted() {
             let entry = page.entries[position]
             var batch = Operations()
-            guard entry.dot.replica == store.current.replica,
-                try store.log.read(store.current.base + Int64(entry.dot.number), into: &batch)
+            guard entry.dot.replica == commit.replica,
+                try store.log.read(store.log.logs[pushed].base + Int64(entry.dot.number), into: &batch)
             else { throw SyncError.badAnswer("a value was left out that this replica does not hold") }
             let edit = batch.edits.first { CellOrder.compare($0.key, in: batch.arena, entry.key, in: page.arena) == 0 }
             if let edit {
@@ -264,6 +257,7 @@ struct PageStore {
             }
             try store.database.execute(sql: "DELETE FROM fill_seen")
         }
+        try StockStore(store).dropEqual()
         standing.fill = .none
     }
 }

@@ -141,6 +141,19 @@ extension ReplicaStore {
         try Row.fetchAll(database, sql: "SELECT position, reason FROM aside ORDER BY position").map { ($0[0], $0[1]) }
     }
 
+    /// The newest note on a healing of a kind that this version knows.
+    func lastHealing() throws -> HealingNote? {
+        try Row.fetchOne(database, sql: "SELECT time, kind, replica, changes FROM healing ORDER BY id DESC LIMIT 1")
+            .flatMap { row in
+                HealingNote.Kind(rawValue: row["kind"]).map { kind in
+                    HealingNote(
+                        kind: kind, at: row["time"],
+                        replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)).text,
+                        changes: row["changes"])
+                }
+            }
+    }
+
     func asideCount() throws -> Int { try Int.fetchOne(database, sql: "SELECT count(*) FROM aside") ?? 0 }
 
     /// Throws the derived tables away and derives them again from records and tail.

@@ -8,7 +8,10 @@ enum ReplicaSchema {
         var sql: String
     }
 
-    static let migrations = [Migration(name: "1 replica", sql: first)]
+    static let migrations = [
+        Migration(name: "1 replica", sql: first), Migration(name: "2 lineage", sql: lineage),
+        Migration(name: "5 relay", sql: relay),
+    ]
 
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
@@ -160,5 +163,57 @@ enum ReplicaSchema {
             value INTEGER NOT NULL
         );
         CREATE VIRTUAL TABLE text_index USING fts5(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii');
+        """
+
+    private static let lineage = """
+        -- start: the position before the first operation of this row. sent: the last number ever sent. own: whether it is
+        -- pushed from here; otherwise the server knows these operations in the log of another copy.
+        ALTER TABLE own_log ADD COLUMN start INTEGER NOT NULL DEFAULT 0;
+        UPDATE own_log SET start = base;
+        ALTER TABLE own_log ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE own_log ADD COLUMN own INTEGER NOT NULL DEFAULT 1;
+
+        -- state: 1 the hash is not over the bytes any more, 2 refused.
+        ALTER TABLE log DROP COLUMN ordinal;
+        ALTER TABLE log ADD COLUMN state INTEGER NOT NULL DEFAULT 0;
+
+        -- What was done so that the logs continue the server's again, for people. kind: fork, rollback, renamed.
+        CREATE TABLE healing (
+            id INTEGER PRIMARY KEY,
+            time INTEGER NOT NULL,
+            kind TEXT NOT NULL,
+            replica INTEGER NOT NULL,
+            changes INTEGER NOT NULL
+        );
+        """
+
+    private static let relay = """
+        -- What the server's rows were each time that it was found to have lost something.
+        CREATE TABLE stock (
+            generation INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            cells BLOB NOT NULL,
+            is_too_large INTEGER NOT NULL DEFAULT 0
+        );
+        CREATE UNIQUE INDEX stock_place ON stock (generation, record);
+
+        -- Of which operations those rows are the fold.
+        CREATE TABLE stock_vector (
+            generation INTEGER NOT NULL,
+            replica INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (generation, replica)
+        ) WITHOUT ROWID;
+
+        -- Records in which the server waits for operations.
+        CREATE TABLE stock_open (record INTEGER PRIMARY KEY);
+
+        -- An enrolment of an enrolled home that was sent and not answered yet. At most one row.
+        CREATE TABLE reenrolment (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            server TEXT NOT NULL,
+            code TEXT NOT NULL,
+            key TEXT NOT NULL
+        );
         """
 }

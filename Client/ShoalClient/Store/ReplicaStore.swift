@@ -21,7 +21,7 @@ final class ReplicaStore {
     let text: TextIndexStore
     let home: String
     let environment: Environment
-    private let lock: HomeLock
+    private let lock: any HomeLock
     private let wal: WriteAheadLog
     private let beginStatement: Statement
     private let beginReading: Statement
@@ -30,8 +30,6 @@ final class ReplicaStore {
     private let lastLog: Statement
 
     private(set) var standing = Standing()
-    private(set) var current = CurrentLog(
-        ordinal: 0, replica: ReplicaID(rawValue: 0), base: 0, acknowledged: 0, acknowledgedHash: .start)
     private var version: Int64 = -1
     private var isStale = true
     /// The connection could not be told to make commits durable.
@@ -49,7 +47,7 @@ final class ReplicaStore {
     private var hasSalt = false
     private var scratch: [UInt8] = []
 
-    init(_ database: Database, home: String, environment: Environment, lock: HomeLock) throws {
+    init(_ database: Database, home: String, environment: Environment, lock: any HomeLock) throws {
         self.database = database
         self.home = home
         self.environment = environment
@@ -59,6 +57,7 @@ final class ReplicaStore {
         projection = try ProjectionStore(database)
         text = try TextIndexStore(database)
         wal = WriteAheadLog(database)
+        try wal.makeDurable()
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")
@@ -153,21 +152,32 @@ final class ReplicaStore {
         let now = dataVersion.integer(0)
         dataVersion.reset()
         if now == version, !isStale { return }
-        (standing, current) = try StandingStore.read(database, home: home)
-        log.logs = try StandingStore.bases(database)
-        position = current.base
-        hash = .start
-        allocator = RecordIDAllocator()
-        if try lastLog.step() {
-            position = lastLog.integer(0)
-            if position > current.base { hash = OperationHash(rawValue: UInt64(bitPattern: lastLog.integer(1))) }
-            allocator = RecordIDAllocator(state: lastLog.integer(2))
-        }
-        lastLog.reset()
+        standing = try StandingStore.read(database, home: home)
+        log.logs = try OwnLogStore.read(database)
+        try readEnd()
         cached = nil
         projection.bookChanged = true
         version = now
         isStale = false
+    }
+
+    /// Reads the end of the log that is written now.
+    private func readEnd() throws {
+        position = current.start
+        hash = .start
+        allocator = RecordIDAllocator()
+        if try lastLog.step() {
+            position = lastLog.integer(0)
+            if position > current.start { hash = OperationHash(rawValue: UInt64(bitPattern: lastLog.integer(1))) }
+            allocator = RecordIDAllocator(state: lastLog.integer(2))
+        }
+        lastLog.reset()
+        setEnd()
+    }
+
+    private func setEnd() {
+        guard let last = log.logs.indices.last else { return }
+        log.logs[last].end = UInt32(truncatingIfNeeded: position - log.logs[last].base)
     }
 
     func setStanding(_ standing: Standing) throws {
@@ -175,10 +185,26 @@ final class ReplicaStore {
         self.standing = standing
     }
 
-    func setAcknowledged(_ number: UInt32, _ hash: OperationHash) throws {
-        current.acknowledged = number
-        current.acknowledgedHash = hash
-        try StandingStore.writeAcknowledged(current, database)
+    /// - Parameter index: of the log in `log.logs`.
+    func setAcknowledged(_ number: UInt32, _ hash: OperationHash, of index: Int) throws {
+        log.logs[index].acknowledged = number
+        log.logs[index].hash = hash
+        try OwnLogStore.writeAcknowledged(log.logs[index], database)
+    }
+
+    /// Remembers before a request goes out that its operations may become known.
+    func setSent(_ number: UInt32, of replica: ReplicaID) throws {
+        guard let index = log.logs.firstIndex(where: { $0.isOwn && $0.replica == replica }) else { return }
+        log.logs[index].sent = max(log.logs[index].sent, number)
+        try OwnLogStore.writeSent(number, of: replica, database)
+    }
+
+    /// Replaces the list of logs, after operations were given other places.
+    func setLogs(_ logs: [OwnLog]) throws {
+        log.logs = logs
+        try OwnLogStore.write(logs, database)
+        try readEnd()
+        cached = nil
     }
 
     /// Forgets what it keeps about records: the caller has changed them.
@@ -186,9 +212,11 @@ final class ReplicaStore {
 
     // MARK: Reading
 
-    /// The last number in the log.
-    var end: UInt32 { UInt32(truncatingIfNeeded: position - current.base) }
-    var pending: Int { Int(end - current.acknowledged) }
+    /// The log that is written now.
+    var current: OwnLog { log.logs.last ?? OwnLog(replica: ReplicaID(rawValue: 0), after: 0) }
+    /// The log that is pushed next: the oldest that is not acknowledged whole.
+    var pushed: OwnLog { log.logs.first { $0.isOwn && $0.pending > 0 } ?? current }
+    var pending: Int { log.logs.reduce(0) { $0 + $1.pending } }
 
     /// The record as the operator sees it: the server's state with the tail applied.
     func effective(_ id: RecordID) throws -> Record {
@@ -211,6 +239,13 @@ final class ReplicaStore {
 
     /// The time that operations of this transaction carry by the corrected clock.
     var correctedTime: Int64 { environment.now() &+ standing.clockOffset }
+
+    /// Draws an identifier that is not written down with an operation, but with the last one written.
+    func replacementID(time: Int64) throws -> RecordID {
+        let id = try newID(time: time)
+        try log.setAllocator(allocator.state)
+        return id
+    }
 
     func newID(time: Int64) throws -> RecordID {
         guard let id = allocator.next(time: time, replica: current.replica) else { throw ReplicaError.noMoreIDs }
@@ -253,7 +288,7 @@ final class ReplicaStore {
     ///
     /// - Parameter record: the effective record that the operation was computed from.
     func append(_ batch: borrowing Operations, to old: Record) throws {
-        guard end < UInt32.max else { throw ReplicaError.logFull }
+        guard current.end < UInt32.max else { throw ReplicaError.logFull }
         cached = nil
         scratch.removeAll(keepingCapacity: true)
         batch.encode(0, into: &scratch)
@@ -262,10 +297,10 @@ final class ReplicaStore {
         hash = scratch.withUnsafeBytes { previous.extended(by: $0) }
         position += 1
         try log.append(
-            position: position, ordinal: current.ordinal, hash: hash, allocator: allocator.state, record: old.id,
-            bytes: scratch)
+            position: position, hash: hash, allocator: allocator.state, record: old.id, bytes: scratch)
+        setEnd()
         var record = old
-        record.apply(0, of: batch, dot: Dot(current.replica, end), time: batch.operations[0].time)
+        record.apply(0, of: batch, dot: Dot(current.replica, current.end), time: batch.operations[0].time)
         try projection.update(from: old, to: record)
         projection.table.touched.append(old.id)
         cached = record

@@ -10,13 +10,53 @@ extension ReplicaStore {
     private static let frameBytes = Limits.body * 3 / 4
 
     /// What to ask the server next: where the replica stands, and the first frame of its tail.
-    func nextRequest() throws -> SyncRequest {
-        let operations = try log.frame(
-            after: current.base + Int64(current.acknowledged), operations: Limits.operations, bytes: Self.frameBytes)
+    ///
+    /// Of several logs, as after a rollback, the oldest that is not acknowledged whole is pushed first; it is named last.
+    ///
+    /// - Parameter limit: the most operations in the frame.
+    func nextRequest(operations limit: Int = Limits.operations) throws -> SyncRequest {
+        let pushed = self.pushed
+        let frame = try log.frame(of: pushed, operations: limit, bytes: Self.frameBytes)
+        let isWhole = Int(pushed.acknowledged) + frame.operations.count == Int(pushed.end)
+        let isLast = !log.logs.contains { $0.isOwn && $0.pending > 0 && $0 != pushed }
         return SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
-            logs: try StandingStore.logs(database, end: end), operations: operations,
-            wantsPage: Int(current.acknowledged) + operations.count == Int(end))
+            logs: standings(last: pushed), operations: frame.operations,
+            refused: try frame.refused.map { number in
+                Verdict(number: number, reason: try refusal(at: pushed.base + Int64(number)))
+            },
+            wantsPage: isWhole && isLast)
+    }
+
+    /// The same with the hashes of the tail instead of operations, for the server to say which of them it knows.
+    ///
+    /// - Parameter count: how many of them are known to be known.
+    func tailRequest(skipping count: Int, limit: Int = Limits.operations) throws -> SyncRequest {
+        let pushed = self.pushed
+        let hashes = try log.hashes(
+            after: pushed.acknowledgedPosition + Int64(count), upTo: pushed.endPosition, limit: limit)
+        return SyncRequest(
+            epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
+            logs: standings(last: pushed), operations: Operations(), tail: hashes, skipped: UInt32(count),
+            wantsPage: false)
+    }
+
+    private func standings(last pushed: OwnLog) -> [LogPosition] {
+        log.logs.filter { $0.isOwn && $0 != pushed }.map(\.standing) + [pushed.standing]
+    }
+
+    /// Why the operation at a position was refused; what is not listed any more was refused for some reason.
+    private func refusal(at position: Int64) throws -> RefusalReason {
+        let reason = try String.fetchOne(
+            database, sql: "SELECT reason FROM aside WHERE position = ?", arguments: [position])
+        return reason.flatMap(RefusalReason.init) ?? .forbidden
+    }
+
+    /// What of the stock is relayed next; rows that the server has again are not.
+    func nextRelay(isFirst: Bool) throws -> (request: RelayRequest, batch: RelayBatch)? {
+        let stock = StockStore(self)
+        if isFirst { try stock.dropEqual() }
+        return try stock.next(epoch: standing.epoch)
     }
 
     /// Moves up to `limit` records from the queue into the text index, in a transaction of its own.

@@ -20,25 +20,14 @@ struct Standing: Sendable {
     enum Fill: Int64 { case none = 0, initial = 1, replacing = 2 }
 }
 
-/// The log that this replica writes now.
-struct CurrentLog: Sendable {
-    var ordinal: Int64
-    var replica: ReplicaID
-    /// The operation with number n has the position base + n.
-    var base: Int64
-    var acknowledged: UInt32
-    var acknowledgedHash: OperationHash
-}
-
-/// Reads and writes identity, standing, the list of logs and the vector: rows that change once a sync.
+/// Reads and writes identity, standing and the vector: rows that change once a sync.
 enum StandingStore {
     static func isEnrolled(_ database: Database) throws -> Bool {
         try Bool.fetchOne(database, sql: "SELECT account IS NOT NULL FROM identity") ?? false
     }
 
-    static func read(_ database: Database, home: String) throws -> (Standing, CurrentLog) {
-        guard let row = try Row.fetchOne(database, sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"),
-            let log = try Row.fetchOne(database, sql: "SELECT * FROM own_log ORDER BY ordinal DESC LIMIT 1")
+    static func read(_ database: Database, home: String) throws -> Standing {
+        guard let row = try Row.fetchOne(database, sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL")
         else { throw ReplicaError.notEnrolled(home: home) }
         var standing = Standing()
         standing.account = RecordID(rawValue: row["account"])
@@ -51,11 +40,7 @@ enum StandingStore {
         standing.clockOffset = row["clock_offset"]
         standing.lastSync = row["last_sync"]
         standing.fill = Standing.Fill(rawValue: row["fill"]) ?? .none
-        let current = CurrentLog(
-            ordinal: log["ordinal"], replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: log["replica"] as Int64)),
-            base: log["base"], acknowledged: UInt32(truncatingIfNeeded: log["acknowledged"] as Int64),
-            acknowledgedHash: OperationHash(rawValue: UInt64(bitPattern: log["hash"])))
-        return (standing, current)
+        return standing
     }
 
     static func writeStanding(_ standing: Standing, _ database: Database) throws {
@@ -69,11 +54,6 @@ enum StandingStore {
         ])
     }
 
-    static func writeAcknowledged(_ log: CurrentLog, _ database: Database) throws {
-        try database.cachedStatement(sql: "UPDATE own_log SET acknowledged = ?, hash = ? WHERE ordinal = ?").execute(
-            arguments: [Int64(log.acknowledged), Int64(bitPattern: log.acknowledgedHash.rawValue), log.ordinal])
-    }
-
     static func advanceVector(_ dots: [Dot], _ database: Database) throws {
         let statement = try database.cachedStatement(
             sql: """
@@ -81,26 +61,6 @@ enum StandingStore {
                 ON CONFLICT (replica) DO UPDATE SET number = max(number, ?2)
                 """)
         for dot in dots { try statement.execute(arguments: [Int64(dot.replica.rawValue), Int64(dot.number)]) }
-    }
-
-    /// The replica and the base of every log, in order.
-    static func bases(_ database: Database) throws -> [(replica: ReplicaID, base: Int64)] {
-        try Row.fetchAll(database, sql: "SELECT replica, base FROM own_log ORDER BY ordinal").map {
-            (ReplicaID(rawValue: UInt32(truncatingIfNeeded: $0[0] as Int64)), $0[1])
-        }
-    }
-
-    /// All logs, the current one last; `end` is the current log's last number.
-    static func logs(_ database: Database, end: UInt32) throws -> [LogPosition] {
-        var logs = try Row.fetchAll(database, sql: "SELECT * FROM own_log ORDER BY ordinal").map { row in
-            LogPosition(
-                replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
-                position: UInt32(truncatingIfNeeded: row["acknowledged"] as Int64),
-                hash: OperationHash(rawValue: UInt64(bitPattern: row["hash"])),
-                end: UInt32(truncatingIfNeeded: row["finish"] as Int64? ?? 0))
-        }
-        if let last = logs.indices.last { logs[last].end = end }
-        return logs
     }
 
     // MARK: Enrolment
@@ -120,7 +80,7 @@ enum StandingStore {
     }
 
     /// A code as the server reads it: case, separators and look-alikes (I, L, O) do not matter.
-    private static func meant(_ code: String) -> String {
+    static func meant(_ code: String) -> String {
         String(
             code.uppercased().compactMap { character in
                 switch character {
@@ -154,17 +114,19 @@ enum StandingStore {
             sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0)",
             arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
         try database.execute(
-            sql: "INSERT INTO own_log VALUES (1, ?, 0, 0, ?, NULL)",
+            sql: "INSERT INTO own_log (ordinal, replica, base, acknowledged, hash) VALUES (1, ?, 0, 0, ?)",
             arguments: [Int64(answer.replica.rawValue), Int64(bitPattern: OperationHash.start.rawValue)])
     }
 
     /// Gives a copy of a replica that never wrote an identity of its own. Cursors are the account's, so there is none.
-    static func adopt(_ answer: EnrollResponse, key: String, _ database: Database) throws {
+    static func adopt(_ answer: EnrollResponse, key: String, now: Int64, _ database: Database) throws {
         guard try Int.fetchOne(database, sql: "SELECT count(*) FROM log") == 0 else { throw ReplicaError.logFull }
         try database.execute(
             sql: "UPDATE identity SET key = ?, account = ?, name = ?, role = ?",
             arguments: [key, answer.account.rawValue, answer.name, answer.role.rawValue])
-        try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = '', fill = 0")
+        try database.execute(
+            sql: "UPDATE standing SET epoch = ?, cursor = '', acknowledgement = '', clock_offset = ?, fill = 0",
+            arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
         try database.execute(sql: "DELETE FROM fill_seen")
         try database.execute(sql: "UPDATE own_log SET replica = ?", arguments: [Int64(answer.replica.rawValue)])
     }

@@ -15,7 +15,7 @@ final class StoreConnection: @unchecked Sendable {
     init(home: String, environment: Environment) throws {
         self.home = home
         path = HomeDirectory.databasePath(home)
-        let lock = try HomeLock(home: home, name: HomeDirectory.transactionLock)
+        let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
         guard lock.acquire(waiting: ReplicaStore.lockWait, ticks: environment.ticks) else {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }

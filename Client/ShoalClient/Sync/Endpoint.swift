@@ -1,3 +1,4 @@
+import ShoalCRDT
 import ShoalProtocol
 
 /// The server as a client sees it: its two routes, and what their answers mean.
@@ -44,8 +45,21 @@ struct Endpoint: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
-    func enroll(code: String, key: String) async throws -> EnrollResponse {
-        let body = EnrollRequest(code: code, key: key).encoded()
+    /// Whether the server knows the key; nil if it cannot be asked. A request that is empty changes nothing.
+    func knowsKey() async -> Bool? {
+        do {
+            let answer = try await post("/v1/sync", [], isCompressed: true)
+            switch answer.status {
+            case 401: return false
+            case 400..<500: return true
+            default: return nil
+            }
+        } catch { return nil }
+    }
+
+    /// - Parameter former: the account of a home that is enrolled again.
+    func enroll(code: String, key: String, former: RecordID? = nil) async throws -> EnrollResponse {
+        let body = EnrollRequest(code: code, key: key, former: former).encoded()
         let answer = try await post("/v1/enroll", body, isCompressed: false)
         if answer.status != 200 { throw failure(answer, isEnrolling: true) }
         do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch {
@@ -53,16 +67,16 @@ struct Endpoint: Sendable {
         }
     }
 
-    /// - Returns: the answer and how many bytes it had.
-    func sync(_ body: [UInt8]) async throws -> (response: SyncResponse, bytes: Int) {
-        let answer = try await post("/v1/sync", body, isCompressed: true)
+    /// Sends a body to `/v1/sync` or `/v1/relay`.
+    ///
+    /// - Returns: the body of the answer, a `SyncResponse` or `RelayResponse` if it is what it should be.
+    func exchange(_ path: String, _ body: [UInt8]) async throws -> [UInt8] {
+        let answer = try await post(path, body, isCompressed: true)
         if answer.status != 200 { throw failure(answer, isEnrolling: false) }
-        do throws(FrameError) { return (try SyncResponse(decoding: answer.body), answer.body.count) } catch {
-            throw Self.unreadable(error)
-        }
+        return answer.body
     }
 
-    private static func unreadable(_ error: FrameError) -> SyncError {
+    static func unreadable(_ error: FrameError) -> SyncError {
         if case .protocolVersion = error { return .otherProtocol(error.description) }
         return .badAnswer(error.description)
     }

@@ -1,5 +1,4 @@
 import ShoalCRDT
-import ShoalProtocol
 import ShoalStore
 
 /// What a sync did.
@@ -10,6 +9,8 @@ public struct SyncReport: Sendable, Equatable {
     public var pulled = 0
     /// Newly set aside.
     public var refused: [(record: RecordID, reason: String)] = []
+    /// Records given back to a server that had lost something.
+    public var relayed = 0
     public var bytesUp = 0
     public var bytesDown = 0
     public var requests = 0
@@ -65,56 +66,31 @@ public struct SyncDriver: Sendable {
     }
 
     private func run(_ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
-        let start = replica.environment.ticks()
         let credential = try replica.credential()
         let endpoint = Endpoint(server: credential.server, key: credential.key, transport: transport)
-        var report = SyncReport()
-        var session = ClientSession()
-        let first = try replica.nextRequest()
-        let acknowledged = first.logs.last?.position ?? 0
-        var action = session.start(first)
+        var run = SyncRun(replica)
         while true {
             try Task.checkCancellation()
-            switch action {
-            case .send(let request):
-                let body = try Self.encoded(request)
-                let answer = try await exchange(body, endpoint, &report)
-                report.bytesDown += answer.bytes
-                action = session.receive(answer.response)
-            case .commit(let commit):
-                let outcome = try replica.commit(commit)
-                report.pulled += outcome.pulled
-                report.refused += outcome.refused
-                let next = try replica.nextRequest()
-                action = session.committed(next: next, pulled: outcome.pulled)
-                progress(
-                    SyncProgress(
-                        pushed: Int(max(commit.takenUpTo, acknowledged) - acknowledged), pulled: report.pulled,
-                        bytesUp: report.bytesUp,
-                        bytesDown: report.bytesDown))
-            case .finish(let result):
-                report.pushed = result.pushed
-                report.milliseconds = Int(clamping: (replica.environment.ticks() &- start) / 1_000_000)
-                return report
-            case .stop(let problem): throw SyncError.session(problem)
+            switch try run.next(committed: progress) {
+            case .send(let body): try run.received(try await exchange("/v1/sync", body, endpoint, &run))
+            case .relay(let body):
+                do {
+                    try run.received(try await exchange("/v1/relay", body, endpoint, &run))
+                } catch SyncError.refused(409, _) { try run.relayRefused() }
+            case .finished(let report): return report
             }
         }
     }
 
-    private static func encoded(_ request: SyncRequest) throws -> [UInt8] {
-        do throws(FrameError) { return try request.encoded() } catch { throw SyncError.badAnswer(error.description) }
-    }
-
     /// One request and its answer, repeated as the policy says: every request may be sent again.
     private func exchange(
-        _ body: [UInt8], _ endpoint: Endpoint, _ report: inout SyncReport
-    ) async throws -> (response: SyncResponse, bytes: Int) {
+        _ path: String, _ body: [UInt8], _ endpoint: Endpoint, _ run: inout SyncRun
+    ) async throws -> [UInt8] {
         var backoff = Backoff(policy: retry, random: replica.environment.random)
         while true {
-            report.requests += 1
-            report.bytesUp += body.count
+            run.sending(body)
             do {
-                return try await endpoint.sync(body)
+                return try await endpoint.exchange(path, body)
             } catch let error as SyncError where error.helpsToRetry {
                 guard let wait = backoff.next(retryAfter: error.retryAfter) else { throw error }
                 try await replica.environment.sleep(wait)

@@ -41,12 +41,8 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
         case .refused(let status, let detail): "the server refused the request (\(status)): \(detail)"
         case .unavailable(let status, _, let detail): "the server cannot answer now (\(status)): \(detail)"
         case .badAnswer(let detail): "the server's answer cannot be read: \(detail)"
-        case .session(.fork):
-            "this replica is a copy or was restored from a backup: the server knows another "
-                + "continuation of its log; nothing was changed"
-        case .session(.rollback): "the server has lost changes that it had acknowledged; nothing was changed here"
-        case .session(.identifierTaken(let number)):
-            "operation \(number) makes a record whose id is taken; nothing after it was sent"
+        case .session(.healsInVain):
+            "this home was found to be a copy of another again and again; nothing was lost: try again later"
         case .session(.protocolError(let detail)): "the server's answer does not fit: \(detail)"
         }
     }

@@ -21,12 +21,7 @@ extension SyncRequest {
         frame.json.key("logs")
         frame.json.beginArray()
         for log in logs {
-            frame.json.beginArray()
-            frame.json.integer(Int64(log.replica.rawValue))
-            frame.json.integer(Int64(log.position))
-            frame.json.string(log.hash.hexadecimal)
-            frame.json.integer(Int64(log.end))
-            frame.json.endArray()
+            frame.json.log(log)
         }
         frame.json.endArray()
         if !tail.isEmpty {
@@ -34,6 +29,14 @@ extension SyncRequest {
             frame.json.beginArray()
             for hash in tail { frame.json.string(hash.hexadecimal) }
             frame.json.endArray()
+        }
+        if skipped > 0 {
+            frame.json.key("skipped")
+            frame.json.integer(Int64(skipped))
+        }
+        if !refused.isEmpty {
+            frame.json.key("refused")
+            frame.json.verdicts(refused)
         }
         if !wantsPage {
             frame.json.key("page")
@@ -73,6 +76,8 @@ extension SyncRequest {
         var logs: [LogPosition]?
         var operations = Operations()
         var tail: [OperationHash] = []
+        var skipped: UInt32 = 0
+        var refused: [Verdict] = []
         var wantsPage = true
         var version: Int64?
         try reader.readObject { reader, key in
@@ -91,6 +96,8 @@ extension SyncRequest {
                     guard tail.count < limit else { throw reader.error(.tooMany(limit: limit)) }
                     tail.append(OperationHash(rawValue: try reader.readHexadecimal()))
                 }
+            case "skipped": skipped = try reader.readUInt32()
+            case "refused": refused = try reader.readVerdicts(limit: limit)
             case "page": wantsPage = try reader.readBool()
             case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
             default: try reader.skip()
@@ -103,8 +110,7 @@ extension SyncRequest {
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
         self.init(
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
-            tail: tail,
-            wantsPage: wantsPage)
+            tail: tail, skipped: skipped, refused: refused, wantsPage: wantsPage)
     }
 
     private static let mostLogs = 1_024
@@ -113,20 +119,7 @@ extension SyncRequest {
         var logs: [LogPosition] = []
         try reader.readArray { reader in
             guard logs.count < mostLogs else { throw reader.error(.tooMany(limit: mostLogs)) }
-            var part = 0
-            var log = LogPosition(replica: ReplicaID(rawValue: 0), position: 0, hash: .start, end: 0)
-            try reader.readArray { reader in
-                switch part {
-                case 0: log.replica = ReplicaID(rawValue: try reader.readUInt32())
-                case 1: log.position = try reader.readUInt32()
-                case 2: log.hash = OperationHash(rawValue: try reader.readHexadecimal())
-                case 3: log.end = try reader.readUInt32()
-                default: throw reader.error(.tooMany(limit: 4))
-                }
-                part += 1
-            }
-            guard part == 4, log.position <= log.end else { throw reader.error(.invalid("not a log position")) }
-            logs.append(log)
+            logs.append(try reader.readLog())
         }
         return logs
     }
@@ -166,6 +159,7 @@ extension SyncResponse {
             frame.json.key("page")
             PageCodec.write(page, to: &frame)
         }
+        writeRecovery(to: &frame.json)
         frame.json.endObject()
         return frame
     }
@@ -194,6 +188,7 @@ extension SyncResponse {
         var positions: [Dot] = []
         var time: Int64?
         var page = RecordPage()
+        var recovery = RecoveryMembers()
         try reader.readObject { reader, key in
             switch key {
             case "push": push = try PushAnswer(from: &reader)
@@ -205,6 +200,8 @@ extension SyncResponse {
             case "positions": try reader.readArray { positions.append(try $0.readDot()) }
             case "time": time = try reader.readInteger()
             case "page": page = try PageCodec.read(from: &reader)
+            case "open": try recovery.readOpen(&reader)
+            case "recovery": recovery.isWanted = try reader.readBool()
             default: try reader.skip()
             }
         }
@@ -215,8 +212,8 @@ extension SyncResponse {
         guard let isFill else { throw reader.error(.missingKey("fill")) }
         guard let time else { throw reader.error(.missingKey("time")) }
         self.init(
-            push: push, from: from, page: page, cursor: cursor, more: more, isFill: isFill, positions: positions,
-            time: time)
+            push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
+            isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
         self.beginsFill = beginsFill
     }
 }
@@ -231,34 +228,8 @@ extension PushAnswer {
             json.taken(upTo, acknowledgement, verdicts)
             json.key("identifierTaken")
             json.integer(Int64(number))
-        case .fork(let replica, let known):
-            json.key("fork")
-            json.beginObject()
-            if let replica {
-                json.key("replica")
-                json.integer(Int64(replica.rawValue))
-            }
-            json.key("known")
-            json.beginArray()
-            for operation in known {
-                json.beginArray()
-                json.integer(Int64(operation.dot.replica.rawValue))
-                json.integer(Int64(operation.dot.number))
-                if let reason = operation.reason { json.string(reason.rawValue) }
-                json.endArray()
-            }
-            json.endArray()
-            json.endObject()
-        case .rollback(let epoch, let replica):
-            json.key("rollback")
-            json.beginObject()
-            json.key("epoch")
-            json.string(epoch.hexadecimal)
-            if let replica {
-                json.key("replica")
-                json.integer(Int64(replica.rawValue))
-            }
-            json.endObject()
+        case .fork(let fork): fork.write(to: &json)
+        case .rollback(let rollback): rollback.write(to: &json)
         }
         json.endObject()
     }
@@ -273,11 +244,13 @@ extension PushAnswer {
             switch key {
             case "taken": taken = try reader.readUInt32()
             case "acknowledgement": acknowledgement = try reader.readString()
-            case "verdicts": verdicts = try Self.readVerdicts(from: &reader)
+            case "verdicts": verdicts = try reader.readVerdicts()
             case "identifierTaken": identifierTaken = try reader.readUInt32()
             case "fork", "rollback":
                 guard answer == nil else { throw reader.error(.invalid("a fork and a rollback at once")) }
-                answer = key == "fork" ? try Self.readFork(from: &reader) : try Self.readRollback(from: &reader)
+                answer =
+                    key == "fork"
+                    ? .fork(try PushAnswer.Fork(from: &reader)) : .rollback(try PushAnswer.Rollback(from: &reader))
             default: try reader.skip()
             }
         }
@@ -293,68 +266,6 @@ extension PushAnswer {
             throw reader.error(.missingKey("taken"))
         }
     }
-
-    private static func readReason(from reader: inout JSONReader) throws -> RefusalReason {
-        // A reason of a newer version is still a refusal.
-        RefusalReason(rawValue: try reader.readString()) ?? .malformed
-    }
-
-    private static func readVerdicts(from reader: inout JSONReader) throws -> [Verdict] {
-        var verdicts: [Verdict] = []
-        try reader.readArray { reader in
-            var number: UInt32?
-            var reason: RefusalReason?
-            try reader.readArray { reader in
-                guard reason == nil else { throw reader.error(.tooMany(limit: 2)) }
-                if number == nil { number = try reader.readUInt32() } else { reason = try readReason(from: &reader) }
-            }
-            guard let number, let reason else { throw reader.error(.invalid("not a verdict")) }
-            verdicts.append(Verdict(number: number, reason: reason))
-        }
-        return verdicts
-    }
-
-    private static func readFork(from reader: inout JSONReader) throws -> PushAnswer {
-        var replica: ReplicaID?
-        var known: [KnownOperation] = []
-        try reader.readObject { reader, key in
-            switch key {
-            case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
-            case "known":
-                try reader.readArray { reader in
-                    var numbers: [UInt32] = []
-                    var reason: RefusalReason?
-                    try reader.readArray { reader in
-                        guard reason == nil else { throw reader.error(.tooMany(limit: 3)) }
-                        if numbers.count < 2 {
-                            numbers.append(try reader.readUInt32())
-                        } else {
-                            reason = try readReason(from: &reader)
-                        }
-                    }
-                    guard numbers.count == 2 else { throw reader.error(.invalid("not a dot")) }
-                    known.append(
-                        KnownOperation(dot: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]), reason: reason))
-                }
-            default: try reader.skip()
-            }
-        }
-        return .fork(replica: replica, known: known)
-    }
-
-    private static func readRollback(from reader: inout JSONReader) throws -> PushAnswer {
-        var epoch: UInt64?
-        var replica: ReplicaID?
-        try reader.readObject { reader, key in
-            switch key {
-            case "epoch": epoch = try reader.readHexadecimal()
-            case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
-            default: try reader.skip()
-            }
-        }
-        guard let epoch else { throw reader.error(.missingKey("epoch")) }
-        return .rollback(epoch: epoch, replica: replica)
-    }
 }
 
 extension JSONWriter {
@@ -364,6 +275,10 @@ extension JSONWriter {
         key("acknowledgement")
         string(acknowledgement)
         key("verdicts")
+        self.verdicts(verdicts)
+    }
+
+    fileprivate mutating func verdicts(_ verdicts: [Verdict]) {
         beginArray()
         for verdict in verdicts {
             beginArray()
@@ -371,6 +286,15 @@ extension JSONWriter {
             string(verdict.reason.rawValue)
             endArray()
         }
+        endArray()
+    }
+
+    mutating func log(_ log: LogPosition) {
+        beginArray()
+        integer(Int64(log.replica.rawValue))
+        integer(Int64(log.position))
+        string(log.hash.hexadecimal)
+        integer(Int64(log.end))
         endArray()
     }
 
@@ -388,6 +312,42 @@ extension JSONReader {
             throw error(.invalid("not 16 digits of base 16"))
         }
         return value
+    }
+
+    mutating func readLog() throws -> LogPosition {
+        var part = 0
+        var log = LogPosition(replica: ReplicaID(rawValue: 0), position: 0, hash: .start, end: 0)
+        try readArray { reader in
+            switch part {
+            case 0: log.replica = ReplicaID(rawValue: try reader.readUInt32())
+            case 1: log.position = try reader.readUInt32()
+            case 2: log.hash = OperationHash(rawValue: try reader.readHexadecimal())
+            case 3: log.end = try reader.readUInt32()
+            default: throw reader.error(.tooMany(limit: 4))
+            }
+            part += 1
+        }
+        guard part == 4, log.position <= log.end else { throw error(.invalid("not a log position")) }
+        return log
+    }
+
+    /// A reason of a newer version is still a refusal.
+    mutating func readReason() throws -> RefusalReason { RefusalReason(rawValue: try readString()) ?? .malformed }
+
+    fileprivate mutating func readVerdicts(limit: Int = .max) throws -> [Verdict] {
+        var verdicts: [Verdict] = []
+        try readArray { reader in
+            guard verdicts.count < limit else { throw reader.error(.tooMany(limit: limit)) }
+            var number: UInt32?
+            var reason: RefusalReason?
+            try reader.readArray { reader in
+                guard reason == nil else { throw reader.error(.tooMany(limit: 2)) }
+                if number == nil { number = try reader.readUInt32() } else { reason = try reader.readReason() }
+            }
+            guard let number, let reason else { throw reader.error(.invalid("not a verdict")) }
+            verdicts.append(Verdict(number: number, reason: reason))
+        }
+        return verdicts
     }
 
     mutating func readDot() throws -> Dot {

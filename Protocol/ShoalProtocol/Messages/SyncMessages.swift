@@ -34,14 +34,18 @@ public struct SyncRequest: Sendable {
     public var logs: [LogPosition]
     /// The operations after the position of the last log.
     public var operations: Operations
-    /// After a fork: the hashes of the whole tail, in order.
+    /// After a fork, instead of operations: the hashes of those after the position of the last log, in order.
     public var tail: [OperationHash]
+    /// How many operations before those of `tail` were asked about already.
+    public var skipped: UInt32
+    /// Which of the operations an earlier epoch refused, and why: they are not to be taken now.
+    public var refused: [Verdict]
     /// Whether the answer shall carry a page; not while there are more frames to push.
     public var wantsPage: Bool
 
     public init(
         epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,
-        tail: [OperationHash] = [], wantsPage: Bool = true
+        tail: [OperationHash] = [], skipped: UInt32 = 0, refused: [Verdict] = [], wantsPage: Bool = true
     ) {
         self.epoch = epoch
         self.cursor = cursor
@@ -49,6 +53,8 @@ public struct SyncRequest: Sendable {
         self.logs = logs
         self.operations = operations
         self.tail = tail
+        self.skipped = skipped
+        self.refused = refused
         self.wantsPage = wantsPage
     }
 }
@@ -91,11 +97,59 @@ public enum PushAnswer: Sendable {
     case taken(upTo: UInt32, acknowledgement: String, verdicts: [Verdict])
     /// The identifier of a record that the operation `number` makes is another record's. Everything before it is taken.
     case identifierTaken(number: UInt32, upTo: UInt32, acknowledgement: String, verdicts: [Verdict])
-    /// The log does not continue what the server has; nothing was changed. `known` are the places and verdicts of the
-    /// longest known prefix of the hashes that the request named, `replica` the identifier for the rest.
-    case fork(replica: ReplicaID?, known: [KnownOperation])
-    /// The server lost what it once acknowledged and has begun a new epoch.
-    case rollback(epoch: UInt64, replica: ReplicaID?)
+    /// The log does not continue what the server has; nothing was changed.
+    case fork(Fork)
+    /// The server is not, or no longer, where the replica believes it is; nothing was taken.
+    case rollback(Rollback)
+
+    /// A log that is a copy of another one, or restored from a backup.
+    public struct Fork: Hashable, Sendable {
+        /// The log as the request named it.
+        public var of: LogPosition
+        /// The identifier under which what is not known goes on; nil until the request named the hashes of the tail.
+        public var replica: ReplicaID?
+        /// The places and verdicts of the longest known prefix of the hashes that the request named.
+        public var known: [KnownOperation]
+        public init(of: LogPosition, replica: ReplicaID?, known: [KnownOperation]) {
+            self.of = of
+            self.replica = replica
+            self.known = known
+        }
+    }
+
+    /// From where the logs go on in the server's epoch.
+    public struct Rollback: Hashable, Sendable {
+        /// The epoch that the request named.
+        public var of: UInt64
+        public var epoch: UInt64
+        /// The identifier for operations that were never sent.
+        public var replica: ReplicaID
+        /// Proves the beginning of the epoch, or a later commit.
+        public var acknowledgement: String
+        /// What the server has of each log that the request named.
+        public var logs: [Standing]
+        public init(of: UInt64, epoch: UInt64, replica: ReplicaID, acknowledgement: String, logs: [Standing]) {
+            self.of = of
+            self.epoch = epoch
+            self.replica = replica
+            self.acknowledgement = acknowledgement
+            self.logs = logs
+        }
+    }
+
+    /// What the server has of a log.
+    public struct Standing: Hashable, Sendable {
+        public var replica: ReplicaID
+        /// The last number that it has.
+        public var position: UInt32
+        /// The hash at that number, or at the end that the request named if that is lower.
+        public var hash: OperationHash
+        public init(replica: ReplicaID, position: UInt32, hash: OperationHash) {
+            self.replica = replica
+            self.position = position
+            self.hash = hash
+        }
+    }
 }
 
 public struct KnownOperation: Hashable, Sendable {
@@ -123,10 +177,12 @@ public struct SyncResponse: Sendable {
     public var positions: [Dot]
     /// Milliseconds since 1970 by the server's clock.
     public var time: Int64
+    /// Whether the server wants what replicas held before it lost something; §3.6.
+    public var recovery: Bool
 
     public init(
         push: PushAnswer, from: String, page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot],
-        time: Int64
+        time: Int64, recovery: Bool = false
     ) {
         self.push = push
         self.from = from
@@ -136,6 +192,7 @@ public struct SyncResponse: Sendable {
         self.isFill = isFill
         self.positions = positions
         self.time = time
+        self.recovery = recovery
     }
 }
 
@@ -145,9 +202,13 @@ public struct EnrollRequest: Sendable, Equatable {
     public var code: String
     /// 32 random bytes drawn by the client: the credential of the new replica, in base64url.
     public var key: String
-    public init(code: String, key: String) {
+    /// The account that this home had with a server that does not know it any more; a server that recovers gives it the
+    /// same identifier again.
+    public var former: RecordID?
+    public init(code: String, key: String, former: RecordID? = nil) {
         self.code = code
         self.key = key
+        self.former = former
     }
 }
 

@@ -10,8 +10,21 @@ public struct ClientSession: Sendable {
         case send(SyncRequest)
         /// Store all of this in one transaction, then call `committed(next:)`.
         case commit(Commit)
+        /// Change the log in one transaction so that it continues the server's, then call `healed(next:)`.
+        case heal(Healing)
         case finish(Report)
         case stop(Problem)
+    }
+
+    /// What makes a log continue the server's again.
+    public enum Healing: Sendable, Equatable {
+        /// Nothing to change yet: the next request names hashes of the tail instead of operations, after those that are
+        /// known to be known.
+        case askAboutTail(skipping: Int)
+        /// What is known leaves the tail, the rest goes on under another replica.
+        case fork(PushAnswer.Fork)
+        /// The logs, as the request named them, are pushed again from where the server has them, in its epoch.
+        case rollback(PushAnswer.Rollback, of: [LogPosition])
     }
 
     /// What one answer changes on the replica.
@@ -23,6 +36,8 @@ public struct ClientSession: Sendable {
         public var acknowledgement: String
         /// Refused operations: set aside where the operator sees them.
         public var verdicts: [Verdict]
+        /// The operation after `takenUpTo` whose command makes a record under an identifier that is taken.
+        public var identifierTaken: UInt32?
         public var page: RecordPage
         public var cursor: String
         public var isFill: Bool
@@ -44,19 +59,20 @@ public struct ClientSession: Sendable {
 
     /// Why a sync cannot go on.
     public enum Problem: Error, Sendable, Equatable {
-        /// The log does not continue what the server has: a copy, or restored from a backup.
-        case fork(replica: ReplicaID?, known: [KnownOperation])
-        /// The server lost what it once acknowledged.
-        case rollback(epoch: UInt64, replica: ReplicaID?)
-        /// A record's identifier is taken; the operation `number` must make it under another one.
-        case identifierTaken(number: UInt32)
+        /// The log was found to be a copy again and again.
+        case healsInVain
         /// The answer does not fit the request.
         case protocolError(String)
     }
 
-    private enum State { case idle, waiting(SyncRequest), committing(SyncRequest, isLast: Bool, Problem?), ended }
+    private enum State { case idle, waiting(SyncRequest), committing(isLast: Bool), healing, ended }
     private var state = State.idle
     private var report = Report()
+    /// How often the log may be healed in one sync: a long tail is asked about in parts, and each identifier that is taken
+    /// costs one round.
+    private var healsLeft = 10_000
+    /// What the server knows of the tail, as far as it was asked.
+    private var known: [KnownOperation] = []
 
     public init() {}
 
@@ -72,7 +88,7 @@ public struct ClientSession: Sendable {
             return stop(.protocolError("an answer came that nobody waited for"))
         }
         let last = log.position + UInt32(truncatingIfNeeded: request.operations.count)
-        var problem: Problem?
+        var identifierTaken: UInt32?
         let taken: (upTo: UInt32, acknowledgement: String, verdicts: [Verdict])
         switch response.push {
         case .taken(let upTo, let acknowledgement, let verdicts):
@@ -83,9 +99,13 @@ public struct ClientSession: Sendable {
                 return stop(.protocolError("the server took \(upTo) and stopped at \(number)"))
             }
             taken = (upTo, acknowledgement, verdicts)
-            problem = .identifierTaken(number: number)
-        case .fork(let replica, let known): return stop(.fork(replica: replica, known: known))
-        case .rollback(let epoch, let replica): return stop(.rollback(epoch: epoch, replica: replica))
+            identifierTaken = number
+        case .fork(let fork): return heal(fork, request, log)
+        case .rollback(let rollback):
+            guard rollback.of == request.epoch, rollback.logs.map(\.replica) == request.logs.map(\.replica) else {
+                return stop(.protocolError("the answer is about another epoch or other logs"))
+            }
+            return heal(.rollback(rollback, of: request.logs))
         }
         guard response.from == request.cursor else {
             return stop(.protocolError("the page does not begin at the cursor that was asked for"))
@@ -100,13 +120,15 @@ public struct ClientSession: Sendable {
         }
         report.pushed += Int(taken.upTo - log.position) - refused.count
         report.refused += refused
-        state = .committing(request, isLast: !response.more, problem)
+        if identifierTaken != nil, !takeHeal() { return stop(.healsInVain) }
+        state = .committing(isLast: !response.more)
         return .commit(
             Commit(
                 replica: log.replica, takenUpTo: taken.upTo, acknowledgement: taken.acknowledgement,
-                verdicts: taken.verdicts, page: response.page, cursor: response.cursor, isFill: response.isFill,
-                beginsFill: response.beginsFill, isLast: !response.more, positions: response.positions,
-                serverTime: response.time))
+                verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
+                cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
+                isLast: !response.more,
+                positions: response.positions, serverTime: response.time))
     }
 
     /// The commit is durable.
@@ -115,15 +137,47 @@ public struct ClientSession: Sendable {
     ///   - next: the replica's standing now, with the next frame of its tail.
     ///   - pulled: how many changes of others the page brought.
     public mutating func committed(next: SyncRequest, pulled: Int) -> Action {
-        guard case .committing(_, let isLast, let problem) = state else {
+        guard case .committing(let isLast) = state else {
             return stop(.protocolError("a commit was reported that nobody asked for"))
         }
         report.pulled += pulled
-        if let problem { return stop(problem) }
         if isLast, next.operations.isEmpty {
             state = .ended
             return .finish(report)
         }
+        state = .waiting(next)
+        return .send(next)
+    }
+
+    /// A fork counts only for the log as it was named: an answer to another request says nothing.
+    private mutating func heal(_ fork: PushAnswer.Fork, _ request: SyncRequest, _ log: LogPosition) -> Action {
+        guard fork.of == log, fork.known.count <= request.tail.count else {
+            return stop(.protocolError("the answer is about another log"))
+        }
+        if request.skipped == 0 { known = [] }
+        guard Int(request.skipped) == known.count else { return stop(.protocolError("a tail that nobody named")) }
+        known += fork.known
+        if let replica = fork.replica { return heal(.fork(.init(of: log, replica: replica, known: known))) }
+        guard fork.known.count == request.tail.count else { return stop(.protocolError("a fork without a replica")) }
+        return heal(.askAboutTail(skipping: known.count))
+    }
+
+    private mutating func heal(_ healing: Healing) -> Action {
+        guard takeHeal() else { return stop(.healsInVain) }
+        state = .healing
+        return .heal(healing)
+    }
+
+    private mutating func takeHeal() -> Bool {
+        healsLeft -= 1
+        return healsLeft >= 0
+    }
+
+    /// The log is healed, durably.
+    ///
+    /// - Parameter next: the replica's standing now; after `askAboutTail` with the hashes of the tail.
+    public mutating func healed(next: SyncRequest) -> Action {
+        guard case .healing = state else { return stop(.protocolError("a healing was reported that nobody asked for")) }
         state = .waiting(next)
         return .send(next)
     }

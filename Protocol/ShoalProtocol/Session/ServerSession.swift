@@ -21,12 +21,17 @@ public struct ServerSession: Sendable {
         public var logs: [LogPosition]
         public var operations: Operations
         public var tail: [OperationHash]
+        /// How many operations before those of `tail` were asked about already.
+        public var skipped: UInt32
+        /// What an earlier epoch refused of the operations.
+        public var refused: [Verdict]
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
         public var time: Int64
 
         public init(
             account: RecordID, epoch: UInt64, acknowledgement: String, cursor: String, logs: [LogPosition],
-            operations: Operations, tail: [OperationHash], time: Int64
+            operations: Operations, tail: [OperationHash], skipped: UInt32 = 0,
+            refused: [Verdict] = [], time: Int64
         ) {
             self.account = account
             self.epoch = epoch
@@ -35,6 +40,8 @@ public struct ServerSession: Sendable {
             self.logs = logs
             self.operations = operations
             self.tail = tail
+            self.skipped = skipped
+            self.refused = refused
             self.time = time
         }
     }
@@ -86,6 +93,9 @@ public struct ServerSession: Sendable {
     private let time: Int64
     private var answer: PushAnswer?
 
+    /// The epoch that the request names.
+    public var epoch: UInt64 { request.epoch }
+
     public init(_ request: SyncRequest, account: RecordID, time: Int64) {
         self.request = request
         self.account = account
@@ -97,7 +107,8 @@ public struct ServerSession: Sendable {
             Push(
                 account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
                 cursor: request.cursor,
-                logs: request.logs, operations: request.operations, tail: request.tail, time: time))
+                logs: request.logs, operations: request.operations, tail: request.tail,
+                skipped: request.skipped, refused: request.refused, time: time))
     }
 
     /// The push is durable, or was found to be a fork or a rollback and changed nothing.

@@ -13,7 +13,7 @@ extension ServerStore {
         try withWriter { writer, database in
             try writer.transaction {
                 guard try Self.account(database, named: name) == nil else { throw AccountProblem.nameTaken(name) }
-                let id = try newIdentifier(database, time: time)
+                let id = try newIdentifier(writer, database, time: time)
                 try writeAccount(writer, id, name: name, role: role, salt: salt, time: time)
                 try database.execute(
                     sql: "INSERT INTO account (id, name, role) VALUES (?, ?, ?)",
@@ -24,10 +24,12 @@ extension ServerStore {
         }
     }
 
-    private func newIdentifier(_ database: Database, time: Int64) throws -> RecordID {
+    private func newIdentifier(_ writer: StoreWriter, _ database: Database, time: Int64) throws -> RecordID {
         var allocator = RecordIDAllocator(
             state: try Int64.fetchOne(database, sql: "SELECT allocator FROM server") ?? -1)
-        guard let id = allocator.next(time: time, replica: identity.replica) else { throw AccountProblem.noIdentifiers }
+        guard let id = allocator.next(time: time, replica: writer.ownReplica) else {
+            throw AccountProblem.noIdentifiers
+        }
         try database.execute(sql: "UPDATE server SET allocator = ?", arguments: [allocator.state])
         return id
     }
@@ -35,41 +37,12 @@ extension ServerStore {
     private func writeAccount(
         _ writer: StoreWriter, _ id: RecordID, name: String, role: Role, salt: UInt32, time: Int64
     ) throws {
-        try writeOwn(writer, time: time) { operations in
+        try writer.writeOwn(time: time) { operations in
             operations.begin(
                 record: id, time: time, creates: Envelope(kind: .account, scope: .workspace), salt: salt)
             operations.edit(CellKey(.accountName), text: name)
             operations.edit(CellKey(.accountRole), text: role.rawValue)
         }
-    }
-
-    /// Names a replica in its account's record, so that everybody can tell who wrote what.
-    private func writeReplica(
-        _ writer: StoreWriter, _ replica: ReplicaID, of account: RecordID, salt: UInt32, time: Int64
-    ) throws {
-        try writeOwn(writer, time: time) { operations in
-            operations.begin(record: account, time: time, salt: salt)
-            operations.edit(CellKey(.accountReplica, id: RecordID(rawValue: Int64(replica.rawValue))), .present)
-        }
-    }
-
-    /// Writes one operation through the server's own log, in the transaction under way.
-    private func writeOwn(_ writer: StoreWriter, time: Int64, _ body: (inout Operations) -> Void) throws {
-        guard let state = writer.state.logs[identity.replica] else {
-            throw StoreError.damaged(path: path, reason: "the server's own log is missing")
-        }
-        var operations = Operations()
-        body(&operations)
-        let log = LogPosition(
-            replica: identity.replica, position: state.position, hash: state.hash, end: state.position + 1)
-        let request = SyncRequest(
-            epoch: identity.epoch, cursor: "", acknowledgement: "", logs: [log], operations: operations)
-        guard case .commit(let push) = ServerSession(request, account: Self.serverAccount, time: time).start() else {
-            return
-        }
-        var fold = GroupFold(
-            writer, [try PreparedPush(push, seal: identity.seal, epoch: identity.epoch, isServer: true)])
-        try fold.run()
     }
 
     /// Adds a code for the account of that name.
@@ -122,7 +95,9 @@ extension ServerStore {
 
     // MARK: Enrolment
 
-    func enroll(code: [UInt8], key: [UInt8], salt: UInt32, time: Int64) throws -> EnrollResponse {
+    func enroll(
+        code: [UInt8], key: [UInt8], former: RecordID? = nil, salt: UInt32, time: Int64
+    ) throws -> EnrollResponse {
         try withWriter { writer, database in
             try writer.transaction {
                 guard
@@ -134,7 +109,7 @@ extension ServerStore {
                             """, arguments: [Data(code)])
                 else { throw AccountProblem.wrongCode }
                 guard time < row["expires"] as Int64 else { throw AccountProblem.expiredCode }
-                let account = RecordID(rawValue: row["account"])
+                var account = RecordID(rawValue: row["account"])
                 guard let role = Role(rawValue: row["role"]) else {
                     throw StoreError.damaged(path: path, reason: "an account's role is not one of this version")
                 }
@@ -142,25 +117,21 @@ extension ServerStore {
                 if let used = row["key"] as Data? {
                     guard isEqualInConstantTime(Array(used), key) else { throw AccountProblem.usedCode }
                 } else {
-                    replica = try newReplica(writer, database, account: account)
+                    if let former {
+                        let name = row["name"] as String
+                        account = try writer.account(
+                            account, named: name, role: role, formerly: former, time: time, database)
+                    }
+                    replica = try writer.handOut(to: account)
                     try Self.use(database, code: code, key: key, account: account, replica: replica, time: time)
-                    try writeReplica(writer, replica, of: account, salt: salt, time: time)
+                    try writer.nameHandedOut(time: time)
                 }
                 return EnrollResponse(
-                    replica: replica, account: account, name: row["name"], role: role, epoch: identity.epoch, time: time
+                    replica: replica, account: account, name: row["name"], role: role, epoch: writer.state.epoch,
+                    time: time
                 )
             }
         }
-    }
-
-    private func newReplica(_ writer: StoreWriter, _ database: Database, account: RecordID) throws -> ReplicaID {
-        let last = try Int64.fetchOne(database, sql: "SELECT replicas FROM server") ?? 0
-        guard let count = UInt16(exactly: last + 1) else { throw AccountProblem.tooManyReplicas }
-        try database.execute(sql: "UPDATE server SET replicas = ?", arguments: [last + 1])
-        let replica = ReplicaID(epoch: identity.replicaEpoch, count: count)
-        try writer.queries.insertLog(replica, account: account)
-        writer.state.logs[replica] = LogState(account: account, position: 0, hash: .start, refusals: 0)
-        return replica
     }
 
     private static func use(

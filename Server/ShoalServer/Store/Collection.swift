@@ -65,13 +65,14 @@ extension ServerStore {
     public func collect(time: Int64, limit: Int = 64) throws -> CollectionStep {
         try withWriter { writer, _ in
             writer.leases.look(at: time)
-            for (log, state) in writer.state.logs where state.account != Self.serverAccount { writer.leases.begin(log) }
+            writer.leases.enter(epoch: writer.state.epoch)
+            for replica in try writer.collection.enrolled() { writer.leases.begin(replica) }
             var step = CollectionStep()
             guard writer.needsStep else { return step }
             step = try writer.transaction {
                 var collector = CollectorStep(writer, limit: max(2, limit))
                 try collector.run()
-                try writer.collection.store(writer.state.collection, writer.leases, epoch: identity.epoch)
+                try writer.collection.store(writer.state.collection, writer.leases)
                 return collector.step
             }
             writer.leases.stored()
@@ -88,38 +89,31 @@ extension ServerStore {
 
     public func collectionStatus() throws -> CollectionStatus {
         try withWriter { writer, _ in
-            let watermark = writer.watermark
+            let watermark = writer.leases.watermark
             let state = writer.state.collection
             return CollectionStatus(
                 sequence: writer.state.commit.sequence, watermark: watermark?.sequence ?? writer.state.commit.sequence,
                 collected: state.collected, records: state.records, cells: state.cells,
                 holder: watermark?.holder.rawValue, silence: watermark?.silence ?? 0,
-                live: writer.leases.live(of: writer.replicas).count)
+                live: writer.leases.live.count)
         }
     }
 }
 
 extension StoreWriter {
-    /// The logs of replicas; the server's own has seen everything.
-    var replicas: [ReplicaID] {
-        state.logs.lazy.filter { $0.value.account != ServerStore.serverAccount }.map(\.key)
-    }
-
-    var watermark: Leases.Watermark? { leases.watermark(of: replicas) }
-
     /// Notes what the writers of a committed group have seen.
     func noteReached(_ group: [PreparedPush], _ outcomes: [PushOutcome?]) {
-        for (push, outcome) in zip(group, outcomes) where !push.isServer {
-            guard let log = push.logs.last, let family = push.logs.first?.replica else { continue }
+        leases.enter(epoch: state.epoch)
+        for (push, outcome) in zip(group, outcomes) where !push.isServer && push.epoch == state.epoch {
             let isWhole: Bool
             switch outcome {
-            case .taken(let upTo, _): isWhole = upTo == log.end
+            case .taken(let upTo, _):
+                isWhole = upTo == push.logs.last?.end && push.logs.dropLast().allSatisfy { $0.position == $0.end }
             case .identifierTaken: isWhole = false
             default: continue
             }
             leases.look(at: push.time)
-            leases.note(
-                log.replica, family: family, reached: isWhole ? push.floor : nil, acknowledged: log.position)
+            leases.note(push.logs, reached: isWhole ? push.floor : nil)
         }
     }
 
@@ -130,7 +124,12 @@ extension StoreWriter {
     }
 
     /// Where the next sweep would end.
-    private var target: Int64 { min(watermark?.sequence ?? state.commit.sequence, state.commit.sequence) }
+    ///
+    /// While replicas are asked for what they held, nobody may be told less than they hold.
+    private var target: Int64 {
+        if state.recovery { return state.collection.collected }
+        return min(leases.watermark?.sequence ?? state.commit.sequence, state.commit.sequence)
+    }
 
     var needsStep: Bool {
         hasMore || !leases.changed.isEmpty
@@ -202,7 +201,7 @@ private struct CollectorStep {
         guard let stored = try read(id) else { return }
         var record = stored
         let limit = writer.state.collection.collected
-        guard record.isMade, !record.waitsForLogs else { return }
+        guard record.isMade, !record.isOpen else { return }
         let marks = record.forgetEmptied(upTo: limit)
         step.marks += marks
         if record.entries.isEmpty { return try remove(record) }

@@ -54,8 +54,8 @@ final class CollectionQueries {
         upsertLease = try Statement(
             database,
             """
-            INSERT OR REPLACE INTO lease (replica, family, reached, acknowledged, began, contact)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            INSERT OR REPLACE INTO lease (replica, reached, acknowledged, began, contact)
+            VALUES (?1, ?2, ?3, ?4, ?5)
             """)
         deleteTags = try Statement(
             database,
@@ -69,34 +69,40 @@ final class CollectionQueries {
     // MARK: State
 
     /// What the file holds. What was reached in an earlier epoch says nothing about this one.
-    func load(epoch: UInt64, length: Int64) throws -> (CollectionState, Leases, Set<RecordID>) {
+    func load(length: Int64, into state: inout StoreWriter.State) throws -> Leases {
         guard let row = try Row.fetchOne(database, sql: "SELECT * FROM collection") else {
             throw StoreError.damaged(path: "collection", reason: "its row is missing")
         }
-        let state = CollectionState(
+        state.collection = CollectionState(
             collected: row["collected"], swept: row["swept"], hashes: row["hashes"], records: row["records"],
             cells: row["cells"])
         var standings: [ReplicaID: Leases.Standing] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT * FROM lease")
         while let row = try rows.next() {
             standings[Self.replica(row["replica"])] = Leases.Standing(
-                family: Self.replica(row["family"]), reached: row["reached"],
-                acknowledged: UInt32(truncatingIfNeeded: row["acknowledged"] as Int64), began: row["began"],
-                contact: row["contact"])
+                reached: row["reached"], acknowledged: UInt32(truncatingIfNeeded: row["acknowledged"] as Int64),
+                began: row["began"], contact: row["contact"])
         }
         let collected = try Int64.fetchSet(database, sql: "SELECT record FROM collected")
-        var leases = Leases(length: length, clock: row["clock"], standings: standings)
-        if UInt64(bitPattern: row["epoch"] as Int64) != epoch { leases.beginEpoch() }
-        return (state, leases, Set(collected.map(RecordID.init(rawValue:))))
+        state.collected = Set(collected.map(RecordID.init(rawValue:)))
+        var leases = Leases(
+            length: length, epoch: UInt64(bitPattern: row["epoch"] as Int64), clock: row["clock"], standings: standings)
+        leases.enter(epoch: state.epoch)
+        return leases
     }
 
     private static func replica(_ number: Int64) -> ReplicaID {
         ReplicaID(rawValue: UInt32(truncatingIfNeeded: number))
     }
 
-    func store(_ state: CollectionState, _ leases: Leases, epoch: UInt64) throws(StoreError) {
+    /// The replicas that enrolment handed out: those of forks follow the logs that they continue.
+    func enrolled() throws -> [ReplicaID] {
+        try Int64.fetchAll(database, sql: "SELECT replica FROM credential").map(Self.replica)
+    }
+
+    func store(_ state: CollectionState, _ leases: Leases) throws(StoreError) {
         let values = [
-            Int64(bitPattern: epoch), state.collected, state.swept, leases.clock, state.hashes, state.records,
+            Int64(bitPattern: leases.epoch), state.collected, state.swept, leases.clock, state.hashes, state.records,
             state.cells,
         ]
         for (index, value) in values.enumerated() { try updateState.bind(Int32(index + 1), value) }
@@ -104,8 +110,8 @@ final class CollectionQueries {
         for replica in leases.changed {
             guard let standing = leases.standings[replica] else { continue }
             let values = [
-                Int64(replica.rawValue), Int64(standing.family.rawValue), standing.reached,
-                Int64(standing.acknowledged), standing.began, standing.contact,
+                Int64(replica.rawValue), standing.reached, Int64(standing.acknowledged), standing.began,
+                standing.contact,
             ]
             for (index, value) in values.enumerated() { try upsertLease.bind(Int32(index + 1), value) }
             try upsertLease.run()

@@ -17,11 +17,11 @@ extension ServerSchema {
         """,
         "INSERT INTO collection VALUES (1, 0, 0, 0, 0, 0, 0, 0)",
         // What each log's writer is known to have seen, and when it was in contact first and last, by the lease clock.
-        // `family` is the first log that its replica ever wrote, `acknowledged` the position that it last named.
+        // `acknowledged` is the position that it last named.
         """
         CREATE TABLE lease (
-            replica INTEGER PRIMARY KEY, family INTEGER NOT NULL, reached INTEGER NOT NULL,
-            acknowledged INTEGER NOT NULL, began INTEGER NOT NULL, contact INTEGER NOT NULL
+            replica INTEGER PRIMARY KEY, reached INTEGER NOT NULL, acknowledged INTEGER NOT NULL,
+            began INTEGER NOT NULL, contact INTEGER NOT NULL
         )
         """,
         // Collected records and when, so that who still writes to them is told.

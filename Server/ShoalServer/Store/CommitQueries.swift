@@ -35,6 +35,10 @@ final class CommitQueries {
     private let insertVerdict: Statement
     private let members: MemberQueries
     private let selectVerdicts: Statement
+    private let deleteRecord: Statement
+    private let updateServerStatement: Statement
+    private let insertFormerEpoch: Statement
+    private let selectFormerEpoch: Statement
     private let database: Database
 
     init(_ database: Database) throws(StoreError) {
@@ -66,6 +70,11 @@ final class CommitQueries {
             ORDER BY first
             """)
         insertVerdict = try Statement(database, "INSERT INTO verdict (replica, number, reason) VALUES (?1, ?2, ?3)")
+        deleteRecord = try Statement(database, "DELETE FROM record WHERE id = ?1")
+        updateServerStatement = try Statement(
+            database, "UPDATE server SET epoch = ?1, recovers = ?2, replica_epoch = ?3, replicas = ?4")
+        insertFormerEpoch = try Statement(database, "INSERT OR IGNORE INTO former_epoch (epoch) VALUES (?1)")
+        selectFormerEpoch = try Statement(database, "SELECT 1 FROM former_epoch WHERE epoch = ?1")
         selectVerdicts = try Statement(
             database,
             "SELECT number, reason FROM verdict WHERE replica = ?1 AND number BETWEEN ?2 AND ?3 ORDER BY number")
@@ -95,9 +104,15 @@ final class CommitQueries {
     }
 
     func writeRecord(
-        _ id: RecordID, _ envelope: Envelope, sequence: Int64, packed: [UInt8], isNew: Bool
+        _ id: RecordID, _ envelope: Envelope, sequence: Int64, packed: [UInt8], isNew: Bool, wasUnmade: Bool
     ) throws(StoreError) {
         let isDetail = RecordTable.isDetail(id, envelope)
+        if isDetail, !isNew, wasUnmade {
+            // Until it was made nobody knew where it belongs.
+            try deleteRecord.bind(1, id.rawValue)
+            try deleteRecord.run()
+        }
+        let isNew = isNew || (isDetail && wasUnmade)
         let statement = isNew ? (isDetail ? insertDetail : insertRecord) : (isDetail ? updateDetail : updateRecord)
         try statement.bind(1, id.rawValue)
         try statement.bind(2, sequence)
@@ -130,6 +145,31 @@ final class CommitQueries {
         try selectTag.bind(1, mark.sequence)
         defer { selectTag.reset() }
         return try selectTag.step() && selectTag.integer(0) == Int64(mark.tag)
+    }
+
+    // MARK: Epochs
+
+    func updateServer(_ state: StoreWriter.State) throws(StoreError) {
+        try updateServerStatement.bind(1, Int64(bitPattern: state.epoch))
+        try updateServerStatement.bind(2, state.recovers ? 1 : 0)
+        try updateServerStatement.bind(3, Int64(state.replicaEpoch))
+        try updateServerStatement.bind(4, Int64(state.replicas))
+        try updateServerStatement.run()
+    }
+
+    /// Remembers an epoch that is over.
+    ///
+    /// - Returns: whether it was not known.
+    func addFormerEpoch(_ epoch: UInt64) throws(StoreError) -> Bool {
+        try insertFormerEpoch.bind(1, Int64(bitPattern: epoch))
+        try insertFormerEpoch.run()
+        return database.changedRows > 0
+    }
+
+    func isFormerEpoch(_ epoch: UInt64) throws(StoreError) -> Bool {
+        try selectFormerEpoch.bind(1, Int64(bitPattern: epoch))
+        defer { selectFormerEpoch.reset() }
+        return try selectFormerEpoch.step()
     }
 
     // MARK: Logs

@@ -29,6 +29,8 @@ struct GroupFold {
         var sequence: Int64
         var envelope: Envelope?
         var work: Range<Int>
+        /// Whether it is stored and was not made yet.
+        var isUnmade = false
         /// What the group's operations add to the record, at most.
         var growth = 0
         /// Whether it was collected and nobody has made it again.
@@ -58,15 +60,18 @@ struct GroupFold {
 
     /// Folds everything; to be called in a transaction.
     mutating func run() throws {
+        let epoch = writer.state.epoch
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
-            // Two pushes of one log (a retry beside the first try) go one after the other.
+            // Two pushes of one log (a retry beside the first try) go one after the other; so do all in an epoch in which
+            // it matters which operation of another log was there first.
             var round: [Int] = []
             var later: [Int] = []
             var replicas: Set<ReplicaID> = []
             for index in waiting {
-                if let log = group[index].logs.last, !replicas.insert(log.replica).inserted {
+                let isAlone = writer.state.recovers && !round.isEmpty
+                if let log = group[index].logs.last, isAlone || !replicas.insert(log.replica).inserted {
                     later.append(index)
                 } else {
                     round.append(index)
@@ -75,7 +80,8 @@ struct GroupFold {
             try fold(round, &moved)
             waiting = later
         }
-        guard !moved.isEmpty else { return }
+        let isChanged = writer.state.epoch != epoch
+        guard !moved.isEmpty || isChanged else { return }
         try writer.markCommit()
         for replica in moved {
             guard let state = writer.state.logs[replica] else { continue }
@@ -141,9 +147,11 @@ struct GroupFold {
         if let sequence = try writer.queries.readRecord(record, into: &packed) {
             slot.sequence = sequence
             slot.bytes = offset..<packed.count
-            slot.envelope = try unpack(slot) { bytes throws(DecodingFailure) in
+            let envelope = try unpack(slot) { bytes throws(DecodingFailure) in
                 try Record.envelope(of: record, packed: bytes)
             }
+            slot.isUnmade = envelope.kind == .none
+            slot.envelope = slot.isUnmade ? nil : envelope
         }
         slot.isCollected = writer.state.collected.contains(record)
         slots.append(slot)
@@ -185,9 +193,9 @@ struct GroupFold {
             case .refused(let at, let reason):
                 for operation in start..<end {
                     progress[index]?.slots[operation - firstNew] = -1
-                    let verdict = Verdict(
-                        number: log.position + UInt32(operation + 1), reason: operation == at ? reason : .command)
-                    try writer.queries.appendVerdict(log.replica, verdict)
+                    let number = log.position + UInt32(operation + 1)
+                    let known = push.refused[number] ?? (operation == at ? reason : .command)
+                    try writer.queries.appendVerdict(log.replica, Verdict(number: number, reason: known))
                 }
                 state.refusals += Int64(end - start)
                 // Later operations of this push may name the refused ones.
@@ -234,6 +242,14 @@ struct GroupFold {
             // The command began in an earlier request, and that part was refused.
             return .refused(at: command.lowerBound, .command)
         }
+        if writer.state.recovers, !push.refused.isEmpty {
+            // An earlier epoch has refused it, and its author has set it aside.
+            for operation in command {
+                if let reason = push.refused[log.position + UInt32(operation + 1)] {
+                    return .refused(at: operation, reason)
+                }
+            }
+        }
         var made: [Int] = []
         for operation in command {
             guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
@@ -257,25 +273,29 @@ struct GroupFold {
         }
         if let reason = collected(operation, slots[slot]) { return .refused(at: index, reason) }
         switch (operation.creates, existing) {
-        case (nil, nil): return .refused(at: index, .unknownRecord)
+        case (nil, nil):
+            // What makes it may come yet, when this server has lost it.
+            if !writer.state.recovers { return .refused(at: index, .unknownRecord) }
         case (let envelope?, nil):
             if slots[slot].isCollected, !operation.record.isDerived { return .identifierTaken(at: index) }
             slots[slot].envelope = envelope
             slots[slot].isCollected = false
             made.append(slot)
         case (let envelope?, let existing?):
-            if !operation.record.isDerived { return .identifierTaken(at: index) }
+            if !operation.record.isDerived, try !isMade(slots[slot], by: log.dot(index)) {
+                return .identifierTaken(at: index)
+            }
             if envelope != existing { return .refused(at: index, .keyMismatch) }
             if slots[slot].isCollected { remake(slot, &made) }
         case (nil, _?): break
         }
         let number = log.position + UInt32(index + 1)
         for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
-            guard try areKnown(edit.supersedes, of: push, log.replica, before: number) else {
+            guard try areKnown(edit.supersedes, of: push, log.replica, before: number, in: operation.record) else {
                 return .refused(at: index, .unknownDot)
             }
         }
-        guard try areKnown(operation.covers, of: push, log.replica, before: number) else {
+        guard try areKnown(operation.covers, of: push, log.replica, before: number, in: operation.record) else {
             return .refused(at: index, .unknownDot)
         }
         let footprint = push.operations.footprint(of: index)
@@ -293,7 +313,7 @@ struct GroupFold {
 
     private mutating func unmake(_ slot: Int) {
         slots[slot].isCollected = writer.state.collected.contains(slots[slot].record)
-        if !slots[slot].isStored { slots[slot].envelope = nil }
+        if !slots[slot].isStored || slots[slot].isUnmade { slots[slot].envelope = nil }
     }
 
     /// Why an operation is refused because its record, or what that belongs to, was collected.
@@ -308,17 +328,37 @@ struct GroupFold {
     }
 
     /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
+    /// In an epoch begun by a rollback those that never came may come yet.
     private func areKnown(
-        _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32
+        _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32, in record: RecordID
     ) throws(StoreError) -> Bool {
         for dot in push.operations.dots[dots] {
-            guard dot.number > 0, let state = writer.state.logs[dot.replica] else { return false }
-            guard dot.replica == replica ? dot.number < number : dot.number <= state.position else { return false }
+            guard dot.number > 0, dot.replica != replica || dot.number < number else { return false }
+            guard let state = writer.state.logs[dot.replica], dot.number <= state.position || dot.replica == replica
+            else {
+                if writer.state.recovers { continue }
+                if try isRelayed(dot, in: record) { continue }
+                return false
+            }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
                 return false
             }
         }
         return true
+    }
+
+    /// Whether a relay has brought the record that this operation makes.
+    private func isMade(_ slot: Slot, by dot: Dot) throws(StoreError) -> Bool {
+        guard !writer.state.relaySources.isEmpty, slot.isStored else { return false }
+        if try isRelayed(dot, in: slot.record) { return true }
+        let record = try unpack(slot) { bytes throws(DecodingFailure) in
+            try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+        }
+        return record.entries[record.range(of: CellKey(.created))].contains { $0.dot == dot && !$0.kind.isMarker }
+    }
+
+    private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
+        try writer.relayed(record)?.contains(dot) == true
     }
 
     // MARK: Writing
@@ -333,7 +373,8 @@ struct GroupFold {
             bytes.removeAll(keepingCapacity: true)
             record.encode(sequence: sequence, into: &bytes)
             try writer.queries.writeRecord(
-                slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored)
+                slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored,
+                wasUnmade: slot.isUnmade)
             try writer.queries.appendFeed(slot.record, sequence: sequence)
         }
     }
@@ -343,6 +384,7 @@ struct GroupFold {
         var record: Record?
         var wasAway = false
         var changed = false
+        let relayed = try writer.relayed(slot.record)
         for item in work[slot.work] {
             let push = group[Int(item.push)]
             guard let progress = progress[Int(item.push)], let log = push.logs.last,
@@ -360,9 +402,16 @@ struct GroupFold {
                 }
             }
             let index = Int(item.operation)
-            let isEffective = record?.apply(
-                index, of: push.operations, dot: Dot(log.replica, log.position + UInt32(index + 1)),
-                time: min(push.operations.operations[index].time, push.time), sequence: sequence)
+            let dot = log.dot(index)
+            let time = min(push.operations.operations[index].time, push.time)
+            // A relay has brought what became of it.
+            if relayed?.contains(dot) == true { continue }
+            let isEffective =
+                writer.state.recovers
+                ? record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence,
+                    isKnown: { writer.isTaken($0) || relayed?.contains($0) == true })
+                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
@@ -371,4 +420,9 @@ struct GroupFold {
         try writer.noteMade(record)
         return record
     }
+}
+
+extension LogPosition {
+    /// The place of operation `index` of a push that continues this log.
+    fileprivate func dot(_ index: Int) -> Dot { Dot(replica, position + UInt32(index + 1)) }
 }

@@ -72,16 +72,17 @@ extension StoreWriter {
         let bound = state.collection.hashes
         guard bound > 0 else { return false }
         if let newest = push.marks.map(\.sequence).max() { return newest < bound }
-        // It was never in contact: what it holds is not older than its first log.
-        guard let family = push.logs.first?.replica, let standing = leases.standings[family] else { return true }
-        return standing.began < leases.clock - leases.length
+        // It was never in contact: what it holds is not older than its logs.
+        guard let began = push.logs.compactMap({ leases.standings[$0.replica]?.began }).min() else { return true }
+        return began < leases.clock - leases.length
     }
 }
 
 extension PreparedPush {
     /// The place that the operation at `index` of the tail has in the log that the request continues.
     func place(of index: Int) -> Dot? {
-        guard let log = logs.last, let number = UInt32(exactly: Int(log.position) + index + 1) else { return nil }
+        guard let log = logs.last, let number = UInt32(exactly: Int(log.position) + Int(skipped) + index + 1)
+        else { return nil }
         return Dot(log.replica, number)
     }
 }

@@ -1,4 +1,5 @@
 import ShoalCRDT
+import ShoalProtocol
 
 /// How long collection waits for a replica that is silent, and what each replica is known to have seen.
 ///
@@ -16,8 +17,6 @@ struct Leases {
 
     /// What is known of the writer of a log.
     struct Standing: Hashable {
-        /// The first log that its replica ever wrote: copies of a home have the same.
-        var family: ReplicaID
         var reached: Int64 = 0
         /// The position that it named last: it may not know of more that was taken.
         var acknowledged: UInt32 = 0
@@ -36,14 +35,16 @@ struct Leases {
 
     /// Milliseconds; at least one.
     let length: Int64
+    private(set) var epoch: UInt64
     private(set) var clock: Int64
     private(set) var standings: [ReplicaID: Standing]
     /// What must be stored again.
     private(set) var changed: Set<ReplicaID> = []
     private var lastLook: Int64?
 
-    init(length: Int64, clock: Int64 = 0, standings: [ReplicaID: Standing] = [:]) {
+    init(length: Int64, epoch: UInt64 = 0, clock: Int64 = 0, standings: [ReplicaID: Standing] = [:]) {
         self.length = max(1, length)
+        self.epoch = epoch
         self.clock = clock
         self.standings = standings
     }
@@ -58,54 +59,48 @@ struct Leases {
 
     /// Notes a request whose push was taken.
     ///
-    /// - Parameters:
-    ///   - reached: the floor of its cursor, if it carried the end of its tail and is not in the middle of a fill.
-    ///   - acknowledged: the position that it named.
-    mutating func note(_ log: ReplicaID, family: ReplicaID, reached: Int64?, acknowledged: UInt32) {
-        var standing = standings[log] ?? Standing(family: family, began: clock, contact: clock)
-        if standing.family != family {
-            standing.family = family
-            standing.began = clock
+    /// A replica names every log that it ever wrote. What it has seen counts for all of them, so a log that was given up
+    /// after a fork is never waited for; copies of a home that have a log in common count as the one that was here last.
+    ///
+    /// - Parameter reached: the floor of its cursor, if it carried the end of its tail and is not in the middle of a fill.
+    mutating func note(_ logs: [LogPosition], reached: Int64?) {
+        for log in logs {
+            var standing = standings[log.replica] ?? Standing(began: clock, contact: clock)
+            // Not the greater one: a replica that was restored has not seen what it had seen.
+            if let reached { standing.reached = reached }
+            standing.acknowledged = log.position
+            standing.contact = clock
+            if standings[log.replica] != standing { changed.insert(log.replica) }
+            standings[log.replica] = standing
         }
-        // Not the greater one: a replica that was restored has not seen what it had seen.
-        if let reached { standing.reached = reached }
-        standing.acknowledged = acknowledged
-        standing.contact = clock
-        if standings[log] != standing { changed.insert(log) }
-        standings[log] = standing
     }
 
-    /// Begins the lease of a log that never was in contact: it has seen nothing.
+    /// Begins the lease of a replica that never was in contact: it has seen nothing.
     mutating func begin(_ log: ReplicaID) {
         guard standings[log] == nil else { return }
-        standings[log] = Standing(family: log, began: clock, contact: clock)
+        standings[log] = Standing(began: clock, contact: clock)
         changed.insert(log)
     }
 
-    /// What was reached in an earlier epoch says nothing about this one: nothing is collected until all have reached anew.
-    mutating func beginEpoch() {
+    /// What was reached in another epoch says nothing about this one: nothing is collected until all have reached anew.
+    mutating func enter(epoch: UInt64) {
+        guard epoch != self.epoch else { return }
+        self.epoch = epoch
         for log in standings.keys { standings[log]?.reached = 0 }
         changed.formUnion(standings.keys)
     }
 
     mutating func stored() { changed.removeAll(keepingCapacity: true) }
 
-    /// The least that a live one of these logs has reached; nil when nobody is waited for.
-    func watermark(of logs: some Sequence<ReplicaID>) -> Watermark? {
-        live(of: logs).min { ($0.sequence, -$0.silence, $0.holder) < ($1.sequence, -$1.silence, $1.holder) }
+    /// The least that a live replica has reached; nil when nobody is waited for.
+    var watermark: Watermark? {
+        live.min { ($0.sequence, -$0.silence, $0.holder) < ($1.sequence, -$1.silence, $1.holder) }
     }
 
-    /// What each live one of these logs has reached.
-    ///
-    /// Live is who was in contact within the lease and did not give this log up since: after a fork a replica goes on
-    /// under another log of its family. The other copy, if there is one, counts again from its next contact on.
-    func live(of logs: some Sequence<ReplicaID>) -> [Watermark] {
-        var newest: [ReplicaID: Int64] = [:]
-        for standing in standings.values { newest[standing.family] = max(newest[standing.family] ?? 0, standing.began) }
-        return logs.compactMap { log in
-            guard let standing = standings[log], clock - standing.contact <= length,
-                newest[standing.family, default: 0] <= standing.contact
-            else { return nil }
+    /// What each one that was in contact within the lease has reached.
+    var live: [Watermark] {
+        standings.compactMap { log, standing in
+            guard clock - standing.contact <= length else { return nil }
             return Watermark(sequence: standing.reached, holder: log, silence: clock - standing.contact)
         }
     }

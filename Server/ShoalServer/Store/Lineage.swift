@@ -6,8 +6,8 @@ import ShoalStore
 enum PushOutcome {
     case taken(upTo: UInt32, verdicts: [Verdict])
     case identifierTaken(number: UInt32, upTo: UInt32, verdicts: [Verdict])
-    case fork(known: [KnownOperation])
-    case rollback
+    case fork(PushAnswer.Fork)
+    case rollback(replica: ReplicaID, logs: [PushAnswer.Standing])
     case refused(SyncProblem)
 }
 
@@ -20,35 +20,60 @@ enum Lineage {
 
 extension StoreWriter {
     /// Compares the logs of a push with those taken: every known operation by its hash.
+    ///
+    /// A genuine token of a commit that is not here proves that the server lost it: a new epoch begins.
     func lineage(of push: PreparedPush) throws(StoreError) -> Lineage {
         for log in push.logs {
-            guard let state = state.logs[log.replica], state.account == push.account else {
+            if let state = state.logs[log.replica], state.account != push.account {
                 return .ends(.refused(.foreignLog(log.replica)))
             }
         }
-        for mark in push.marks {
-            if mark == state.commit { continue }
+        if push.epoch != state.epoch {
+            // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
+            if push.marks.isEmpty {
+                // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
+                if !state.recovery, try !queries.isFormerEpoch(push.epoch) { return .ends(.refused(.otherEpoch)) }
+            } else if try queries.addFormerEpoch(push.epoch), !state.recovers {
+                try beginEpoch()
+            }
+            return .ends(try rollback(push))
+        }
+        for mark in push.marks where mark != state.commit {
+            if try queries.isKnown(mark) { continue }
             // Tags below the collection point go; a genuine token that names one is behind, and so gets a fill.
             if mark.sequence <= state.collection.collected, try !queries.hasTag(mark.sequence) { continue }
-            guard try queries.isKnown(mark) else { return .ends(.rollback) }
+            try beginEpoch()
+            return .ends(try rollback(push))
+        }
+        for log in push.logs where state.logs[log.replica] == nil {
+            // Handed out by a server that was set back since: the log comes again from its beginning.
+            guard state.recovers else { return .ends(.refused(.foreignLog(log.replica))) }
+            try addLog(log.replica, account: push.account)
         }
         for log in push.logs {
             guard let state = state.logs[log.replica] else { continue }
-            if log.position > state.position { return .ends(.rollback) }
-            if log.end < state.position { return .ends(try fork(push)) }
-            guard try storedHash(log.replica, log.position, state) == log.hash else { return .ends(try fork(push)) }
+            if log.position > state.position { return .ends(try rollback(push)) }
+            guard let hash = try storedHash(log.replica, log.position, state) else {
+                // Forgotten with what is older than the lease: a copy from then, if it is not the log's own writer.
+                if state.position > log.position, self.state.collection.hashes > 0 { continue }
+                return .ends(try rollback(push))
+            }
+            if hash != log.hash { return .ends(try rollback(push)) }
         }
         guard let log = push.logs.last, let state = state.logs[log.replica] else { return .continues(firstNew: 0) }
-        let known = min(Int(state.position - log.position), push.operations.count)
+        if log.end < state.position { return .ends(try fork(push, log)) }
+        if push.skipped > 0 { return .ends(try fork(push, log)) }
+        let named = push.tail.isEmpty ? push.hashes : push.tail
+        let known = min(Int(state.position - log.position), named.count)
         if known > 0 {
             var matching = 0
             let numbers = log.position + 1...log.position + UInt32(known)
             try queries.forEachHash(log.replica, numbers) { number, hash in
-                if push.hashes[Int(number - numbers.lowerBound)] == hash { matching += 1 }
+                if named[Int(number - numbers.lowerBound)] == hash { matching += 1 }
             }
-            if matching != known { return .ends(try fork(push)) }
+            if matching != known { return .ends(try fork(push, log)) }
         }
-        return .continues(firstNew: known)
+        return .continues(firstNew: min(known, push.operations.count))
     }
 
     private func storedHash(
@@ -61,17 +86,45 @@ extension StoreWriter {
         return found
     }
 
-    /// Places and verdicts of the longest known prefix of the hashes that the request names.
+    // MARK: Rollback
+
+    /// Begins a new epoch: what comes from now on may speak of what this server lost.
+    private func beginEpoch() throws(StoreError) {
+        _ = try queries.addFormerEpoch(state.epoch)
+        state.epoch = random(8).reduce(0) { $0 << 8 | UInt64($1) }
+        state.recovers = true
+        try queries.updateServer(state)
+    }
+
+    /// From where the logs of the push go on in this epoch.
+    private func rollback(_ push: PreparedPush) throws(StoreError) -> PushOutcome {
+        var logs: [PushAnswer.Standing] = []
+        for log in push.logs {
+            var standing = PushAnswer.Standing(replica: log.replica, position: 0, hash: .start)
+            if let state = state.logs[log.replica] {
+                standing.position = state.position
+                standing.hash = try storedHash(log.replica, min(log.end, state.position), state) ?? .start
+            }
+            logs.append(standing)
+        }
+        return .rollback(replica: try handOut(to: push.account), logs: logs)
+    }
+
+    // MARK: Fork
+
+    /// Places and verdicts of the longest known prefix of the hashes that the request names, and an identifier for the
+    /// rest as soon as it is known where that begins.
     ///
     /// The hash is the identity of an operation, so it is looked for in all logs of the account.
-    private func fork(_ push: PreparedPush) throws(StoreError) -> PushOutcome {
-        let wanted = Set(push.tail)
-        guard !wanted.isEmpty else { return .fork(known: []) }
+    private func fork(_ push: PreparedPush, _ log: LogPosition) throws(StoreError) -> PushOutcome {
         let isTooOld = try isTooOld(push)
         var places: [OperationHash: Dot] = [:]
-        for (replica, state) in state.logs where state.account == push.account && state.position > 0 {
-            try queries.forEachHash(replica, 1...state.position) { number, hash in
-                if wanted.contains(hash) { places[hash] = Dot(replica, number) }
+        let wanted = Set(push.tail)
+        if !wanted.isEmpty {
+            for (replica, state) in state.logs where state.account == push.account && state.position > 0 {
+                try queries.forEachHash(replica, 1...state.position) { number, hash in
+                    if wanted.contains(hash) { places[hash] = Dot(replica, number) }
+                }
             }
         }
         var known: [KnownOperation] = []
@@ -84,6 +137,32 @@ extension StoreWriter {
             let verdict = try queries.verdicts(dot.replica, dot.number...dot.number).first
             known.append(KnownOperation(dot: dot, reason: verdict?.reason))
         }
-        return .fork(known: known)
+        let isWhole = Int(push.skipped) + push.tail.count == Int(log.end - log.position)
+        let replica = isWhole || known.count < push.tail.count ? try handOut(to: push.account) : nil
+        return .fork(.init(of: log, replica: replica, known: known))
+    }
+
+    // MARK: Replicas
+
+    /// A replica that nobody had before, with an empty log.
+    ///
+    /// The upper half of the identifier is drawn at each start of the server, so that one that was set back, which has
+    /// forgotten how far it had counted, does not hand out what it handed out before.
+    func handOut(to account: RecordID) throws(StoreError) -> ReplicaID {
+        if state.replicas == UInt16.max {
+            state.replicaEpoch = drawReplicaEpoch()
+            state.replicas = 0
+        }
+        state.replicas += 1
+        let replica = ReplicaID(epoch: state.replicaEpoch, count: state.replicas)
+        try queries.updateServer(state)
+        try addLog(replica, account: account)
+        state.handedOut.append(replica)
+        return replica
+    }
+
+    func addLog(_ replica: ReplicaID, account: RecordID) throws(StoreError) {
+        try queries.insertLog(replica, account: account)
+        state.logs[replica] = LogState(account: account, position: 0, hash: .start, refusals: 0)
     }
 }

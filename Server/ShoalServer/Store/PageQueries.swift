@@ -14,28 +14,35 @@ extension ServerStore {
     ///   - cursor: as the replica sent it; empty to begin a fill.
     ///   - own: the dots whose values the replica still holds.
     ///   - account: whose replica it is.
+    ///   - epoch: the one that the request named, whose cursor the answer carries on; nil for the server's.
     ///   - budget: the weight in bytes at which the page is closed. A record's change is never split, so a page holds at
     ///     least one.
     /// - Throws: `SyncProblem.foreignToken` for a cursor that this server did not make, `StoreError`.
     public func page(
-        cursor: String, own: ServerSession.OwnDots, account: RecordID, budget: Int = Limits.page
+        cursor: String, own: ServerSession.OwnDots, account: RecordID, epoch: UInt64? = nil,
+        budget: Int = Limits.page
     ) throws -> ServerSession.Page {
-        try StoreError.mapping(path: path) {
-            try pool.read { try page($0, cursor: cursor, own: own, account: account, budget: budget) }
+        let seal = seal.of(epoch: epoch ?? self.epoch)
+        return try StoreError.mapping(path: path) {
+            try pool.read { try page($0, cursor: cursor, seal, own: own, account: account, budget: budget) }
         }
     }
 
     /// The same without blocking the calling task's thread.
     func page(
-        cursor: String, own: ServerSession.OwnDots, account: RecordID, budget: Int = Limits.page
+        cursor: String, own: ServerSession.OwnDots, account: RecordID, epoch: UInt64, budget: Int = Limits.page
     ) async throws -> ServerSession.Page {
+        let seal = seal.of(epoch: epoch)
         do {
-            return try await pool.read { try self.page($0, cursor: cursor, own: own, account: account, budget: budget) }
+            return try await pool.read {
+                try self.page($0, cursor: cursor, seal, own: own, account: account, budget: budget)
+            }
         } catch let error as DatabaseError { throw StoreError(error, path: path) }
     }
 
     private func page(
-        _ database: Database, cursor text: String, own: ServerSession.OwnDots, account: RecordID, budget: Int
+        _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.OwnDots, account: RecordID,
+        budget: Int
     ) throws -> ServerSession.Page {
         guard let now = try Self.newestCommit(database) else {
             throw StoreError.damaged(path: path, reason: "there is no commit")
@@ -44,7 +51,7 @@ extension ServerStore {
             sequence: now.sequence, commit: now, floor: now.sequence, hasPositions: false, fill: Cursor.Fill(record: 0))
         var beginsFill = true
         if !text.isEmpty {
-            guard let opened = identity.seal.cursor(text, for: account) else {
+            guard let opened = seal.cursor(text, for: account) else {
                 throw SyncProblem.foreignToken("cursor")
             }
             // Below the collection point things are gone that the replica was never told: it begins anew.
@@ -74,7 +81,7 @@ extension ServerStore {
             cursor.hasPositions = true
         }
         return ServerSession.Page(
-            page: reader.page, cursor: identity.seal.close(cursor, for: account), more: more, isFill: isFill,
+            page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
             beginsFill: beginsFill, positions: positions)
     }
 
@@ -157,17 +164,26 @@ private struct PageReader {
     }
 
     private mutating func append(_ record: Record, newerThan sequence: Int64) {
-        if sequence == 0, record.isEmptied { return }
+        // Edits that came before what makes the record: it follows whole when that comes.
+        guard record.isMade, sequence > 0 || !record.isEmptied else { return }
         page.begin(record.id, record.envelope)
+        if record.isOpen { page.noteOpen() }
         record.forEachCell { cell in
             guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
             // Who begins has nothing that could be emptied.
-            if sequence == 0, record.entries[cell.lowerBound].kind == .emptied { return }
-            for entry in record.entries[cell] {
+            if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
+            var isEmpty = true
+            for entry in record.entries[cell] where !entry.kind.isMarker {
                 var copy = entry
                 // Sequences are the server's; they do not travel.
                 copy.sequence = 0
                 page.append(copy, from: record.arena, isOwn: isOwn(entry))
+                isEmpty = false
+            }
+            if isEmpty {
+                let key = record.entries[cell.lowerBound].key
+                page.append(
+                    Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: 0), from: record.arena)
             }
         }
     }

@@ -46,6 +46,14 @@ struct Seal: Sendable {
         self.epoch = epoch
     }
 
+    private init(key: SymmetricKey, epoch: UInt64) {
+        self.key = key
+        self.epoch = epoch
+    }
+
+    /// The same key in another epoch.
+    func of(epoch: UInt64) -> Seal { Seal(key: key, epoch: epoch) }
+
     func close(_ mark: CommitMark, for account: RecordID) -> String {
         var payload: [UInt8] = []
         payload.append(varint: UInt64(bitPattern: mark.sequence))

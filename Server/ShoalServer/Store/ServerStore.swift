@@ -3,6 +3,7 @@ import GRDB
 import ShoalCRDT
 import ShoalProtocol
 import ShoalStore
+import Synchronization
 
 import struct ShoalCRDT.Record
 
@@ -11,13 +12,10 @@ import struct ShoalCRDT.Record
 /// One writer connection, on which everything that changes the file runs in turn, and readers beside it. What a call
 /// returned is durable.
 public final class ServerStore: Sendable {
-    /// What does not change while the store is open.
-    struct Identity: Sendable {
+    /// What readers need to know of the writer's state.
+    struct Published: Sendable {
         var epoch: UInt64
-        var replicaEpoch: UInt16
-        var seal: Seal
-        /// The server's own log.
-        var replica: ReplicaID { ReplicaID(epoch: replicaEpoch, count: 0) }
+        var recovery = false
     }
 
     /// Holds the writer for its queue.
@@ -29,11 +27,10 @@ public final class ServerStore: Sendable {
 
     public let path: String
     let pool: DatabasePool
-    let identity: Identity
+    /// Of no epoch in particular.
+    let seal: Seal
+    private let published: Mutex<Published>
     private let box = WriterBox()
-
-    /// The account in whose name the server writes its own log.
-    static let serverAccount = RecordID(rawValue: 0)
 
     /// Opens the database at `path`, and makes it when there is none.
     ///
@@ -50,16 +47,24 @@ public final class ServerStore: Sendable {
             }
             opened = pool
             let migrator = ServerSchema.migrator
-            identity = try StoreError.mapping(path: path) {
+            let opening = try StoreError.mapping(path: path) {
                 try pool.read { try StoreFile.refuseNewer(migrator, $0, path: path) }
                 try migrator.migrate(pool)
-                return try pool.write { try Self.identity($0, environment) }
+                return try pool.write { database in
+                    try Self.begin(database, environment)
+                    return (seal: try Self.seal(database), state: try Self.state(database))
+                }
             }
             self.pool = pool
+            seal = opening.seal
+            published = Mutex(Published(epoch: opening.state.epoch))
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
-                    box.writer = try Self.writer(database, environment, epoch: identity.epoch, lease: lease)
+                    box.writer = try StoreWriter(
+                        database, state: opening.state, seal: opening.seal, lease: lease, random: environment.random)
+                    let recovery = box.writer?.state.recovery == true
+                    published.withLock { $0.recovery = recovery }
                 }
             }
         } catch {
@@ -77,37 +82,29 @@ public final class ServerStore: Sendable {
         return configuration
     }
 
-    private static func identity(_ database: Database, _ environment: ServerEnvironment) throws -> Identity {
-        if try Int.fetchOne(database, sql: "SELECT count(*) FROM server") == 0 {
-            let replicaEpoch = UInt16(truncatingIfNeeded: environment.randomUInt32())
-            try database.execute(
-                sql: """
-                    INSERT INTO server (id, epoch, seal, replica_epoch, replicas, allocator) VALUES (1, ?, ?, ?, 0, -1)
-                    """,
-                arguments: [
-                    Int64(bitPattern: environment.randomUInt64()), Data(environment.random(Seal.keyLength)),
-                    Int64(replicaEpoch),
-                ])
-            try database.execute(
-                sql: "INSERT INTO commit_tag (sequence, tag) VALUES (0, ?)",
-                arguments: [Int64(environment.randomUInt32())])
-            let replica = ReplicaID(epoch: replicaEpoch, count: 0)
-            try database.execute(
-                sql: "INSERT INTO log (replica, account, position, hash, refusals, sequence) VALUES (?, ?, 0, 0, 0, 0)",
-                arguments: [Int64(replica.rawValue), serverAccount.rawValue])
-        }
-        guard
-            let row = try Row.fetchOne(database, sql: "SELECT epoch, seal, replica_epoch FROM server"),
-            let replicaEpoch = UInt16(exactly: row["replica_epoch"] as Int64)
-        else { throw StoreError.damaged(path: "server", reason: "the server's own row is not in form") }
-        let epoch = UInt64(bitPattern: row["epoch"] as Int64)
-        let key = Array(row["seal"] as Data)
-        return Identity(epoch: epoch, replicaEpoch: replicaEpoch, seal: Seal(key: key, epoch: epoch))
+    /// Gives a new database its keys, epoch and first commit.
+    private static func begin(_ database: Database, _ environment: ServerEnvironment) throws {
+        guard try Int.fetchOne(database, sql: "SELECT count(*) FROM server") == 0 else { return }
+        try database.execute(
+            sql: """
+                INSERT INTO server (id, epoch, seal, replica_epoch, replicas, allocator) VALUES (1, ?, ?, 0, 0, -1)
+                """,
+            arguments: [
+                Int64(bitPattern: environment.randomUInt64()), Data(environment.random(Seal.keyLength)),
+            ])
+        try database.execute(
+            sql: "INSERT INTO commit_tag (sequence, tag) VALUES (0, ?)",
+            arguments: [Int64(environment.randomUInt32())])
     }
 
-    private static func writer(
-        _ database: Database, _ environment: ServerEnvironment, epoch: UInt64, lease: Int64
-    ) throws -> StoreWriter {
+    private static func seal(_ database: Database) throws -> Seal {
+        guard let key = try Data.fetchOne(database, sql: "SELECT seal FROM server") else {
+            throw StoreError.damaged(path: "server", reason: "the server's own row is missing")
+        }
+        return Seal(key: Array(key), epoch: 0)
+    }
+
+    private static func state(_ database: Database) throws -> StoreWriter.State {
         var logs: [ReplicaID: LogState] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT replica, account, position, hash, refusals FROM log")
         while let row = try rows.next() {
@@ -120,8 +117,12 @@ public final class ServerStore: Sendable {
         guard let mark = try newestCommit(database) else {
             throw StoreError.damaged(path: "commit_tag", reason: "there is no commit")
         }
-        return try StoreWriter(
-            database, logs: logs, commit: mark, epoch: epoch, lease: lease, random: environment.random)
+        guard let row = try Row.fetchOne(database, sql: "SELECT epoch, recovers, replicas FROM server") else {
+            throw StoreError.damaged(path: "server", reason: "the server's own row is missing")
+        }
+        return StoreWriter.State(
+            logs: logs, commit: mark, sequence: mark.sequence, epoch: UInt64(bitPattern: row["epoch"] as Int64),
+            recovers: row["recovers"], replicaEpoch: 0, replicas: UInt16(truncatingIfNeeded: row["replicas"] as Int64))
     }
 
     static func newestCommit(_ database: Database) throws -> CommitMark? {
@@ -131,7 +132,10 @@ public final class ServerStore: Sendable {
     }
 
     /// The epoch of this server: 64 random bits.
-    public var epoch: UInt64 { identity.epoch }
+    public var epoch: UInt64 { published.withLock { $0.epoch } }
+
+    /// Whether replicas are asked for what they held before this server lost something.
+    public var isRecovering: Bool { published.withLock { $0.recovery } }
 
     /// Finishes what is under way, moves the write-ahead log into the file and closes.
     public func close() throws {
@@ -150,6 +154,9 @@ public final class ServerStore: Sendable {
         try StoreError.mapping(path: path) {
             try pool.writeWithoutTransaction { database in
                 guard let writer = box.writer else { throw StoreError.cannotOpen(path: path, reason: "it is closed") }
+                defer {
+                    published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) }
+                }
                 return try body(writer, database)
             }
         }
@@ -161,7 +168,11 @@ public final class ServerStore: Sendable {
 extension ServerStore {
     /// Checks a push and works out what needs no database; callers do this side by side.
     public func prepare(_ push: ServerSession.Push) throws(SyncProblem) -> PreparedPush {
-        try PreparedPush(push, seal: identity.seal, epoch: identity.epoch)
+        do { return try PreparedPush(push, seal: seal) } catch {
+            // The tokens are another server's because the replica is.
+            if case .foreignToken = error, push.epoch != epoch { throw .otherEpoch }
+            throw error
+        }
     }
 
     /// Commits a group of pushes in one durable transaction. A push of any size is taken; the protocol's limits are the
@@ -174,13 +185,11 @@ extension ServerStore {
             let outcomes = try writer.transaction {
                 var fold = GroupFold(writer, group)
                 try fold.run()
+                try writer.nameHandedOut(time: group.map(\.time).max() ?? 0)
                 return fold.outcomes
             }
             writer.noteReached(group, outcomes)
-            let mark = writer.state.commit
-            return zip(group, outcomes).map { push, outcome in
-                receipt(outcome, identity.seal.close(mark, for: push.account))
-            }
+            return zip(group, outcomes).map { push, outcome in receipt(outcome, of: push, writer.state) }
         }
     }
 
@@ -194,19 +203,31 @@ extension ServerStore {
         return try commit(prepared).map { try $0.get() }
     }
 
+    /// An acknowledgement is of the epoch that the replica is in after it has the answer.
     private func receipt(
-        _ outcome: PushOutcome?, _ acknowledgement: String
+        _ outcome: PushOutcome?, of push: PreparedPush, _ state: StoreWriter.State
     ) -> Result<ServerSession.Receipt, SyncProblem> {
-        switch outcome {
+        func acknowledgement(_ epoch: UInt64) -> String { seal.of(epoch: epoch).close(state.commit, for: push.account) }
+        return switch outcome {
         case .taken(let upTo, let verdicts):
-            .success(.init(answer: .taken(upTo: upTo, acknowledgement: acknowledgement, verdicts: verdicts)))
+            .success(
+                .init(
+                    answer: .taken(
+                        upTo: upTo, acknowledgement: acknowledgement(push.epoch), verdicts: verdicts)))
         case .identifierTaken(let number, let upTo, let verdicts):
             .success(
                 .init(
                     answer: .identifierTaken(
-                        number: number, upTo: upTo, acknowledgement: acknowledgement, verdicts: verdicts)))
-        case .fork(let known): .success(.init(answer: .fork(replica: nil, known: known)))
-        case .rollback: .success(.init(answer: .rollback(epoch: identity.epoch, replica: nil)))
+                        number: number, upTo: upTo, acknowledgement: acknowledgement(push.epoch),
+                        verdicts: verdicts)))
+        case .fork(let fork): .success(.init(answer: .fork(fork)))
+        case .rollback(let replica, let logs):
+            .success(
+                .init(
+                    answer: .rollback(
+                        .init(
+                            of: push.epoch, epoch: state.epoch, replica: replica,
+                            acknowledgement: acknowledgement(state.epoch), logs: logs))))
         case .refused(let problem): .failure(problem)
         case nil: .failure(.malformed("the request names no log"))
         }

@@ -11,7 +11,9 @@ final class StoreWriter {
     let queries: CommitQueries
     let collection: CollectionQueries
     let hashes: HashQueries
+    let relays: RelayQueries
     let random: @Sendable (Int) -> [UInt8]
+    let seal: Seal
     private let wal: WriteAheadLog
 
     /// What a transaction may change.
@@ -21,9 +23,22 @@ final class StoreWriter {
         var commit: CommitMark
         /// The last sequence given out; that of the newest commit between transactions.
         var sequence: Int64
-        var collection: CollectionState
+        var epoch: UInt64
+        /// Whether the epoch was begun because the server had lost something.
+        var recovers: Bool
+        /// The upper half of the replicas handed out since the server started.
+        var replicaEpoch: UInt16
+        /// How many replicas were ever handed out, modulo 65,536.
+        var replicas: UInt16
+        /// Whether replicas are asked for what they held; §3.6.
+        var recovery = false
+        /// The vectors of what was relayed, as long as a log has not reached them.
+        var relaySources: [Int64: VersionVector] = [:]
+        /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
+        var handedOut: [ReplicaID] = []
+        var collection = CollectionState()
         /// Records that were collected and that somebody may still write to.
-        var collected: Set<RecordID>
+        var collected: Set<RecordID> = []
     }
     var state: State
     /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
@@ -33,18 +48,22 @@ final class StoreWriter {
     private var isFailed = false
 
     init(
-        _ database: Database, logs: [ReplicaID: LogState], commit: CommitMark, epoch: UInt64, lease: Int64,
+        _ database: Database, state: State, seal: Seal, lease: Int64,
         random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         queries = try CommitQueries(database)
+        relays = try RelayQueries(database)
         collection = try CollectionQueries(database)
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
-        let (collection, leases, collected) = try collection.load(epoch: epoch, length: lease)
-        self.leases = leases
-        state = State(
-            logs: logs, commit: commit, sequence: commit.sequence, collection: collection, collected: collected)
+        try wal.makeDurable()
+        self.state = state
+        leases = try collection.load(length: lease, into: &self.state)
+        self.seal = seal
         self.random = random
+        self.state.replicaEpoch = drawReplicaEpoch()
+        self.state.recovery = try relays.isRecovering()
+        self.state.relaySources = try relays.sources()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.

@@ -12,14 +12,21 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
     /// The cursor or the acknowledgement was not made by this server for this account.
     case foreignToken(String)
     case tooManyOperations(Int)
+    /// A relay that names another epoch: its replica has to sync first.
+    case relayOfOtherEpoch
+    /// A relay while nobody asked for any.
+    case noRecovery
 
     public var description: String {
         switch self {
         case .malformed(let reason): reason
         case .otherEpoch:
-            "this replica belongs to another workspace, or to an earlier epoch of this one; enroll it with this server"
+            "this replica belongs to another workspace, or to an earlier epoch of this one that this server has lost; "
+                + "enroll it with this server, or let its operator run shoald recover"
         case .foreignLog(let replica): "the log \(replica.rawValue) does not belong to this account"
         case .foreignToken(let name): "the \(name) was not made by this server for this account"
+        case .relayOfOtherEpoch: "the server is in another epoch; sync before relaying"
+        case .noRecovery: "this server does not ask for what replicas held; its operator runs shoald recover first"
         case .tooManyOperations(let count):
             "the request has \(count) operations; send at most \(Limits.operations) at a time"
         }
@@ -32,28 +39,37 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
 /// piece.
 public final class PreparedPush: Sendable {
     let account: RecordID
+    /// The epoch that the replica believes to be in.
+    let epoch: UInt64
     let logs: [LogPosition]
     let operations: Operations
     let tail: [OperationHash]
+    let skipped: UInt32
+    /// What an earlier epoch refused, by number.
+    let refused: [UInt32: RefusalReason]
     /// Milliseconds since 1970: the latest time that an operation may carry.
     let time: Int64
     /// The link of the hash chain after each operation.
     let hashes: [OperationHash]
     /// The operations that are not in form, by their index.
     let malformed: Set<Int>
-    /// The commits that the cursor and the acknowledgement name.
+    /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.
     let marks: [CommitMark]
     /// The floor of the cursor; nil without one and in the middle of a fill.
     let floor: Int64?
     /// Whether the server itself writes this, which alone may write accounts.
     let isServer: Bool
 
-    init(_ push: ServerSession.Push, seal: Seal, epoch: UInt64, isServer: Bool = false) throws(SyncProblem) {
-        guard push.epoch == epoch else { throw .otherEpoch }
+    /// - Parameters:
+    ///   - seal: of any epoch of this server: tokens are opened under the epoch that the push names.
+    init(_ push: ServerSession.Push, seal: Seal, isServer: Bool = false) throws(SyncProblem) {
         account = push.account
+        epoch = push.epoch
         logs = push.logs
         operations = push.operations
         tail = push.tail
+        skipped = push.skipped
+        refused = Dictionary(push.refused.map { ($0.number, $0.reason) }, uniquingKeysWith: { first, _ in first })
         time = push.time
         self.isServer = isServer
         guard let log = logs.last else { throw .malformed("the request names no log") }
@@ -64,7 +80,11 @@ public final class PreparedPush: Sendable {
         guard operations.count <= Int(log.end - log.position) else {
             throw .malformed("the request has more operations than its log")
         }
-        (marks, floor) = try Self.marks(push, seal)
+        guard tail.isEmpty || (operations.isEmpty && Int(skipped) + tail.count <= Int(log.end - log.position))
+        else {
+            throw .malformed("the request asks about more than its tail")
+        }
+        (marks, floor) = try Self.marks(push, seal.of(epoch: push.epoch))
         hashes = Self.chain(operations, after: log.hash)
         malformed = Self.malformed(operations)
     }

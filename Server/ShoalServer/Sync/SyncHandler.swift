@@ -9,10 +9,14 @@ public struct SyncHandler: Sendable {
     private let metrics: Metrics
     private let environment: ServerEnvironment
     private let logger: Logger
+    private let pageBudget: Int
 
+    /// - Parameter pageBudget: the weight at which a page is closed; smaller ones than the protocol's are for tests.
     public init(
-        store: ServerStore, committer: Committer, metrics: Metrics, environment: ServerEnvironment, logger: Logger
+        store: ServerStore, committer: Committer, metrics: Metrics, environment: ServerEnvironment, logger: Logger,
+        pageBudget: Int = Limits.page
     ) {
+        self.pageBudget = pageBudget
         self.store = store
         self.committer = committer
         self.metrics = metrics
@@ -37,9 +41,11 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try await store.page(cursor: cursor, own: own, account: account))
+                action = session.read(
+                    try await store.page(
+                        cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
-                return try response.encoded()
+                return try wanting(response).encoded()
             }
         }
     }
@@ -55,11 +61,45 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try store.page(cursor: cursor, own: own, account: account))
+                action = session.read(
+                    try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
+                )
             case .respond(let response):
-                return try response.encoded()
+                return try wanting(response).encoded()
             }
         }
+    }
+
+    /// Asks for relays while the server wants them.
+    private func wanting(_ response: SyncResponse) -> SyncResponse {
+        guard store.isRecovering else { return response }
+        var response = response
+        response.recovery = true
+        return response
+    }
+
+    /// Answers the body of `POST /v1/relay`.
+    ///
+    /// - Throws: `FrameError`, `SyncProblem`, `StoreError`.
+    public func relay(_ body: [UInt8], account: RecordID) throws -> RelayResponse {
+        let request = try RelayRequest(decoding: body)
+        let response = try store.relay(request, account: account, time: environment.now())
+        metrics.countRelay(records: response.taken)
+        logger.notice(
+            "a replica relayed what it held",
+            metadata: [
+                "account": "\(account)", "records": "\(request.page.heads.count)", "taken": "\(response.taken)",
+            ])
+        return response
+    }
+
+    /// Begins or ends recovery, which a person asked for.
+    func recover(_ request: RecoveryRequest) throws -> RecoveryReport {
+        let report = try request.finishes ? store.finishRecovery() : store.beginRecovery()
+        logger.notice(
+            report.isOn ? "recovery is on: replicas are asked for what they held" : "recovery is over",
+            metadata: ["sources": "\(report.sources)", "forgotten": "\(report.forgotten)"])
+        return report
     }
 
     private func session(_ body: [UInt8], _ account: RecordID) throws -> ServerSession {
@@ -74,12 +114,21 @@ public struct SyncHandler: Sendable {
         switch answer {
         case .taken(_, _, let verdicts), .identifierTaken(_, _, _, let verdicts):
             metrics.countPush(operations: push.operations.count, refusals: verdicts.count)
-        case .fork:
+        case .fork(let fork):
+            guard let replica = fork.replica else { return }
             metrics.countFork()
-            logger.notice("a log does not continue the known one", metadata: metadata(push))
-        case .rollback:
+            var metadata = metadata(push)
+            metadata["known"] = "\(fork.known.count)"
+            metadata["continues"] = "\(replica.rawValue)"
+            logger.notice(
+                "a home is a copy or was restored: what is unknown of it goes on as another replica",
+                metadata: metadata)
+        case .rollback(let rollback):
             metrics.countRollback()
-            logger.error("a replica proves a commit that this server does not have", metadata: metadata(push))
+            var metadata = metadata(push)
+            metadata["continues"] = "\(rollback.replica.rawValue)"
+            metadata["epoch"] = "\(String(rollback.epoch, radix: 16))"
+            logger.error("a replica has what this server lost: its logs are taken again", metadata: metadata)
         }
     }
 

@@ -34,7 +34,22 @@ struct StatusCommand: ReplicaCommand {
         } else {
             row(&screen, "conflicts", [.plain("none")])
         }
+        if let healed = status.healed { row(&screen, "history", [.plain(Self.sentence(healed))]) }
         if status.refused > 0 { try printRefused(replica.refused(), to: &screen) }
+    }
+
+    private static func sentence(_ note: HealingNote) -> String {
+        let changes = Format.count(note.changes, "unsent change", "unsent changes")
+        let at = Format.time(note.at)
+        return switch note.kind {
+        case .fork:
+            "at \(at) this home was found to be a copy, or restored from a backup; \(changes) went on as replica "
+                + "\(note.replica), none was lost"
+        case .rollback:
+            "at \(at) the server was found to have been set back; it gets this home's work again "
+                + "(\(Format.count(note.changes, "change", "changes")))"
+        case .renamed: "at \(at) a record of yours got another id, because another copy of this home had drawn the same"
+        }
     }
 
     private func printRefused(_ refused: [Refused], to screen: inout Screen) {

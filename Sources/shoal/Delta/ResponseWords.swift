@@ -26,17 +26,28 @@ extension PushAnswer {
         case .identifierTaken(let number, let upTo, let acknowledgement, let verdicts):
             screen.line(.warning("operation \(number) makes a record whose id is taken; taken up to \(upTo)"))
             print(acknowledgement, verdicts, to: &screen)
-        case .fork(let replica, let known):
-            screen.line(.warning("fork: the log does not continue what the server has"))
-            if let replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
-            for one in known {
-                screen.line(
-                    .plain(
-                        "known           \(Spell.dot(one.dot))\(one.reason.map { " refused: \($0.rawValue)" } ?? "")"))
-            }
-        case .rollback(let epoch, let replica):
-            screen.line(.warning("rollback: the server has begun epoch \(String(epoch, radix: 16))"))
-            if let replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
+        case .fork(let fork): print(fork, to: &screen)
+        case .rollback(let rollback): print(rollback, to: &screen)
+        }
+    }
+
+    private func print(_ fork: Fork, to screen: inout Screen) {
+        screen.line(.warning("fork: the log does not continue what the server has"))
+        screen.line(
+            .plain("of log          \(Spell.replica(fork.of.replica)) from \(fork.of.position) to \(fork.of.end)"))
+        if let replica = fork.replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
+        for one in fork.known {
+            let reason = one.reason.map { " refused: \($0.rawValue)" } ?? ""
+            screen.line(.plain("known           \(Spell.dot(one.dot))\(reason)"))
+        }
+    }
+
+    private func print(_ rollback: Rollback, to screen: inout Screen) {
+        screen.line(.warning("rollback: the server goes on in epoch \(String(rollback.epoch, radix: 16))"))
+        screen.line(.plain("new replica     \(Spell.replica(rollback.replica))"))
+        screen.line(.plain("acknowledgement \(Spell.opaque(rollback.acknowledgement))"))
+        for log in rollback.logs {
+            screen.line(.plain("it has the log  \(Spell.replica(log.replica)) up to \(log.position)"))
         }
     }
 

@@ -61,7 +61,7 @@ import Testing
     {
         for (id, before) in server.records {
             var record = before
-            if record.waitsForLogs || !record.isMade { continue }
+            if record.isOpen || !record.isMade { continue }
             record.forgetEmptied(upTo: limit)
             let isAway = !record.isPresent && record.sequence <= limit && !rest.contains { $0.record == id }
             if isAway, !record.isEmptied {
@@ -72,7 +72,7 @@ import Testing
                 server.sequence += 1
             }
             if record.isPresent != before.isPresent { return "collecting changed whether record \(id) is present" }
-            if record.waitsForLogs != before.waitsForLogs { return "collecting lost what waits for a log" }
+            if record.isOpen != before.isOpen { return "collecting lost what waits for a log" }
             server.records[id] = record
         }
         return nil
@@ -86,16 +86,20 @@ import Testing
         operations.edit(CellKey(.tags, id: RecordID(rawValue: 7)), .absent)
         operations.begin(record: .sample, time: 0)
         operations.edit(CellKey(.tags, id: RecordID(rawValue: 8)), .absent)
+        operations.begin(record: .sample, time: 0)
+        operations.edit(CellKey(.tags, id: RecordID(rawValue: 9)), .absent)
         let replica = ReplicaID(rawValue: 1)
-        for index in 0..<3 {
+        for index in 0..<4 {
             record.apply(
                 index, of: operations, dot: Dot(replica, UInt32(index + 1)), time: 0, sequence: Int64(index + 1))
         }
         var copy = record
         #expect(copy.collectAbsences(upTo: 1, sequence: 9) == 0)
         #expect(copy.collectAbsences(upTo: 2, sequence: 9) == 1)
-        #expect(copy.collectAbsences(upTo: 3, sequence: 10) == 0)
-        #expect(copy.entries.map(\.kind) == [.present, .emptied, .absent])
+        #expect(copy.collectAbsences(upTo: 2, sequence: 9) == 0)
+        #expect(copy.entries.map(\.kind) == [.present, .emptied, .absent, .absent])
+        #expect(record.collectAbsences(upTo: 4, sequence: 9) == 2)
+        #expect(record.entries.map(\.kind) == [.present, .emptied, .emptied, .absent])
         #expect(copy.sequence == 9)
         #expect(copy.forgetEmptied(upTo: 8) == 0)
         #expect(copy.forgetEmptied(upTo: 9) == 1)

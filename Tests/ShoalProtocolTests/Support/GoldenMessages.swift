@@ -38,10 +38,28 @@ enum GoldenMessages {
             ("response-fill", response(taken, fill(), from: "", more: true, isFill: true, positions: [])),
             ("response-conflict", response(taken, conflict())), ("response-own", response(taken, own())),
             ("response-refused", response(stopped, RecordPage())),
-            ("response-fork", answer(.fork(replica: ReplicaID(epoch: 0x00A5, count: 9), known: known))),
-            ("response-rollback", answer(.rollback(epoch: 0x00A6_0000_0000_CAFE, replica: nil))),
+            ("response-fork-ask", answer(.fork(fork(nil, [])))),
+            ("response-fork", answer(.fork(fork(ReplicaID(epoch: 0x00A5, count: 9), known)))),
+            ("response-rollback", answer(.rollback(rollback))),
         ]
     }
+
+    private static let continued = LogPosition(
+        replica: first, position: 10, hash: OperationHash(rawValue: 0x99AA_BBCC_DDEE_FF00), end: 14)
+
+    private static func fork(_ replica: ReplicaID?, _ known: [KnownOperation]) -> PushAnswer.Fork {
+        PushAnswer.Fork(of: continued, replica: replica, known: known)
+    }
+
+    private static let rollback = PushAnswer.Rollback(
+        of: epoch, epoch: 0x00A6_0000_0000_CAFE, replica: ReplicaID(epoch: 0x00A7, count: 1),
+        acknowledgement: "a3.mN4v",
+        logs: [
+            PushAnswer.Standing(
+                replica: ReplicaID(epoch: 0x00A4, count: 3), position: 7,
+                hash: OperationHash(rawValue: 0x1122_3344_5566_7788)),
+            PushAnswer.Standing(replica: first, position: 0, hash: .start),
+        ])
 
     static let enrollRequest = EnrollRequest(code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
     static let enrollResponse = EnrollResponse(

@@ -49,11 +49,29 @@ struct MessageGenerator {
         }
         let replica = random.oneIn(2) ? random.pick(replicas) : nil
         switch random.below(5) {
-        case 0: return .fork(replica: replica, known: (0..<random.below(4)).map { _ in known() })
-        case 1: return .rollback(epoch: random.magnitude(), replica: replica)
+        case 0:
+            return .fork(.init(of: logPosition(), replica: replica, known: (0..<random.below(4)).map { _ in known() }))
+        case 1: return .rollback(rollback())
         case 2: return .identifierTaken(number: number, upTo: number / 2, acknowledgement: opaque(), verdicts: verdicts)
         default: return .taken(upTo: number, acknowledgement: opaque(), verdicts: verdicts)
         }
+    }
+
+    private mutating func rollback() -> PushAnswer.Rollback {
+        PushAnswer.Rollback(
+            of: random.magnitude(), epoch: random.magnitude(), replica: random.pick(replicas),
+            acknowledgement: opaque(),
+            logs: (0..<random.below(4)).map { _ in
+                let log = logPosition()
+                return .init(replica: log.replica, position: log.position, hash: log.hash)
+            })
+    }
+
+    private mutating func logPosition() -> LogPosition {
+        let position = UInt32(truncatingIfNeeded: random.magnitude()) / 2
+        return LogPosition(
+            replica: random.pick(replicas), position: position, hash: OperationHash(rawValue: random.magnitude()),
+            end: position + UInt32(random.below(9)))
     }
 
     private mutating func known() -> KnownOperation {

@@ -299,7 +299,14 @@ struct RefusedFrame {
             fork.with("fork-and-rollback", #""push":{"#, #""push":{"rollback":{"epoch":"00a500000000beef"},"#),
             fork.with("known-of-one", "[10813441,11]", "[10813441]"),
             fork.with("known-of-four", #"[10813441,12,"forbidden"]"#, #"[10813441,12,"forbidden",1]"#),
-            rollback.with("rollback-without-epoch", #""epoch":"00a600000000cafe""#, ""),
+            fork.with("fork-of-nothing", #""of":"#, #""off":"#),
+            fork.with("fork-of-half", #",14],"replica""#, #"],"replica""#),
+            fork.with("known-zero", "[10813441,11]", "[10813441,0]"),
+            rollback.with("rollback-without-epoch", #""epoch":"00a600000000cafe","#, ""),
+            rollback.with("rollback-of-nothing", #""of":"#, #""off":"#),
+            rollback.with("rollback-without-replica", #""replica":"#, #""replicas":"#),
+            rollback.with("rollback-without-acknowledgement", #""acknowledgement":"#, #""acknowledged":"#),
+            rollback.with("standing-of-two", #",0,"0000000000000000"]"#, ",0]"),
         ]
     }
 

@@ -94,14 +94,20 @@ enum Words {
         case .identifierTaken(let number, let upTo, let acknowledgement, let verdicts):
             return ["taken up to \(upTo)", "acknowledgement \(quoted(acknowledgement))"] + verdicts.map(name)
                 + ["the identifier of operation \(number) is taken"]
-        case .fork(let replica, let known):
-            return ["fork, the rest under \(replica.map { "\($0.rawValue)" } ?? "no replica")"]
-                + known.map { "known \(name($0.dot)) \($0.reason?.rawValue ?? "taken")" }
-        case .rollback(let epoch, let replica):
+        case .fork(let fork):
+            return ["fork of \(name(fork.of)), the rest under \(fork.replica.map { "\($0.rawValue)" } ?? "no replica")"]
+                + fork.known.map { "known \(name($0.dot)) \($0.reason?.rawValue ?? "taken")" }
+        case .rollback(let rollback):
             return [
-                "rollback to epoch \(epoch.hexadecimal), the rest under \(replica.map { "\($0.rawValue)" } ?? "no replica")"
-            ]
+                "rollback from epoch \(rollback.of.hexadecimal) to \(rollback.epoch.hexadecimal)",
+                "what was never sent under \(rollback.replica.rawValue)",
+                "acknowledgement \(quoted(rollback.acknowledgement))",
+            ] + rollback.logs.map { "log \($0.replica.rawValue) at \($0.position) \($0.hash.rawValue.hexadecimal)" }
         }
+    }
+
+    private static func name(_ log: LogPosition) -> String {
+        "\(log.replica.rawValue) from \(log.position) \(log.hash.rawValue.hexadecimal) to \(log.end)"
     }
 
     private static func name(_ verdict: Verdict) -> String { "refused \(verdict.number) \(verdict.reason.rawValue)" }

@@ -1,10 +1,10 @@
 import Glibc
 
-/// An advisory lock (flock) on a file in the home, held for a transaction or for a sync.
+/// An advisory lock (flock) on a file in the home.
 ///
 /// Two locks exclude each other also within one process, because each opens the file for itself. The holder writes its
 /// process number into the file, so that whoever waits in vain can name it.
-final class HomeLock: Sendable {
+final class FileLock: HomeLock {
     private let descriptor: Int32
 
     /// - Throws: `ReplicaError.home` when the file cannot be opened.

@@ -1,0 +1,27 @@
+import ShoalCRDT
+
+/// A part of a replica's log as it stands: for whoever checks what a replica did.
+public struct LoggedOperations: Sendable {
+    /// Where an operation stands, and its identity, which stays when the place changes.
+    public struct Place: Hashable, Sendable {
+        public var position: Int64
+        public var dot: Dot
+        public var hash: OperationHash
+    }
+
+    /// One for each of `operations`.
+    public var places: [Place] = []
+    public var operations = Operations()
+    public init() {}
+}
+
+// What simulators look at. Operators' programs have no use for it: they are shown values, not dots.
+extension Replica {
+    /// The record with its dots, as the operator sees it; without entries if there is none.
+    public func effectiveRecord(_ id: RecordID) throws -> ShoalCRDT.Record { try read { try $0.effective(id) } }
+
+    /// The own operations after a position of the log, 0 for all.
+    public func logged(after position: Int64 = 0) throws -> LoggedOperations {
+        try read { try $0.logged(after: position) }
+    }
+}

@@ -1,0 +1,176 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+
+import struct ShoalCRDT.Record
+
+/// Makes this replica's logs continue the server's again, without losing or repeating an operation. Called inside a
+/// transaction.
+///
+/// Operations keep their positions, their order and their hashes, which are their identity; what changes is in which log
+/// they stand under which number, and what later operations call them.
+struct Healing {
+    private let store: ReplicaStore
+
+    init(_ store: ReplicaStore) { self.store = store }
+
+    func run(_ healing: ClientSession.Healing) throws {
+        store.forgetCached()
+        switch healing {
+        case .askAboutTail: break
+        case .fork(let fork): try heal(fork)
+        case .rollback(let rollback, let named): try heal(rollback, named)
+        }
+    }
+
+    // MARK: Fork
+
+    /// What the server knows of the tail is acknowledged where it stands; the rest goes on as another replica's log.
+    private func heal(_ fork: PushAnswer.Fork) throws {
+        var logs = store.log.logs
+        guard let index = logs.firstIndex(where: { $0.isOwn && $0.replica == fork.of.replica }),
+            let replica = fork.replica, logs[index].acknowledged == fork.of.position,
+            fork.known.count <= logs[index].pending
+        else { throw SyncError.session(.protocolError("the answer is about another log")) }
+        var log = logs[index]
+        let start = log.acknowledgedPosition
+        let end = log.endPosition
+        var renaming = Renaming(identifierFields: Schema.identifierFields)
+        var pieces: [OwnLog] = []
+        for run in Self.runs(fork.known) {
+            let first = start + Int64(run.lowerBound)
+            let dot = fork.known[run.lowerBound].dot
+            let hash = try store.log.hash(at: first + Int64(run.count)) ?? .start
+            if pieces.isEmpty, dot == Dot(log.replica, log.acknowledged + 1) {
+                log.acknowledged += UInt32(run.count)
+                log.hash = hash
+                continue
+            }
+            pieces.append(OwnLog(known: dot, after: first, count: run.count, hash: hash))
+            for offset in run {
+                renaming.dots[Dot(log.replica, fork.of.position + UInt32(offset + 1))] = fork.known[offset].dot
+            }
+        }
+        let rest = start + Int64(fork.known.count)
+        let count = end - rest
+        log.end = log.acknowledged
+        let isWritten = index == logs.count - 1
+        if isWritten || count > 0 {
+            pieces.append(
+                OwnLog(replica: replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
+            try rename(
+                after: rest, from: log, fork.of.position + UInt32(fork.known.count), to: replica, count, renaming)
+        }
+        logs.replaceSubrange(index...index, with: [log] + pieces)
+        try store.setLogs(logs)
+        for (offset, known) in fork.known.enumerated() {
+            guard let reason = known.reason else { continue }
+            _ = try store.setAside(start + Int64(offset + 1), reason)
+        }
+        try note(.fork, replica, changes: count)
+    }
+
+    /// Ranges of operations that stand one after the other in one log.
+    private static func runs(_ known: [KnownOperation]) -> [Range<Int>] {
+        var runs: [Range<Int>] = []
+        for index in known.indices {
+            let follows =
+                index > 0 && known[index].dot.replica == known[index - 1].dot.replica
+                && known[index].dot.number == known[index - 1].dot.number &+ 1
+            if follows, let last = runs.last {
+                runs[runs.count - 1] = last.lowerBound..<index + 1
+            } else {
+                runs.append(index..<index + 1)
+            }
+        }
+        return runs
+    }
+
+    /// Gives the operations of `log` after `number` the places from 1 on in the log of `replica`, and lets everything
+    /// written later follow.
+    private func rename(
+        after position: Int64, from log: OwnLog, _ number: UInt32, to replica: ReplicaID, _ count: Int64,
+        _ known: Renaming
+    ) throws {
+        var renaming = known
+        for offset in 0..<UInt32(truncatingIfNeeded: count) {
+            renaming.dots[Dot(log.replica, number + 1 + offset)] = Dot(replica, offset + 1)
+        }
+        let last = store.current.endPosition
+        if last > position { try store.log.rename(after: position, upTo: last, renaming, first: count > 0) }
+    }
+
+    // MARK: Rollback
+
+    /// Every log is pushed again from where the server has it. What was never sent goes on as another replica's.
+    private func heal(_ rollback: PushAnswer.Rollback, _ named: [LogPosition]) throws {
+        var logs = store.log.logs
+        for (standing, named) in zip(rollback.logs, named) {
+            guard let index = logs.firstIndex(where: { $0.isOwn && $0.replica == standing.replica }) else { continue }
+            // An acknowledged operation was sent, however old the copy of this home is in which it was.
+            logs[index].sent = max(logs[index].sent, logs[index].acknowledged)
+            let number = min(standing.position, named.end)
+            let position = logs[index].base + Int64(number)
+            let isSame = try number == 0 || store.log.hash(at: position) == standing.hash
+            logs[index].acknowledged = isSame ? number : 0
+            logs[index].hash = isSame && number > 0 ? standing.hash : .start
+        }
+        let last = logs.count - 1
+        logs[last].sent = max(logs[last].sent, logs[last].acknowledged)
+        let old = logs[last]
+        let rest = old.base + Int64(old.sent)
+        let count = old.endPosition - rest
+        try rename(
+            after: rest, from: old, old.sent, to: rollback.replica, count,
+            Renaming(identifierFields: Schema.identifierFields))
+        logs[last].end = old.sent
+        logs.append(OwnLog(replica: rollback.replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
+        try store.setLogs(logs.filter { $0.end > 0 || $0 == logs.last })
+        try begin(rollback)
+        try note(.rollback, rollback.replica, changes: Int64(store.pending))
+    }
+
+    private func begin(_ rollback: PushAnswer.Rollback) throws {
+        var standing = store.standing
+        standing.acknowledgement = rollback.acknowledgement
+        if standing.epoch != rollback.epoch {
+            standing.epoch = rollback.epoch
+            // The rows are of a server that is no more: a fill replaces them.
+            standing.cursor = ""
+            try StockStore(store).take(fill: standing.fill)
+            try store.database.execute(sql: "DELETE FROM vector")
+        }
+        try store.setStanding(standing)
+    }
+
+    // MARK: Identifiers
+
+    /// Gives the record that the operation at a position makes another identifier, and lets everything written since
+    /// follow.
+    func renameRecord(madeAt position: Int64) throws {
+        var batch = Operations()
+        guard try store.log.read(position, into: &batch), batch.operations[0].creates != nil else {
+            throw SyncError.session(.protocolError("an operation that makes no record cannot have a taken identifier"))
+        }
+        let old = batch.operations[0].record
+        let new = try store.replacementID(time: batch.operations[0].time)
+        let renaming = Renaming(records: [old: new], identifierFields: Schema.identifierFields)
+        let last = store.current.endPosition
+        let before = try store.log.records(after: position - 1, upTo: last, naming: renaming).map { id in
+            try store.effective(id)
+        }
+        try store.log.rename(after: position - 1, upTo: last, renaming, first: false)
+        store.forgetCached()
+        for record in before { try store.show(from: record, to: try store.effective(record.id)) }
+        try store.show(from: Record(id: new), to: try store.effective(new))
+        try note(.renamed, store.current.replica, changes: 1)
+    }
+
+    /// Keeps the last hundred notes.
+    private func note(_ kind: HealingNote.Kind, _ replica: ReplicaID, changes: Int64) throws {
+        try store.database.execute(
+            sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, ?, ?, ?)",
+            arguments: [store.correctedTime, kind.rawValue, Int64(replica.rawValue), changes])
+        try store.database.execute(sql: "DELETE FROM healing WHERE id <= (SELECT max(id) FROM healing) - 100")
+    }
+}

@@ -1,0 +1,25 @@
+/// What a home needs beside its database: a place, and locks that exclude other processes.
+///
+/// On a file system `HomeDirectory` gives both. A home on a simulated disk has only the one process that simulates it, and
+/// its database is reached by SQLite alone.
+public protocol HomeFiles: Sendable {
+    /// Whether there is a database in the home.
+    ///
+    /// - Throws: `ReplicaError.home` when it cannot be told.
+    func hasDatabase(_ home: String) throws -> Bool
+    /// Makes the place for a database, for its owner only.
+    func create(_ home: String) throws
+    /// A lock of the home; two of one name exclude each other, also within a process.
+    func lock(_ home: String, name: String) throws -> any HomeLock
+}
+
+/// An advisory lock, held for a transaction or for a sync.
+public protocol HomeLock: Sendable {
+    /// Takes the lock if it is free.
+    func tryAcquire() -> Bool
+    /// Waits for the lock, at most `nanoseconds` of `ticks`; false in vain.
+    func acquire(waiting nanoseconds: UInt64, ticks: () -> UInt64) -> Bool
+    func release()
+    /// The process that took the lock last, if it is known.
+    var holder: Int32? { get }
+}

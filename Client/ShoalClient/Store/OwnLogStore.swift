@@ -1,0 +1,98 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+
+/// A stretch of this replica's operations and the log in which they have their places.
+///
+/// Positions count everything that this replica ever wrote; the operation at position p has the number p − base in its log.
+struct OwnLog: Equatable {
+    var replica: ReplicaID
+    /// The position before its first operation.
+    var start: Int64
+    var base: Int64
+    /// Everything up to this number is acknowledged, in this epoch; `hash` is that of this number.
+    var acknowledged: UInt32
+    var hash: OperationHash
+    /// The last number; of the log that is written now it grows.
+    var end: UInt32
+    /// The last number that a request ever named.
+    var sent: UInt32
+    /// Whether it is this replica's to push. Otherwise its operations are known to the server under numbers of another
+    /// copy's log.
+    var isOwn: Bool
+
+    init(replica: ReplicaID, after position: Int64, end: UInt32 = 0) {
+        self.replica = replica
+        start = position
+        base = position
+        acknowledged = 0
+        hash = .start
+        self.end = end
+        sent = 0
+        isOwn = true
+    }
+
+    /// A run of operations that the server knows in another log, the first of them at `dot`.
+    init(known dot: Dot, after position: Int64, count: Int, hash: OperationHash) {
+        replica = dot.replica
+        start = position
+        base = position + 1 - Int64(dot.number)
+        end = dot.number + UInt32(truncatingIfNeeded: count - 1)
+        acknowledged = end
+        self.hash = hash
+        sent = end
+        isOwn = false
+    }
+
+    var standing: LogPosition { LogPosition(replica: replica, position: acknowledged, hash: hash, end: end) }
+    var acknowledgedPosition: Int64 { base + Int64(acknowledged) }
+    var endPosition: Int64 { base + Int64(end) }
+    var pending: Int { Int(end - acknowledged) }
+}
+
+/// Reads and writes the list of logs.
+enum OwnLogStore {
+    /// All logs in the order of their positions; the last one is the one that is written now, with its stored end.
+    static func read(_ database: Database) throws -> [OwnLog] {
+        try Row.fetchAll(database, sql: "SELECT * FROM own_log ORDER BY ordinal").map { row in
+            var log = OwnLog(
+                replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)), after: row["start"],
+                end: UInt32(truncatingIfNeeded: row["finish"] as Int64? ?? 0))
+            log.base = row["base"]
+            log.acknowledged = UInt32(truncatingIfNeeded: row["acknowledged"] as Int64)
+            log.hash = OperationHash(rawValue: UInt64(bitPattern: row["hash"]))
+            log.sent = UInt32(truncatingIfNeeded: row["sent"] as Int64)
+            log.isOwn = row["own"]
+            return log
+        }
+    }
+
+    /// Replaces the whole list.
+    static func write(_ logs: [OwnLog], _ database: Database) throws {
+        try database.execute(sql: "DELETE FROM own_log")
+        for (index, log) in logs.enumerated() {
+            try database.cachedStatement(
+                sql: """
+                    INSERT INTO own_log (ordinal, replica, start, base, acknowledged, hash, finish, sent, own)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    """
+            ).execute(arguments: [
+                index + 1, Int64(log.replica.rawValue), log.start, log.base, Int64(log.acknowledged),
+                Int64(bitPattern: log.hash.rawValue), index == logs.count - 1 ? nil : Int64(log.end), Int64(log.sent),
+                log.isOwn,
+            ])
+        }
+    }
+
+    static func writeAcknowledged(_ log: OwnLog, _ database: Database) throws {
+        try database.cachedStatement(sql: "UPDATE own_log SET acknowledged = ?, hash = ? WHERE replica = ? AND own")
+            .execute(arguments: [
+                Int64(log.acknowledged), Int64(bitPattern: log.hash.rawValue), Int64(log.replica.rawValue),
+            ])
+    }
+
+    static func writeSent(_ number: UInt32, of replica: ReplicaID, _ database: Database) throws {
+        try database.cachedStatement(sql: "UPDATE own_log SET sent = max(sent, ?) WHERE replica = ? AND own")
+            .execute(arguments: [Int64(number), Int64(replica.rawValue)])
+    }
+}

@@ -1,0 +1,40 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+
+import struct ShoalCRDT.Record
+
+// How operations leave the tail, and how the derived tables follow. Called inside a transaction.
+extension ReplicaStore {
+    /// Takes operations of one record out of the tail.
+    func leaveTail(_ id: RecordID, _ positions: [Int64]) throws {
+        let old = try effective(id)
+        for position in positions { try log.leaveTail(id, position) }
+        forgetCached()
+        try show(from: old, to: try effective(id))
+    }
+
+    /// Lets the derived tables follow.
+    func show(from old: Record?, to new: Record) throws {
+        try projection.update(from: old, to: new)
+        projection.table.touched.append(new.id)
+    }
+
+    /// A refused operation leaves the tail, but not the log: it is listed until somebody has looked at it.
+    ///
+    /// - Returns: its record, or nil if it was set aside before.
+    func setAside(_ position: Int64, _ reason: RefusalReason) throws -> RecordID? {
+        var batch = Operations()
+        guard try log.read(position, into: &batch) else { return nil }
+        let statement = try database.cachedStatement(
+            sql: "INSERT OR IGNORE INTO aside (position, reason) VALUES (?, ?)")
+        try statement.execute(arguments: [position, reason.rawValue])
+        if database.changedRows == 0 { return nil }
+        try database.execute(
+            sql: "UPDATE log SET state = state | ? WHERE position = ?",
+            arguments: [LogStore.State.refused.rawValue, position])
+        let record = batch.operations[0].record
+        try leaveTail(record, [position])
+        return record
+    }
+}

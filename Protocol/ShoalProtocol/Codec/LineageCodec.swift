@@ -1,0 +1,128 @@
+import ShoalCRDT
+
+// The answers to a log that does not continue the server's; SPEC.md §3.3–3.5 and §6.4.
+
+extension PushAnswer.Fork {
+    func write(to json: inout JSONWriter) {
+        json.key("fork")
+        json.beginObject()
+        json.key("of")
+        json.log(of)
+        if let replica {
+            json.key("replica")
+            json.integer(Int64(replica.rawValue))
+        }
+        json.key("known")
+        json.beginArray()
+        for operation in known {
+            json.beginArray()
+            json.integer(Int64(operation.dot.replica.rawValue))
+            json.integer(Int64(operation.dot.number))
+            if let reason = operation.reason { json.string(reason.rawValue) }
+            json.endArray()
+        }
+        json.endArray()
+        json.endObject()
+    }
+
+    init(from reader: inout JSONReader) throws {
+        var of: LogPosition?
+        var replica: ReplicaID?
+        var known: [KnownOperation] = []
+        try reader.readObject { reader, key in
+            switch key {
+            case "of": of = try reader.readLog()
+            case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
+            case "known": try reader.readArray { known.append(try KnownOperation(from: &$0)) }
+            default: try reader.skip()
+            }
+        }
+        guard let of else { throw reader.error(.missingKey("of")) }
+        self.init(of: of, replica: replica, known: known)
+    }
+}
+
+extension KnownOperation {
+    fileprivate init(from reader: inout JSONReader) throws {
+        var numbers: [UInt32] = []
+        var reason: RefusalReason?
+        try reader.readArray { reader in
+            guard reason == nil else { throw reader.error(.tooMany(limit: 3)) }
+            if numbers.count < 2 {
+                numbers.append(try reader.readUInt32())
+            } else {
+                reason = try reader.readReason()
+            }
+        }
+        guard numbers.count == 2, numbers[1] > 0 else { throw reader.error(.invalid("not a dot")) }
+        self.init(dot: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]), reason: reason)
+    }
+}
+
+extension PushAnswer.Rollback {
+    func write(to json: inout JSONWriter) {
+        json.key("rollback")
+        json.beginObject()
+        json.key("of")
+        json.string(of.hexadecimal)
+        json.key("epoch")
+        json.string(epoch.hexadecimal)
+        json.key("replica")
+        json.integer(Int64(replica.rawValue))
+        json.key("acknowledgement")
+        json.string(acknowledgement)
+        json.key("logs")
+        json.beginArray()
+        for log in logs {
+            json.beginArray()
+            json.integer(Int64(log.replica.rawValue))
+            json.integer(Int64(log.position))
+            json.string(log.hash.hexadecimal)
+            json.endArray()
+        }
+        json.endArray()
+        json.endObject()
+    }
+
+    init(from reader: inout JSONReader) throws {
+        var of: UInt64?
+        var epoch: UInt64?
+        var replica: ReplicaID?
+        var acknowledgement: String?
+        var logs: [PushAnswer.Standing] = []
+        try reader.readObject { reader, key in
+            switch key {
+            case "of": of = try reader.readHexadecimal()
+            case "epoch": epoch = try reader.readHexadecimal()
+            case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
+            case "acknowledgement": acknowledgement = try reader.readString()
+            case "logs": try reader.readArray { logs.append(try PushAnswer.Standing(from: &$0)) }
+            default: try reader.skip()
+            }
+        }
+        guard let of else { throw reader.error(.missingKey("of")) }
+        guard let epoch else { throw reader.error(.missingKey("epoch")) }
+        guard let replica else { throw reader.error(.missingKey("replica")) }
+        guard let acknowledgement else { throw reader.error(.missingKey("acknowledgement")) }
+        self.init(of: of, epoch: epoch, replica: replica, acknowledgement: acknowledgement, logs: logs)
+    }
+}
+
+extension PushAnswer.Standing {
+    fileprivate init(from reader: inout JSONReader) throws {
+        var part = 0
+        self.init(replica: ReplicaID(rawValue: 0), position: 0, hash: .start)
+        var standing = self
+        try reader.readArray { reader in
+            switch part {
+            case 0: standing.replica = ReplicaID(rawValue: try reader.readUInt32())
+            case 1: standing.position = try reader.readUInt32()
+            case 2: standing.hash = OperationHash(rawValue: try reader.readHexadecimal())
+            default: throw reader.error(.tooMany(limit: 3))
+            }
+            part += 1
+        }
+        guard part == 3 else { throw reader.error(.invalid("not the standing of a log")) }
+        self = standing
+    }
+}

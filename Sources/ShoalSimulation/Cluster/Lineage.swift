@@ -1,0 +1,99 @@
+import ShoalClient
+import ShoalCRDT
+import ShoalProtocol
+
+// Scenarios: what people do to machines, in a line each.
+extension Settings {
+    /// No faults, and nobody who does anything by chance.
+    ///
+    /// - Parameter lineage: whether homes will be copied or restored, or the server set back.
+    public static func quiet(replicas: Int, accounts: Int = 1, lineage: Bool = false, seed: UInt64 = 1) -> Settings {
+        var settings = Settings(seed: seed)
+        settings.replicas = replicas
+        settings.accounts = accounts
+        settings.steps = 0
+        settings.frame = 5_000
+        settings.page = 2 << 20
+        settings.faults = .none
+        settings.faults.lineage = lineage
+        return settings
+    }
+}
+
+extension Cluster {
+    /// Runs a command on a machine and takes note of what it did.
+    ///
+    /// - Parameter ids: the records that it changes; new ones need not be named.
+    @discardableResult
+    public func perform<T>(_ machine: ClientMachine, on ids: RecordID..., body: (Replica) throws -> T) throws -> T {
+        machine.views = [:]
+        for id in ids { machine.views[id] = try oracle.view(of: id, on: machine) }
+        let result = try body(try machine.opened())
+        try oracle.witness(machine)
+        machine.views = [:]
+        return result
+    }
+
+    /// Stops a machine or starts it again, as a loss of power or a kill would.
+    public func restart(_ machine: ClientMachine, after crash: SimulatedDisk.Crash) throws {
+        machine.crash(crash)
+        try machine.start()
+        try recall(machine)
+    }
+
+    public func restartServer(after crash: SimulatedDisk.Crash) throws {
+        server.crash(crash)
+        try server.start()
+    }
+
+    /// Another machine with a copy of this one's home, as it is.
+    @discardableResult
+    public func copy(of machine: ClientMachine) throws -> ClientMachine {
+        let seed = random.next()
+        let copy = ClientMachine(
+            number: machines.count, account: machine.account, world: world, seed: seed, options: options(seed),
+            image: machine.disk.snapshot())
+        copy.witnessed = machine.witnessed
+        copy.clock.set(machine.clock.fault)
+        oracle.copyPlaces(from: machine.number, to: copy.number)
+        try copy.start()
+        machines.append(copy)
+        return copy
+    }
+
+    /// Sets a home back to an earlier state of its disk: what only it had is gone.
+    public func restore(_ machine: ClientMachine, to image: DiskImage) throws {
+        machine.restore(image)
+        try machine.start()
+        machine.witnessed = try machine.opened().logged().places.last?.position ?? 0
+        machine.known = nil
+        try oracle.relearn(machine)
+        try forgetWhatIsNowhere()
+    }
+
+    /// Sets the server back to an earlier state of its disk. Logs have what it lost.
+    public func restoreServer(to image: DiskImage) throws {
+        server.restore(image)
+        try server.start()
+        try forgetWhatIsNowhere()
+    }
+
+    /// The server's disk is lost with all keys and accounts.
+    public func wipeServer() throws { try restoreServer(to: DiskImage()) }
+
+    /// A person gives up a machine with all that is on it.
+    public func discard(_ machine: ClientMachine) throws {
+        machine.crash(.processes)
+        machines.removeAll { $0 === machine }
+        try forgetWhatIsNowhere()
+    }
+
+    /// What neither the server nor anybody's log has any more cannot come back.
+    private func forgetWhatIsNowhere() throws {
+        var left = Set(try server.opened().takenHashes().values)
+        for machine in machines where machine.isUp {
+            left.formUnion(try machine.opened().logged().places.map(\.hash))
+        }
+        oracle.keep(only: left)
+    }
+}

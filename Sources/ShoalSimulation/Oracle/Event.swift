@@ -1,0 +1,129 @@
+import ShoalCRDT
+import ShoalProtocol
+
+/// The place of a cell, apart from any record's memory.
+public struct CellName: Hashable, Comparable, Sendable {
+    public enum Element: Hashable, Sendable {
+        case none
+        case id(RecordID)
+        case text(String)
+    }
+    public var record: RecordID
+    public var field: Field
+    public var element: Element
+
+    public init(_ record: RecordID, _ field: Field, _ element: Element = .none) {
+        self.record = record
+        self.field = field
+        self.element = element
+    }
+
+    init(_ record: RecordID, _ key: CellKey, _ text: (Slice) -> String) {
+        self.record = record
+        field = key.field
+        element =
+            switch key.elementKind {
+            case .none: .none
+            case .id: .id(key.elementID)
+            case .text: .text(text(key.elementSlice))
+            }
+    }
+
+    private var order: (Int64, UInt16, UInt8, Int64, String) {
+        switch element {
+        case .none: (record.rawValue, field.rawValue, 0, 0, "")
+        case .id(let id): (record.rawValue, field.rawValue, 1, id.rawValue, "")
+        case .text(let text): (record.rawValue, field.rawValue, 2, 0, text)
+        }
+    }
+    public static func < (a: Self, b: Self) -> Bool { a.order < b.order }
+}
+
+/// A value apart from any record's memory.
+public enum CellValue: Hashable, Sendable {
+    case present
+    case absent
+    case text(String)
+    case integer(Int64)
+    case count(Int64)
+    case json(String)
+    case marker
+
+    init(_ kind: ValueKind, integer: Int64, text: () -> String) {
+        self =
+            switch kind {
+            case .present: .present
+            case .absent: .absent
+            case .text: .text(text())
+            case .integer: .integer(integer)
+            case .count: .count(integer)
+            case .json: .json(text())
+            case .deadAhead, .coveredAhead, .emptied: .marker
+            }
+    }
+
+    var isCount: Bool {
+        if case .count = self { return true }
+        return false
+    }
+}
+
+/// What an operator did, as one operation: known by its hash, which stays when the operation gets another place.
+struct Event {
+    struct Write {
+        var cell: CellName
+        var value: CellValue
+        /// What the operator had seen in the cell and replaced.
+        var superseded: Set<OperationHash>
+    }
+    var hash: OperationHash
+    /// The machine whose operator did it.
+    var machine: Int
+    var record: RecordID
+    var creates: Envelope?
+    var writes: [Write] = []
+    /// What the operator had seen of the record and deleted.
+    var covered: Set<OperationHash> = []
+    /// Whether the server must refuse it.
+    var isForbidden = false
+    /// Whether no disk had it when one was set back.
+    var mayBeGone = false
+
+    /// What speaks of the record `old` speaks of `new`.
+    mutating func rename(_ old: RecordID, to new: RecordID) {
+        func name(_ id: RecordID) -> RecordID { id == old ? new : id }
+        record = name(record)
+        if let envelope = creates {
+            switch envelope.scope {
+            case .customer(let id): creates = Envelope(kind: envelope.kind, scope: .customer(name(id)))
+            case .account, .workspace, .pair: break
+            }
+        }
+        for index in writes.indices {
+            writes[index].cell.record = name(writes[index].cell.record)
+            if case .id(let id) = writes[index].cell.element { writes[index].cell.element = .id(name(id)) }
+            if case .integer(let number) = writes[index].value, writes[index].cell.field == .tagGroup {
+                writes[index].value = .integer(name(RecordID(rawValue: number)).rawValue)
+            }
+        }
+    }
+}
+
+/// What an operator sees of a record, by the identities of the operations that left it.
+struct RecordView {
+    struct Seen {
+        var cell: CellName
+        var event: OperationHash
+        var isCovered: Bool
+        var isCount: Bool
+    }
+    var entries: [Seen] = []
+    /// Of the body: what was seen when the editing began; nil: all that is there now.
+    var bodySeen: Set<OperationHash>?
+
+    func live(in cell: CellName) -> Set<OperationHash> {
+        Set(entries.lazy.filter { $0.cell == cell && !$0.isCount }.map(\.event))
+    }
+
+    var uncovered: Set<OperationHash> { Set(entries.lazy.filter { !$0.isCovered }.map(\.event)) }
+}

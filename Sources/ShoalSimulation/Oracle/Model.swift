@@ -1,0 +1,73 @@
+import ShoalCRDT
+import ShoalProtocol
+
+/// What must be there once everybody has heard of everything, by plain sets: a value lives unless an event names it as
+/// seen and replaced; it is covered if a deletion names it.
+struct Model {
+    struct Live: Hashable {
+        var event: OperationHash
+        var value: CellValue
+        var isCovered: Bool
+    }
+
+    /// The live values of each cell, counts apart.
+    private(set) var cells: [CellName: Set<Live>] = [:]
+    /// The sums of counters.
+    private(set) var sums: [CellName: Int64] = [:]
+    private(set) var envelopes: [RecordID: Envelope] = [:]
+    private(set) var covered: [RecordID: Set<OperationHash>] = [:]
+    /// The cells of each record, ascending.
+    private(set) var cellsOf: [RecordID: [CellName]] = [:]
+    /// The values that were replaced, or that nobody may take.
+    private var dead: [CellName: Set<OperationHash>] = [:]
+
+    /// - Parameter events: those that count: neither refused nor lost with a disk.
+    init(_ events: [Event]) {
+        for event in events {
+            covered[event.record, default: []].formUnion(event.covered)
+            if let envelope = event.creates { envelopes[event.record] = envelope }
+            for write in event.writes where !write.superseded.isEmpty {
+                dead[write.cell, default: []].formUnion(write.superseded)
+            }
+        }
+        for event in events {
+            let isCovered = covered[event.record]?.contains(event.hash) == true
+            for write in event.writes {
+                if case .count(let amount) = write.value {
+                    sums[write.cell, default: 0] &+= amount
+                } else if dead[write.cell]?.contains(event.hash) != true {
+                    cells[write.cell, default: []].insert(
+                        Live(event: event.hash, value: write.value, isCovered: isCovered))
+                }
+            }
+        }
+        for cell in Set(cells.keys).union(sums.keys).sorted() { cellsOf[cell.record, default: []].append(cell) }
+        counted = Dictionary(
+            events.filter { $0.writes.contains { $0.value.isCount } }.map { ($0.record, [$0.hash]) },
+            uniquingKeysWith: +)
+    }
+
+    /// The events of each record that count something.
+    private var counted: [RecordID: [OperationHash]] = [:]
+
+    func wasReplaced(_ event: OperationHash, in cell: CellName) -> Bool { dead[cell]?.contains(event) == true }
+
+    /// Whether a record is there: something of it is live that no deletion has seen.
+    ///
+    /// A counter's part is its replica's last addition; earlier ones do not keep a record present.
+    func isPresent(_ id: RecordID, lastCounts: Set<OperationHash>) -> Bool {
+        if envelopes[id] == nil { return false }
+        let isLive = cellsOf[id]?.contains { cells[$0]?.contains { !$0.isCovered } == true } == true
+        if isLive { return true }
+        return counted[id]?.contains { lastCounts.contains($0) && covered[id]?.contains($0) != true } == true
+    }
+
+    /// The texts, other than absences, that live in a cell, each once.
+    func values(in cell: CellName) -> Set<CellValue> {
+        var values = Set((cells[cell] ?? []).map(\.value))
+        values.remove(.absent)
+        return values
+    }
+
+    func hasElement(_ cell: CellName) -> Bool { cells[cell]?.contains { $0.value == .present } == true }
+}

@@ -1,0 +1,238 @@
+import ShoalClient
+import ShoalCRDT
+import ShoalProtocol
+import ShoalServer
+
+import struct ShoalCRDT.Record
+
+/// Compares a cluster at rest with what its operators did.
+struct Verification {
+    private let cluster: Cluster
+    private let oracle: Oracle
+    private let model: Model
+    private(set) var findings = Findings()
+    private let hashes: [Dot: OperationHash]
+    private let refused: Set<OperationHash>
+    /// Presence of each record as the server has it: checked against the model, then used for what depends on it.
+    private var present: Set<RecordID> = []
+
+    init(_ cluster: Cluster) throws {
+        self.cluster = cluster
+        oracle = cluster.oracle
+        let store = try cluster.server.opened()
+        hashes = try store.takenHashes()
+        let taken = hashes
+        refused = Set(try store.refusedDots().compactMap { taken[$0] })
+        let known = cluster.oracle
+        let there = Set(taken.values)
+        let events = known.order.compactMap { known.events[$0] }.filter {
+            !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
+        }
+        model = Model(events)
+    }
+
+    private var collects: Bool { cluster.settings.faults.collects }
+
+    mutating func run() throws {
+        for failure in oracle.failures { findings.add(\.diverged, failure) }
+        checkLogs()
+        try checkRecords()
+        let dump = try cluster.serverDump()
+        for machine in cluster.machines {
+            if try cluster.dump(machine) != dump {
+                findings.add(
+                    \.diverged, "machine \(machine.number) has another dump than the server: \(try difference(machine))"
+                )
+            }
+            try checkConflicts(machine)
+            try checkRefused(machine)
+        }
+        if let machine = cluster.machines.first { try checkDerived(machine) }
+    }
+
+    // MARK: The server
+
+    /// Every operation stands in the server's logs, once, and only forbidden ones are refused.
+    private mutating func checkLogs() {
+        var seen: [OperationHash: Int] = [:]
+        for hash in hashes.values { seen[hash, default: 0] += 1 }
+        for hash in oracle.order {
+            guard let event = oracle.events[hash] else { continue }
+            let count = seen[hash] ?? 0
+            if event.mayBeGone, count == 0 { continue }
+            if count == 0 {
+                findings.add(
+                    \.lost, "an operation of machine \(event.machine) on \(event.record) is not in the server's logs")
+            }
+            if count > 1 {
+                findings.add(
+                    \.doubled,
+                    "an operation of machine \(event.machine) on \(event.record) is \(count) times in the server's logs"
+                )
+            }
+            if refused.contains(hash) != event.isForbidden {
+                findings.add(
+                    \.lost,
+                    "an operation of machine \(event.machine) on \(event.record) was \(event.isForbidden ? "not " : "")refused"
+                )
+            }
+        }
+    }
+
+    private mutating func checkRecords() throws {
+        var found: Set<RecordID> = []
+        try cluster.server.opened().forEachRecord { record in
+            if record.envelope.kind == .account { return }
+            found.insert(record.id)
+            check(record)
+        }
+        for (id, _) in model.envelopes.sorted(by: { $0.key < $1.key }) where !found.contains(id) {
+            if collects, !model.isPresent(id, lastCounts: []) { continue }
+            findings.add(\.lost, "the server has no record \(id)")
+        }
+    }
+
+    private mutating func check(_ record: Record) {
+        guard let envelope = model.envelopes[record.id] else {
+            // What was written to a record whose maker is gone waits for it.
+            if record.envelope.kind == .none { return }
+            return findings.add(\.resurrected, "the server has the record \(record.id), which nobody made")
+        }
+        if envelope != record.envelope { findings.add(\.diverged, "\(record.id) has another envelope") }
+        if collects, record.isEmptied {
+            if model.isPresent(record.id, lastCounts: []) { findings.add(\.lost, "\(record.id) was collected") }
+            return
+        }
+        var lastCounts: Set<OperationHash> = []
+        var there: Set<CellName> = []
+        record.forEachCell { range in
+            guard let first = range.first else { return }
+            let cell = CellName(record.id, record.entries[first].key, record.text)
+            there.insert(cell)
+            var actual: Set<Model.Live> = []
+            for entry in record.entries[range] where !entry.kind.isMarker {
+                guard let event = hashes[entry.dot] else {
+                    findings.add(\.diverged, "\(words(cell)) has \(entry.dot.text), which nobody wrote")
+                    continue
+                }
+                if entry.kind == .count {
+                    lastCounts.insert(event)
+                    let isCovered = model.covered[record.id]?.contains(event) == true
+                    if isCovered != entry.isCovered {
+                        findings.add(
+                            isCovered ? \.resurrected : \.lost,
+                            "\(words(cell)) counts \(isCovered ? "uncovered" : "covered")")
+                    }
+                    continue
+                }
+                let value = CellValue(entry.kind, integer: entry.integer) { record.text(entry.slice) }
+                actual.insert(Model.Live(event: event, value: value, isCovered: entry.isCovered))
+            }
+            compare(cell, actual)
+            compareSum(cell, record.sum(in: range))
+        }
+        for cell in model.cellsOf[record.id] ?? [] where !there.contains(cell) {
+            compare(cell, [])
+            compareSum(cell, 0)
+        }
+        let isPresent = model.isPresent(record.id, lastCounts: lastCounts)
+        if isPresent { present.insert(record.id) }
+        if isPresent != record.isPresent {
+            findings.add(isPresent ? \.lost : \.resurrected, "\(record.id) is \(record.isPresent ? "" : "not ")present")
+        }
+    }
+
+    private mutating func compareSum(_ cell: CellName, _ sum: Int64) {
+        let expected = model.sums[cell] ?? 0
+        if sum == expected { return }
+        findings.add(sum > expected ? \.doubled : \.lost, "\(words(cell)) counts \(sum), not \(expected)")
+    }
+
+    private mutating func compare(_ cell: CellName, _ actual: Set<Model.Live>) {
+        var expected = model.cells[cell] ?? []
+        var actual = actual
+        if collects {
+            // Absences go when everybody has heard of them.
+            expected = expected.filter { $0.value != .absent }
+            actual = actual.filter { $0.value != .absent }
+        }
+        if actual == expected { return }
+        for live in expected where !actual.contains(live) {
+            if let other = actual.first(where: { $0.event == live.event }) {
+                findings.add(
+                    live.isCovered && !other.isCovered ? \.resurrected : \.lost,
+                    "\(words(cell)) has \(other) and should have \(live)")
+            } else {
+                findings.add(\.lost, "\(words(cell)) lacks \(live)")
+            }
+        }
+        for live in actual where !expected.contains(where: { $0.event == live.event }) {
+            findings.add(
+                model.wasReplaced(live.event, in: cell) ? \.resurrected : \.diverged, "\(words(cell)) still has \(live)"
+            )
+        }
+    }
+
+    private func words(_ cell: CellName) -> String {
+        "\(Schema.name(of: cell.field)) \(cell.element) of \(cell.record)"
+    }
+
+    // MARK: The replicas
+
+    private func difference(_ machine: ClientMachine) throws -> String {
+        let server = Set(try cluster.serverDump().split(separator: 10).map { String(decoding: $0, as: UTF8.self) })
+        let own = Set(try cluster.dump(machine).split(separator: 10).map { String(decoding: $0, as: UTF8.self) })
+        let missing = server.subtracting(own).min() ?? ""
+        let extra = own.subtracting(server).min() ?? ""
+        return "server \(missing.prefix(600)) — machine \(extra.prefix(600))"
+    }
+
+    /// The list of conflicts has every cell that several operators wrote without having seen each other, with all values.
+    private mutating func checkConflicts(_ machine: ClientMachine) throws {
+        var listed: [String: Set<String>] = [:]
+        for conflict in try machine.opened().conflicts() {
+            let values = Set([conflict.shown.value] + conflict.others.map(\.value))
+            let key = "\(conflict.record) \(conflict.field)"
+            if listed.updateValue(values, forKey: key) != nil {
+                findings.add(\.diverged, "machine \(machine.number) lists \(key) twice")
+            }
+        }
+        let expected = ExpectedConflicts(model, present, account: machine.account.id) { cluster.name(of: $0) }.all
+        if listed == expected { return }
+        for key in Set(listed.keys).union(expected.keys).sorted() where listed[key] != expected[key] {
+            findings.add(
+                listed[key] == nil ? \.lost : \.diverged,
+                "machine \(machine.number) lists \(key) as \(listed[key]?.sorted() ?? []), not \(expected[key]?.sorted() ?? [])"
+            )
+        }
+    }
+
+    /// What the server refused is set aside at its author's, each once.
+    private mutating func checkRefused(_ machine: ClientMachine) throws {
+        let aside = try machine.opened().refused().flatMap { $0.values.map(\.value) }.sorted()
+        let own = try machine.opened().logged().places.map(\.hash)
+        let expected = own.compactMap { oracle.events[$0] }.filter(\.isForbidden).flatMap { event in
+            event.writes.compactMap { write -> String? in
+                if case .text(let text) = write.value { return text }
+                return nil
+            }
+        }.sorted()
+        if aside != expected {
+            findings.add(\.lost, "machine \(machine.number) has set aside \(aside), not \(expected)")
+        }
+        if try machine.opened().status().pending != 0 {
+            findings.add(\.diverged, "machine \(machine.number) still has something to send")
+        }
+    }
+
+    /// Derived tables are what deriving them anew gives.
+    private mutating func checkDerived(_ machine: ClientMachine) throws {
+        let replica = try machine.opened()
+        let before = (try replica.customers(), try replica.conflicts(), try replica.tags())
+        try replica.rebuildProjections()
+        let after = (try replica.customers(), try replica.conflicts(), try replica.tags())
+        if before.0 != after.0 || before.1 != after.1 || before.2 != after.2 {
+            findings.add(\.diverged, "the derived tables of machine \(machine.number) are not what its records say")
+        }
+    }
+}

@@ -1,0 +1,76 @@
+/// Makes a failing run smaller: fewer replicas, fewer steps, fewer kinds of fault, as long as it still fails.
+public struct Shrinking {
+    public private(set) var settings: Settings
+    /// How many runs it took.
+    public private(set) var runs = 0
+    private let fails: (Settings) -> Bool
+
+    public init(
+        _ settings: Settings, fails: @escaping (Settings) -> Bool = { !Simulation.findings($0).findings.isClean }
+    ) {
+        self.settings = settings
+        self.fails = fails
+    }
+
+    /// - Parameter limit: the most runs.
+    public mutating func run(limit: Int = 400) {
+        var isSmaller = true
+        while isSmaller, runs < limit {
+            isSmaller = false
+            for kind in Faults.kinds { isSmaller = attempt { kind.remove(&$0.faults) } || isSmaller }
+            for steps in [settings.steps / 2, settings.steps * 3 / 4, settings.steps - 1] where steps > 0 {
+                isSmaller = attempt { $0.steps = steps } || isSmaller
+            }
+            for replicas in [2, settings.replicas / 2, settings.replicas - 1] where replicas > 0 {
+                isSmaller = attempt { $0.replicas = replicas } || isSmaller
+            }
+            isSmaller = attempt { $0.accounts = 1 } || isSmaller
+            isSmaller = attempt { $0.frame = 5_000 } || isSmaller
+            isSmaller = attempt { $0.page = 2 << 20 } || isSmaller
+        }
+    }
+
+    private mutating func attempt(_ change: (inout Settings) -> Void) -> Bool {
+        var smaller = settings
+        change(&smaller)
+        if smaller == settings { return false }
+        if smaller.replicas > settings.replicas || smaller.steps > settings.steps { return false }
+        runs += 1
+        guard fails(smaller) else { return false }
+        settings = smaller
+        return true
+    }
+}
+
+extension Settings: CustomStringConvertible {
+    /// What replays the run: the seed, and what differs from what the seed says.
+    public var arguments: String {
+        let drawn = Settings(seed: seed)
+        var parts = ["--seed \(seed)"]
+        if replicas != drawn.replicas { parts.append("--replicas \(replicas)") }
+        if accounts != drawn.accounts { parts.append("--accounts \(accounts)") }
+        if steps != drawn.steps { parts.append("--steps \(steps)") }
+        if frame != drawn.frame { parts.append("--frame \(frame)") }
+        if page != drawn.page { parts.append("--page \(page)") }
+        for kind in Faults.kinds {
+            var without = faults
+            kind.remove(&without)
+            var drawnWithout = drawn.faults
+            kind.remove(&drawnWithout)
+            if without == faults, drawnWithout != drawn.faults { parts.append("--without \(kind.name)") }
+        }
+        if faults.lineage, !drawn.faults.lineage { parts.append("--lineage") }
+        return parts.joined(separator: " ")
+    }
+
+    public var description: String { "shoal-bench simulate \(arguments)" }
+
+    /// Takes a kind of fault away.
+    ///
+    /// - Returns: whether there is such a kind.
+    public mutating func remove(fault name: String) -> Bool {
+        guard let kind = Faults.kinds.first(where: { $0.name == name }) else { return false }
+        kind.remove(&faults)
+        return true
+    }
+}
