@@ -9,6 +9,9 @@ extension Record {
     ///   - dot: the operation's place.
     ///   - time: the operation's time, lowered by the server where it lay ahead.
     ///   - sequence: the server sequence that a change gets; 0 on a client.
+    ///   - clock: the server's own time. What an edited cell already has from ahead of it was stamped while a clock was
+    ///     wrong, and is lowered to just before this operation: otherwise it would be shown for good. Clients lower
+    ///     nothing.
     ///   - isKnown: whether an operation has arrived at all. A superseded or covered dot that is neither live nor known
     ///     is kept as dead or covered in advance.
     /// - Returns: whether anything changed. Applying an operation again at once changes nothing; once it was superseded
@@ -16,7 +19,7 @@ extension Record {
     @discardableResult
     public mutating func apply(
         _ index: Int, of batch: borrowing Operations, dot: Dot, time: Int64, sequence: Int64 = 0,
-        isKnown: (Dot) -> Bool = { _ in true }
+        clock: Int64 = .max, isKnown: (Dot) -> Bool = { _ in true }
     ) -> Bool {
         let operation = batch.operations[index]
         let isCovered = takeCoveredAhead(dot, sequence: sequence)
@@ -34,11 +37,25 @@ extension Record {
                 apply(
                     edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
                 || changed
+            if clock < .max { lower(edit.key, batch.arena, by: dot, time: time, sequence: sequence, clock: clock) }
         }
         if !operation.covers.isEmpty {
             changed = cover(batch.dots[operation.covers], by: dot, sequence: sequence, isKnown) || changed
         }
         return changed
+    }
+
+    /// Lowers what lies ahead of the server's clock in a cell that an operation has touched.
+    private mutating func lower(
+        _ key: CellKey, _ keyArena: borrowing [UInt8], by dot: Dot, time: Int64, sequence: Int64, clock: Int64
+    ) {
+        let cell = range(of: key, in: keyArena)
+        if cell.count < 2 { return }
+        for index in cell
+        where entries[index].time > clock && entries[index].dot != dot && !entries[index].kind.isMarker {
+            entries[index].time = min(entries[index].time, time &- 1)
+            entries[index].sequence = sequence
+        }
     }
 
     private mutating func apply(

@@ -10,6 +10,9 @@ public struct RecordID: RawRepresentable, Hashable, Comparable, Sendable {
     /// Milliseconds from 1970 to 2020-01-01T00:00:00Z.
     public static let epoch: Int64 = 1_577_836_800_000
     static let millisecondLimit: Int64 = 1 << 41
+    /// The clock is believed up to here. The rest, 2^37 identifiers, is only counted into, so that no clock, however far
+    /// ahead, uses up what a replica needs: a log has fewer operations.
+    static let clockLimit: Int64 = (1 << 41) - (1 << 32)
 
     @inlinable public init(milliseconds: Int64, count: UInt16, sequence: UInt8) {
         rawValue = milliseconds << 21 | Int64(count) << 5 | Int64(sequence & 31)
@@ -87,7 +90,8 @@ public struct RecordIDAllocator: Hashable, Sendable {
     /// - Returns: a new identifier, or nil when all 41 bits of milliseconds are used up.
     public mutating func next(time: Int64, replica: ReplicaID) -> RecordID? {
         let since = time.subtractingReportingOverflow(RecordID.epoch)
-        let milliseconds = since.overflow ? 0 : min(max(since.partialValue, 0), RecordID.millisecondLimit - 1)
+        let milliseconds =
+            since.overflow ? 0 : min(max(since.partialValue, 0), RecordID.clockLimit - 1)
         guard state < RecordID.millisecondLimit << 5 else { return nil }
         let candidate = max(milliseconds << 5, state + 1)
         guard candidate >> 5 < RecordID.millisecondLimit else { return nil }

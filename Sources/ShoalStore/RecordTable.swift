@@ -79,6 +79,13 @@ public final class RecordTable {
         return try Self.record(id, sequence: select.integer(0), packed: select.bytes(1))
     }
 
+    /// Whether there is a row of this record.
+    public func has(_ id: RecordID) throws(StoreError) -> Bool {
+        try select.bind(1, id.rawValue)
+        defer { select.reset() }
+        return try select.step()
+    }
+
     static func record(_ id: RecordID, sequence: Int64, packed: UnsafeRawBufferPointer) throws(StoreError) -> Record {
         do throws(DecodingFailure) { return try Record(id: id, sequence: sequence, packed: packed) } catch {
             throw .damaged(path: "record \(id)", reason: error.description)

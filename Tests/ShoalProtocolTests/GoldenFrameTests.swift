@@ -49,10 +49,40 @@ import Testing
         #expect(response.encoded() == responseJSON)
     }
 
+    @Test func anEnrolmentOfAHomeThatHadAnAccountIsReadAndWrittenAsEver() throws {
+        let request = GoldenMessages.enrollAgainRequest
+        try Fixtures.record("v1/enroll-request-former.json", request.encoded())
+        try Fixtures.record("v1/enroll-request-former.txt", lines: Words.of(request))
+        let json = try Fixtures.read("v1/enroll-request-former.json")
+        #expect(try EnrollRequest(decoding: json) == request)
+        #expect(request.encoded() == json)
+    }
+
+    @Test func aRelayIsReadAndWrittenAsEver() throws {
+        let (request, response) = (GoldenMessages.relayRequest, GoldenMessages.relayResponse)
+        try record("relay-request", json: request.json(), compressed: request.encoded(), words: Words.of(request))
+        try Fixtures.record("v1/relay-response.json", response.encoded())
+        try Fixtures.record("v1/relay-response.txt", lines: Words.of(response))
+        let json = try Fixtures.read("v1/relay-request.json")
+        let words = try Fixtures.text("v1/relay-request.txt").split(separator: "\n").map(String.init)
+        #expect(Words.of(request) == words)
+        #expect(Words.of(try RelayRequest(json: json)) == words)
+        #expect(try RelayRequest(json: json).json() == json)
+        #expect(request.json() == json)
+        #expect(Words.of(try RelayRequest(decoding: try Fixtures.read("v1/relay-request.bin"))) == words)
+        let answer = try Fixtures.read("v1/relay-response.json")
+        #expect(try RelayResponse(decoding: answer) == response)
+        #expect(response.encoded() == answer)
+    }
+
     @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
         let frames = (Self.requests + Self.responses).flatMap { ["\($0).bin", "\($0).json", "\($0).txt"] }
         let enrolment = ["request", "response"].flatMap { ["enroll-\($0).json", "enroll-\($0).txt"] }
-        #expect(try Fixtures.names(in: "v1") == (frames + enrolment).sorted())
+        let recovery = ["enroll-request-former", "relay-response", "relay-request"].flatMap {
+            ["\($0).json", "\($0).txt"]
+        }
+        #expect(
+            try Fixtures.names(in: "v1") == (frames + enrolment + recovery + ["relay-request.bin"]).sorted())
     }
 
     @Test func theDictionaryIsTheOneOfTheFile() throws {

@@ -165,11 +165,12 @@ public final class Replica: Sendable {
         try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
     }
 
-    /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
+    /// Remembers, durably, before a request goes out what it sends: after a rollback such operations keep their numbers.
     func noteSent(_ request: SyncRequest) throws {
         guard let log = request.logs.last, !request.operations.isEmpty else { return }
         let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
-        try transaction(isRemote: true) { try $0.setSent(number, of: log.replica) }
+        if try connection.read({ $0.isSent(number, of: log.replica) }) { return }
+        try connection.access { store in try store.transaction { try store.setSent(number, of: log.replica) } }
     }
 
     /// Makes the logs continue the server's again, in one durable transaction.
@@ -179,22 +180,36 @@ public final class Replica: Sendable {
 
     /// What of the stock is relayed next, as the body of a request; nil when nothing is left.
     func nextRelay(isFirst: Bool) throws -> (body: [UInt8], batch: RelayBatch)? {
-        while let (request, batch) = try transaction(isRemote: true, { try $0.nextRelay(isFirst: isFirst) }) {
+        var weight = Limits.page
+        while true {
+            let next = try transaction(isRemote: true) { try $0.nextRelay(isFirst: isFirst, weight: weight) }
+            guard let (request, batch) = next else { return nil }
             let body = try request.encoded()
             if body.count <= Limits.body { return (body, batch) }
-            try transaction(isRemote: true) { try StockStore($0).passOver(batch) }
+            // What cannot be compressed goes in smaller parts, and what fits no body alone stays here.
+            if batch.records.count == 1 { try transaction(isRemote: true) { try StockStore($0).passOver(batch) } }
+            weight /= 2
         }
-        return nil
     }
 
     /// Drops what the server has acknowledged.
     func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
 
+    /// Remembers for people how many records the server got back.
+    func noteRelayed(_ count: Int) throws {
+        try transaction(isRemote: true) { store in
+            try StockStore(store).note(relayed: count, at: store.correctedTime, replica: store.current.replica)
+        }
+    }
+
     /// Stores a server's answer in one durable transaction.
     @discardableResult
-    public func commit(_ commit: ClientSession.Commit) throws -> CommitOutcome {
+    ///
+    /// - Parameter clockOffset: by how many milliseconds the server's clock is ahead, if that is known better than from
+    ///   the answer alone.
+    public func commit(_ commit: ClientSession.Commit, clockOffset: Int64? = nil) throws -> CommitOutcome {
         try transaction(isRemote: true) { store in
-            var page = try PageStore(store, commit)
+            var page = try PageStore(store, commit, clockOffset: clockOffset)
             return try page.run()
         }
     }

@@ -41,7 +41,7 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
 
     /// More than a request or a record can hold.
     case tooLarge(String)
-    /// The clock's 41 bits of milliseconds are used up.
+    /// The identifiers are used up, which takes more operations than a log can have.
     case noMoreIDs
     /// The log's 32 bits of numbers are used up.
     case logFull
@@ -85,7 +85,7 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .conflictChanged(let id, let field):
             "\(field) of \(id) has changed since it was listed; list the conflicts again"
         case .tooLarge(let reason): "that is too much: \(reason)"
-        case .noMoreIDs: "no more ids can be made: the clock stands beyond the year 2089"
+        case .noMoreIDs: "this replica has used up its ids: enroll a new one"
         case .logFull: "this replica's log is full: enroll a new one"
         }
     }

@@ -16,11 +16,15 @@ struct Healing {
 
     func run(_ healing: ClientSession.Healing) throws {
         store.forgetCached()
+        // Under other dots the tail may look different over the same rows: two copies' operations no longer share one.
+        let before = try store.log.tailRecords().sorted().map { try store.effective($0) }
         switch healing {
-        case .askAboutTail: break
+        case .askAboutTail: return
         case .fork(let fork): try heal(fork)
         case .rollback(let rollback, let named): try heal(rollback, named)
         }
+        store.forgetCached()
+        for old in before { try store.show(from: old, to: try store.effective(old.id)) }
     }
 
     // MARK: Fork
@@ -97,7 +101,7 @@ struct Healing {
             renaming.dots[Dot(log.replica, number + 1 + offset)] = Dot(replica, offset + 1)
         }
         let last = store.current.endPosition
-        if last > position { try store.log.rename(after: position, upTo: last, renaming, first: count > 0) }
+        if last > position { try store.log.rename(after: position, upTo: last, renaming, renumbered: position + count) }
     }
 
     // MARK: Rollback
@@ -159,7 +163,7 @@ struct Healing {
         let before = try store.log.records(after: position - 1, upTo: last, naming: renaming).map { id in
             try store.effective(id)
         }
-        try store.log.rename(after: position - 1, upTo: last, renaming, first: false)
+        try store.log.rename(after: position - 1, upTo: last, renaming, renumbered: 0)
         store.forgetCached()
         for record in before { try store.show(from: record, to: try store.effective(record.id)) }
         try store.show(from: Record(id: new), to: try store.effective(new))

@@ -29,12 +29,15 @@ struct PageStore {
     /// Whether anything overlays at all beyond those.
     private let overlaid: Set<RecordID>
 
-    init(_ store: ReplicaStore, _ commit: ClientSession.Commit) throws {
+    private let clockOffset: Int64?
+
+    init(_ store: ReplicaStore, _ commit: ClientSession.Commit, clockOffset: Int64?) throws {
         guard let pushed = store.log.logs.firstIndex(where: { $0.isOwn && $0.replica == commit.replica }),
             commit.takenUpTo <= store.log.logs[pushed].end
         else { throw SyncError.session(.protocolError("the answer is about another log")) }
         self.pushed = pushed
         self.store = store
+        self.clockOffset = clockOffset
         self.commit = commit
         page = commit.page
         standing = store.standing
@@ -60,8 +63,8 @@ struct PageStore {
         standing.cursor = commit.cursor
         if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
         let now = store.environment.now()
-        standing.clockOffset = commit.serverTime &- now
-        if commit.isLast { standing.lastSync = now }
+        standing.clockOffset = clockOffset ?? commit.serverTime &- now
+        if commit.isLast { standing.lastSync = now &+ standing.clockOffset }
         try store.setStanding(standing)
         if let number = commit.identifierTaken {
             try Healing(store).renameRecord(madeAt: store.log.logs[pushed].base + Int64(number))

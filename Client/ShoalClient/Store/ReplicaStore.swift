@@ -192,6 +192,11 @@ final class ReplicaStore {
         try OwnLogStore.writeAcknowledged(log.logs[index], database)
     }
 
+    /// Whether a request has named the operation with that number before.
+    func isSent(_ number: UInt32, of replica: ReplicaID) -> Bool {
+        log.logs.contains { $0.isOwn && $0.replica == replica && $0.sent >= number }
+    }
+
     /// Remembers before a request goes out that its operations may become known.
     func setSent(_ number: UInt32, of replica: ReplicaID) throws {
         guard let index = log.logs.firstIndex(where: { $0.isOwn && $0.replica == replica }) else { return }
@@ -247,9 +252,12 @@ final class ReplicaStore {
         return id
     }
 
+    /// An identifier that no record here has: a copy of this home with the same state of its allocator may have made one.
     func newID(time: Int64) throws -> RecordID {
-        guard let id = allocator.next(time: time, replica: current.replica) else { throw ReplicaError.noMoreIDs }
-        return id
+        while let id = allocator.next(time: time, replica: current.replica) {
+            if try !records.has(id) { return id }
+        }
+        throw ReplicaError.noMoreIDs
     }
 
     /// Fresh random bits on the first operation of a transaction; the hash chain carries them on.

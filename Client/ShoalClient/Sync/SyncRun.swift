@@ -19,6 +19,7 @@ public struct SyncRun {
     private var session = ClientSession()
     private var state = State.beginning
     private var report = SyncReport()
+    private var clock = ClockOffset()
     /// What the server had acknowledged when this began, and has by now.
     private var acknowledged: (first: UInt32, now: UInt32) = (0, 0)
 
@@ -67,7 +68,7 @@ public struct SyncRun {
                     state = .acting(session.healed(next: try replica.nextRequest()))
                 }
             case .acting(.commit(let commit)):
-                let outcome = try replica.commit(commit)
+                let outcome = try replica.commit(commit, clockOffset: clock.milliseconds)
                 report.pulled += outcome.pulled
                 report.refused += outcome.refused
                 acknowledged.now = commit.takenUpTo
@@ -97,10 +98,12 @@ public struct SyncRun {
     public mutating func sending(_ body: [UInt8]) {
         report.requests += 1
         report.bytesUp += body.count
+        clock.sending(ticks: replica.environment.ticks())
     }
 
     /// What was relayed comes back like everything else.
     private mutating func syncAgain() throws {
+        try replica.noteRelayed(report.relayed)
         session = ClientSession()
         state = .acting(session.start(try replica.nextRequest()))
     }
@@ -135,6 +138,8 @@ public struct SyncRun {
         }
         report.bytesDown += body.count
         isRelayWanted = response.recovery
+        clock.received(
+            server: response.time, now: replica.environment.now(), ticks: replica.environment.ticks())
         state = .acting(session.receive(response))
     }
 

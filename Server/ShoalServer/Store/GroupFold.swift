@@ -64,13 +64,13 @@ struct GroupFold {
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
-            // Two pushes of one log (a retry beside the first try) go one after the other; so do all in an epoch in which
-            // it matters which operation of another log was there first.
+            // Two pushes of one log (a retry beside the first try) go one after the other; so do those of which it matters
+            // what other logs have: renumbered ones, and all in an epoch begun by a rollback.
             var round: [Int] = []
             var later: [Int] = []
             var replicas: Set<ReplicaID> = []
             for index in waiting {
-                let isAlone = writer.state.recovers && !round.isEmpty
+                let isAlone = (writer.state.recovers || group[index].isRenumbered) && !round.isEmpty
                 if let log = group[index].logs.last, isAlone || !replicas.insert(log.replica).inserted {
                     later.append(index)
                 } else {
@@ -409,9 +409,10 @@ struct GroupFold {
             let isEffective =
                 writer.state.recovers
                 ? record?.apply(
-                    index, of: push.operations, dot: dot, time: time, sequence: sequence,
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
                     isKnown: { writer.isTaken($0) || relayed?.contains($0) == true })
-                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence)
+                : record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }

@@ -51,6 +51,8 @@ public final class PreparedPush: Sendable {
     let time: Int64
     /// The link of the hash chain after each operation.
     let hashes: [OperationHash]
+    /// Whether operations of it were renumbered, so that another copy may have pushed them in another log.
+    var isRenumbered: Bool { operations.operations.contains { $0.keptHash != nil } }
     /// The operations that are not in form, by their index.
     let malformed: Set<Int>
     /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.

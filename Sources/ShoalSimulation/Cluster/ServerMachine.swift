@@ -84,6 +84,11 @@ public final class ServerMachine {
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
     }
 
+    /// The same for scenarios, which carry the bytes themselves.
+    public func answer(_ body: [UInt8], to machine: ClientMachine) throws -> [UInt8] {
+        try handle(body, account: machine.account.id)
+    }
+
     /// The server as its own programs see it; it must be up.
     func opened() throws -> ServerStore {
         guard let store else { throw SimulationError("the server is down") }

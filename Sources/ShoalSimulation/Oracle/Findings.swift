@@ -15,6 +15,16 @@ public struct Findings: Sendable, Equatable {
 
     public var isClean: Bool { diverged == 0 && lost == 0 && resurrected == 0 && doubled == 0 && sentences.isEmpty }
 
+    /// The findings without numbers and names: what went wrong, whatever it went wrong with.
+    public var kinds: [String] {
+        sentences.map { sentence in
+            let words = sentence.split(separator: " ").filter { word in
+                word.utf8.allSatisfy { $0 >= 0x61 && $0 <= 0x7A }
+            }
+            return words.prefix(6).joined(separator: " ")
+        }
+    }
+
     public static func + (a: Self, b: Self) -> Self {
         var sum = a
         sum.operations += b.operations

@@ -5,11 +5,15 @@ public struct Shrinking {
     public private(set) var runs = 0
     private let fails: (Settings) -> Bool
 
-    public init(
-        _ settings: Settings, fails: @escaping (Settings) -> Bool = { !Simulation.findings($0).findings.isClean }
-    ) {
+    /// - Parameter fails: whether a run fails in the same way; nil: its first finding is among the run's in kind.
+    public init(_ settings: Settings, fails: ((Settings) -> Bool)? = nil) {
         self.settings = settings
-        self.fails = fails
+        if let fails {
+            self.fails = fails
+        } else {
+            let kind = Simulation.findings(settings).findings.kinds.first
+            self.fails = { smaller in kind.map(Simulation.findings(smaller).findings.kinds.contains) ?? false }
+        }
     }
 
     /// - Parameter limit: the most runs.

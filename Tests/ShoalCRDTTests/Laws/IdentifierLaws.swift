@@ -12,18 +12,13 @@ import Testing
                 // The state is all that survives a restart.
                 if random.oneIn(4) { allocator = RecordIDAllocator(state: allocator.state) }
                 guard let id = allocator.next(time: time, replica: replica) else {
-                    // Only a clock at the end of the 41 bits uses them up.
-                    let isAtEnd = last.milliseconds >= RecordID.millisecondLimit - 2
-                    if !isAtEnd, time < RecordID.epoch + RecordID.millisecondLimit - 2 {
-                        return "refused at \(time) after \(last)"
-                    }
-                    continue
+                    return "refused at \(time) after \(last)"
                 }
                 if id <= last { return "\(id) follows \(last) at \(time)" }
                 if !id.isValid || id.isDerived { return "\(id) is no time identifier" }
                 if id.count != replica.count { return "\(id) names another replica" }
                 let isClockAhead =
-                    time > last.time && time >= RecordID.epoch && time < RecordID.epoch + RecordID.millisecondLimit
+                    time > last.time && time >= RecordID.epoch && time < RecordID.epoch + RecordID.clockLimit
                 if isClockAhead, id.time != time { return "\(id) is of \(id.time), made at \(time)" }
                 last = id
             }
@@ -48,6 +43,19 @@ import Testing
             default: break
             }
             return time
+        }
+    }
+
+    /// A clock that stood at the end of time for a moment must not leave a replica without identifiers.
+    @Test func noClockUsesUpTheIdentifiersThatALogNeeds() {
+        for time in [Int64.max, RecordID.epoch + RecordID.millisecondLimit - 1, 4_102_444_800_000] {
+            var allocator = RecordIDAllocator()
+            let replica = ReplicaID(epoch: 1, count: 7)
+            #expect(allocator.next(time: time, replica: replica) != nil)
+            // As if a whole log had been written since.
+            allocator = RecordIDAllocator(state: allocator.state + Int64(UInt32.max))
+            #expect(allocator.next(time: time, replica: replica) != nil)
+            #expect(allocator.next(time: 0, replica: replica) != nil)
         }
     }
 

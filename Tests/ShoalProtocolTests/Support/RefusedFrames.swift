@@ -13,6 +13,10 @@ struct RefusedFrame {
             _ = isCompressed ? try SyncRequest(decoding: bytes) : try SyncRequest(json: bytes)
         } else if name.hasPrefix("response") {
             _ = isCompressed ? try SyncResponse(decoding: bytes) : try SyncResponse(json: bytes)
+        } else if name.hasPrefix("relay-request") {
+            _ = isCompressed ? try RelayRequest(decoding: bytes) : try RelayRequest(json: bytes)
+        } else if name.hasPrefix("relay-response") {
+            _ = try RelayResponse(decoding: bytes)
         } else if name.hasPrefix("enroll-request") {
             _ = try EnrollRequest(decoding: bytes)
         } else {
@@ -29,6 +33,9 @@ struct RefusedFrame {
         return spelling(day) + columns(day) + shapes(day) + contents(day, text) + members(day, tail)
             + counts(day, changes)
             + pages(changes) + answers(changes, refused, fork, rollback) + enrolment(enroll, enrolled)
+            + recovery(
+                try Base("response-recovery"), try Base("relay-request"), try Base("relay-response"),
+                try Base("enroll-request-former"))
     }
 
     /// The compressed ones.
@@ -62,7 +69,8 @@ struct RefusedFrame {
         var name: String
         var json: [UInt8]
         init(_ name: String) throws {
-            self.name = name.hasPrefix("enroll") ? name : String(name.prefix { $0 != "-" })
+            let isWhole = name.hasPrefix("enroll") || name.hasPrefix("relay")
+            self.name = isWhole ? name : String(name.prefix { $0 != "-" })
             json = try Fixtures.read("v1/\(name).json")
         }
 
@@ -307,6 +315,28 @@ struct RefusedFrame {
             rollback.with("rollback-without-replica", #""replica":"#, #""replicas":"#),
             rollback.with("rollback-without-acknowledgement", #""acknowledgement":"#, #""acknowledged":"#),
             rollback.with("standing-of-two", #",0,"0000000000000000"]"#, ",0]"),
+        ]
+    }
+
+    private static func recovery(_ answer: Base, _ relay: Base, _ joined: Base, _ enrol: Base) -> [RefusedFrame] {
+        [
+            answer.with("open-outside-the-page", #""open":[1]"#, #""open":[2]"#),
+            answer.with("open-negative", #""open":[1]"#, #""open":[-1]"#),
+            answer.with("open-descends", #""open":[1]"#, #""open":[1,0]"#),
+            answer.with("recovery-of-a-number", #""recovery":true"#, #""recovery":1"#),
+            relay.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            relay.with("no-protocol", #""protocol":1,"#, ""),
+            relay.with("no-epoch", #""epoch":"#, #""epoche":"#),
+            relay.with("no-vector", #""vector":"#, #""victor":"#),
+            relay.with("no-page", #""page":"#, #""pages":"#),
+            relay.with("vector-descends", "[[10813441,12],[10813442,47]]", "[[10813442,47],[10813441,12]]"),
+            relay.with("vector-twice", "[[10813441,12],[10813442,47]]", "[[10813441,12],[10813441,47]]"),
+            relay.with("vector-of-nothing", "[10813441,12]", "[10813441,0]"),
+            relay.with("value-left-out", "[2,2,5,20,8,1,20,136,1", "[2,2,5,20,264,1,20,136,1"),
+            joined.with("no-count", #""taken":"#, #""taking":"#),
+            joined.with("negative", #""taken":1"#, #""taken":-1"#),
+            joined.with("no-more", #""more":"#, #""less":"#),
+            enrol.with("no-identifier", #""former":""#, #""former":"!"#),
         ]
     }
 

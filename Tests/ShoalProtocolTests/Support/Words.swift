@@ -22,10 +22,22 @@ enum Words {
             "from \(quoted(response.from))", "cursor \(quoted(response.cursor))",
             response.more ? "more follows" : "nothing follows", response.isFill ? "a fill" : "changes",
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
+            + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
+    }
+
+    static func of(_ request: RelayRequest) -> [String] {
+        let positions = request.vector.positions.sorted { $0.key < $1.key }
+        return ["epoch \(request.epoch.hexadecimal)"] + positions.map { "position \($0.rawValue):\($1)" }
+            + of(request.page)
+    }
+
+    static func of(_ response: RelayResponse) -> [String] {
+        ["\(response.taken) joined", response.more ? "more are wanted" : "no more are wanted"]
     }
 
     static func of(_ request: EnrollRequest) -> [String] {
         ["code \(quoted(request.code))", "key \(quoted(request.key))"]
+            + (request.former.map { ["formerly \($0)"] } ?? [])
     }
 
     static func of(_ response: EnrollResponse) -> [String] {
