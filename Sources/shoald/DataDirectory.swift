@@ -84,7 +84,10 @@ struct DataDirectory {
         return lock
     }
 
-    func open() throws -> ServerStore { try ServerStore(path: database, environment: .system) }
+    /// - Parameter lease: for how many milliseconds collection waits for a silent replica.
+    func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
+        try ServerStore(path: database, environment: .system, lease: lease)
+    }
 }
 
 extension ServerEnvironment {

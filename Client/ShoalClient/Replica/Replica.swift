@@ -149,7 +149,9 @@ public final class Replica: Sendable {
         do { while try store.drainText(limit: 1_000) > bound {} } catch {}
     }
 
-    func remember(_ conflicts: [Conflict]) throws { try transaction(isRemote: false) { try $0.remember(conflicts) } }
+    func remember(_ conflicts: [Conflict], of record: RecordID?) throws {
+        try transaction(isRemote: false) { try $0.remember(conflicts, of: record) }
+    }
 
     // MARK: Syncing
 

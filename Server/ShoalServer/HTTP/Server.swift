@@ -36,6 +36,7 @@ public struct Server: Sendable {
 
     private let services: Services
     private let options: Options
+    private let collector: Collector
 
     /// - Parameter onFailure: called once when the disk has failed; the process must end without trying again.
     public init(
@@ -61,6 +62,8 @@ public struct Server: Sendable {
                 metadata: ["record": "\(id)", "reason": "\(reason)"])
         }
         self.options = options
+        collector = Collector(
+            store: store, committer: committer, metrics: metrics, environment: environment, logger: logger)
         services = Services(
             store: store, accounts: Accounts(store: store, environment: environment),
             handler: SyncHandler(
@@ -77,7 +80,7 @@ public struct Server: Sendable {
     ///   - onListening: called with the port once requests are accepted.
     /// - Throws: when an address cannot be taken or a certificate cannot be read.
     public func run(signals: Bool = true, onListening: @escaping @Sendable (Int) -> Void) async throws {
-        var running: [any Service] = []
+        var running: [any Service] = [collector]
         if let socket = options.administrationSocket {
             running.append(
                 application(Routes(services, services.administrationRoutes), .unixDomainSocket(path: socket), .http1()))

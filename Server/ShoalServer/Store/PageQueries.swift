@@ -53,11 +53,16 @@ extension ServerStore {
         }
         var cursor = Cursor(
             sequence: now.sequence, commit: now, floor: now.sequence, hasPositions: false, fill: Cursor.Fill(record: 0))
+        var beginsFill = true
         if !text.isEmpty {
             guard let opened = seal.cursor(text, for: account) else {
                 throw SyncProblem.foreignToken("cursor")
             }
-            cursor = opened
+            // Below the collection point things are gone that the replica was never told: it begins anew.
+            if opened.floor >= (try Self.collectionPoint(database)) {
+                cursor = opened
+                beginsFill = false
+            }
         }
         let isFill = cursor.fill != nil
         var reader = PageReader(own: own, budget: budget)
@@ -81,8 +86,13 @@ extension ServerStore {
         }
         let page = ServerSession.Page(
             page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
-            positions: positions)
+            beginsFill: beginsFill, positions: positions)
         return (page, reader.damaged)
+    }
+
+    private static func collectionPoint(_ database: Database) throws -> Int64 {
+        let statement = try database.cachedStatement(sql: "SELECT collected FROM collection")
+        return try Int64.fetchOne(statement) ?? 0
     }
 
     /// The logs that moved in commits after `sequence`, and to where.
@@ -112,7 +122,7 @@ private struct PageReader {
         self.budget = budget
     }
 
-    /// Whole present records after `id`.
+    /// Whole present records after `id`, and deleted customers: what belongs to one may be present, or be on its way.
     ///
     /// - Returns: the last record that was looked at, or nil when there are no more.
     mutating func fill(_ database: Database, after id: Int64) throws -> Int64? {
@@ -122,7 +132,9 @@ private struct PageReader {
         while try statement.step() {
             if page.weight >= budget, last > id { return last }
             last = statement.integer(0)
-            if let record = try record(statement), record.isPresent { append(record, newerThan: 0) }
+            if let record = try record(statement), record.isPresent || record.isCustomer {
+                append(record, newerThan: 0)
+            }
         }
         return nil
     }
@@ -165,11 +177,13 @@ private struct PageReader {
 
     private mutating func append(_ record: Record, newerThan sequence: Int64) {
         // Edits that came before what makes the record: it follows whole when that comes.
-        guard record.isMade else { return }
+        guard record.isMade, sequence > 0 || !record.isEmptied else { return }
         page.begin(record.id, record.envelope)
         if record.isOpen { page.noteOpen() }
         record.forEachCell { cell in
             guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
+            // Who begins has nothing that could be emptied.
+            if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
             var isEmpty = true
             for entry in record.entries[cell] where !entry.kind.isMarker {
                 var copy = entry
@@ -190,4 +204,9 @@ private struct PageReader {
     private func isOwn(_ entry: Entry) -> Bool {
         (entry.kind.isSlice || entry.kind == .integer) && own.contains(entry.dot)
     }
+}
+
+extension Record {
+    /// Whether other records can belong to it.
+    fileprivate var isCustomer: Bool { envelope.scope == .customer(id) }
 }

@@ -92,6 +92,7 @@ public enum ServerSchema {
                 "CREATE INDEX relay_record_source ON relay_record (source)",
             ]
         ),
+        (collectionMigration, collection),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -99,6 +100,7 @@ public enum ServerSchema {
         for migration in migrations {
             migrator.registerMigration(migration.name) { database in
                 for statement in migration.sql { try database.execute(sql: statement) }
+                if migration.name == collectionMigration { try MemberQueries.derive(database) }
             }
         }
         return migrator

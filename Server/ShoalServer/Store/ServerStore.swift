@@ -36,9 +36,11 @@ public final class ServerStore: Sendable {
 
     /// Opens the database at `path`, and makes it when there is none.
     ///
-    /// - Parameter environment: draws the keys of a new database and the tags of commits.
+    /// - Parameters:
+    ///   - environment: draws the keys of a new database and the tags of commits.
+    ///   - lease: for how many milliseconds collection waits for a silent replica.
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
-    public init(path: String, environment: ServerEnvironment) throws {
+    public init(path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease) throws {
         self.path = path
         var opened: DatabasePool?
         do {
@@ -64,7 +66,7 @@ public final class ServerStore: Sendable {
                     try quarantine.load(database)
                     let writer = try StoreWriter(
                         database, state: opening.state, seal: opening.seal, quarantine: quarantine,
-                        random: environment.random)
+                        lease: lease, random: environment.random)
                     try writer.settle()
                     box.writer = writer
                     published.withLock { $0.recovery = writer.state.recovery }
@@ -159,7 +161,9 @@ public final class ServerStore: Sendable {
         try StoreError.mapping(path: path) {
             try pool.writeWithoutTransaction { database in
                 guard let writer = box.writer else { throw StoreError.cannotOpen(path: path, reason: "it is closed") }
-                defer { published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) } }
+                defer {
+                    published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) }
+                }
                 return try body(writer, database)
             }
         }
@@ -186,6 +190,7 @@ extension ServerStore {
     public func commit(_ group: [PreparedPush]) throws -> [Result<ServerSession.Receipt, SyncProblem>] {
         try withWriter { writer, database in
             let outcomes = try commitAroundDamage(group, writer, database)
+            writer.noteReached(group, outcomes)
             return zip(group, outcomes).map { push, outcome in receipt(outcome, of: push, writer.state) }
         }
     }

@@ -9,6 +9,8 @@ import ShoalStore
 /// durable: `transaction` puts the old state back when it fails.
 final class StoreWriter {
     let queries: CommitQueries
+    let collection: CollectionQueries
+    let hashes: HashQueries
     let relays: RelayQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
@@ -35,19 +37,29 @@ final class StoreWriter {
         var relaySources: [Int64: VersionVector] = [:]
         /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
         var handedOut: [ReplicaID] = []
+        var collection = CollectionState()
+        /// Records that were collected and that somebody may still write to.
+        var collected: Set<RecordID> = []
     }
     var state: State
+    /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
+    var leases: Leases
+    /// Upkeep of the hashes that is under way.
+    var upkeep = HashUpkeep()
     private var isFailed = false
 
     init(
-        _ database: Database, state: State, seal: Seal, quarantine: Quarantine,
+        _ database: Database, state: State, seal: Seal, quarantine: Quarantine, lease: Int64,
         random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         self.quarantine = quarantine
         queries = try CommitQueries(database)
         relays = try RelayQueries(database)
+        collection = try CollectionQueries(database)
+        hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
         self.state = state
+        leases = try collection.load(length: lease, into: &self.state)
         self.seal = seal
         self.random = random
         self.state.replicaEpoch = drawReplicaEpoch()

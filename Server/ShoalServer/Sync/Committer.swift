@@ -56,6 +56,20 @@ public final class Committer: Sendable {
         state.failure ?? (push.operations.isEmpty ? nil : state.damage)
     }
 
+    /// Whether pushes are being committed.
+    var isBusy: Bool { state.withLock { $0.isRunning } }
+
+    /// Does one step of collection, between groups.
+    ///
+    /// - Throws: `StoreError`.
+    func collect(time: Int64) throws -> CollectionStep {
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+        do { return try store.collect(time: time) } catch let error as StoreError {
+            note(error)
+            throw error
+        }
+    }
+
     /// Commits a push together with those of other callers; returns once it is durable.
     ///
     /// - Throws: `SyncProblem` if the push is refused as a whole, which does not concern the others of its group;
