@@ -33,8 +33,10 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case .full(let path): "the disk is full: nothing was stored in \(path); free some space and try again"
         case .readOnly(let path): "\(path) cannot be written; check its permissions"
         case .cannotOpen(let path, let reason): "\(path) cannot be opened: \(reason)"
-        case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
-        case .damagedRecord(let id, let reason): "the record \(id) is damaged: \(reason)"
+        case .damaged(let path, let reason):
+            "\(path) is damaged: \(reason); run shoal doctor, or shoald check on the server"
+        case .damagedRecord(let id, let reason):
+            "the record \(id) is damaged: \(reason); run shoal doctor, or shoald check on the server"
         case .newerVersion(let path): "\(path) was written by a newer version; install that version to open it"
         case .busy(let path): "\(path) is in use by another process; try again"
         case .inputOutput(let path, let reason): "the disk failed while using \(path): \(reason)"

@@ -2,7 +2,7 @@ import Foundation
 import Testing
 
 /// Damage under the real programs.
-struct DoctorProgramTests {
+@Suite(.serialized) struct DoctorProgramTests {
     /// Flips a bit of the first place in a file where `text` stands.
     private func flip(_ path: String, at text: String) throws {
         var bytes = try Data(contentsOf: URL(fileURLWithPath: path))

@@ -127,14 +127,17 @@ struct DigestTests {
         for seed in 1...20 as ClosedRange<UInt64> {
             let (writer, reader, ids) = try filled(2_000)
             let random = SeededRandom(seed)
-            let damaged = (0..<5).map { _ in ids[random.below(ids.count)] }
+            // A few rows are missing, or all of them: then it is the replica that lists, and the server that compares.
+            let damaged = seed % 2 == 0 ? ids : (0..<5).map { _ in ids[random.below(ids.count)] }
             for id in damaged { reader.rows[id] = nil }
             var touched: Set<RecordID> = []
             let result = try compare(reader) {
                 try writer.push(
                     Operations { batch in
                         for _ in 0..<random.below(6) {
-                            let id = random.below(3) == 0 ? damaged[random.below(5)] : ids[random.below(ids.count)]
+                            let id =
+                                random.below(3) == 0
+                                ? damaged[random.below(damaged.count)] : ids[random.below(ids.count)]
                             if !touched.insert(id).inserted { continue }
                             batch.rename(id, "Changed \(random.next())", supersedes: [], salt: 7)
                         }
@@ -143,10 +146,13 @@ struct DigestTests {
                         batch.makeCustomer(id, name: "New")
                     })
             }
-            #expect(Set(result.repaired).isSubset(of: Set(damaged)), "seed \(seed)")
+            #expect(Set(result.repaired).subtracting(damaged).count == 0, "seed \(seed)")
             #expect(result.gone.isEmpty, "seed \(seed)")
-            #expect(Set(damaged).subtracting(touched).isSubset(of: Set(result.repaired)), "seed \(seed)")
+            #expect(Set(damaged).subtracting(touched).subtracting(result.repaired).count == 0, "seed \(seed)")
             #expect(result.report.omitted > 0)
+            // Nothing of a later state than the cursor's has come.
+            let isLater = reader.dump().contains("Changed") || reader.dump().contains("\"New\"")
+            #expect(!isLater, "seed \(seed)")
             try reader.pullAll()
             _ = try compare(reader)
             #expect(reader.dump() == (try reader.server.dump()), "seed \(seed)")

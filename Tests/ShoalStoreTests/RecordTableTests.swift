@@ -98,11 +98,11 @@ import struct ShoalCRDT.Record
             try table.write(Self.customer(100, "陈晨"), sequence: 7)
             try database.execute(sql: "UPDATE record SET cells = x'0102FF' WHERE id = 100")
             let error = #expect(throws: StoreError.self) { try table.read(RecordID(rawValue: 100)) }
-            guard case .damaged(let path, _) = error else {
+            guard case .damagedRecord(let id, _) = error else {
                 Issue.record("not an error about damage: \(String(describing: error))")
                 return
             }
-            #expect(path == "record \(RecordID(rawValue: 100))")
+            #expect(id == RecordID(rawValue: 100))
         }
     }
 

@@ -31,10 +31,8 @@ extension ServerStore {
     /// Verifies the whole database from one snapshot; everybody else goes on meanwhile.
     public func check() throws -> CheckReport {
         try StoreError.mapping(path: path) {
-            try pool.read { database in
-                var check = DatabaseCheck(database)
-                return check.run()
-            }
+            // A transaction of our own: the pool's would be reported as failed once a page of it could not be read.
+            try pool.unsafeRead { try DatabaseCheck.inSnapshot($0) }
         }
     }
 }
@@ -73,13 +71,7 @@ public struct DatabaseCheck {
                         throw StoreError.damaged(
                             path: path, reason: "it is not the database of a server, or of one that never started")
                     }
-                    var result = CheckReport()
-                    try database.inTransaction(.deferred) {
-                        var check = DatabaseCheck(database)
-                        result = check.run()
-                        return .rollback
-                    }
-                    return result
+                    return try inSnapshot(database)
                 }
             }
         } catch StoreError.damaged(_, let reason) {
@@ -87,6 +79,16 @@ public struct DatabaseCheck {
             report.problems = [reason]
             return report
         }
+    }
+
+    static func inSnapshot(_ database: Database) throws -> CheckReport {
+        var report = CheckReport()
+        try database.inTransaction(.deferred) {
+            var check = DatabaseCheck(database)
+            report = check.run()
+            return .rollback
+        }
+        return report
     }
 
     mutating func run() -> CheckReport {

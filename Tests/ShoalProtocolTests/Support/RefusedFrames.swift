@@ -366,7 +366,7 @@ struct RefusedFrame {
             request.with("no-cursor", #""cursor":"#, #""course":"#),
             request.with("no-seen", #""seen":"#, #""scene":"#),
             request.with("seen-negative", #""seen":0"#, #""seen":-1"#),
-            request.with("bounds-descend", #""bounds":["","#, #""bounds":["B","#),
+            request.with("bounds-descend", #""bounds":["","#, #""bounds":["H","#),
             request.with("bound-ends-with-zero", #""bounds":["","#, #""bounds":["AA","#),
             request.with("bound-beyond-the-end", #""g"]"#, #""h"]"#),
             request.with("bound-no-digit", #""g"]"#, #""g="]"#),
@@ -379,17 +379,20 @@ struct RefusedFrame {
             request.with("count-missing", #""counts":[2,0]"#, #""counts":[2]"#),
             request.with("print-missing", #""prints":"A"#, #""prints":""#),
             request.with("print-beyond-64-bits", #""prints":"A"#, #""prints":"Q"#),
-            request.with("print-no-digit", #""prints":"A"#, #""prints":"=A"#),
+            request.with("print-no-digit", #""prints":"AE"#, #""prints":"A="#),
             request.with("members-out-of-order", #""modes":"#, #""prints":"","modes":"#),
             request.with("member-unknown", #""modes":"#, #""moods":"","modes":"#),
             request.with(
-                "wanted-descend", #""wanted":{"n":2,"ms":[374000000000,"#, #""wanted":{"n":2,"ms":[374000000000,1,"#),
+                "wanted-descend", #""wanted":{"n":2,"ms":[374000000000,4777600000]"#,
+                #""wanted":{"n":2,"ms":[374000000000,4777600001]"#),
             request.with("wanted-too-many", #""wanted":{"n":2"#, #""wanted":{"n":5001"#),
             RefusedFrame(name: "digest-request-trailing-bytes.json", bytes: request.json + [0x30]),
             response.with("no-behind", #""behind":"#, #""before":"#),
             response.with("no-seen", #""seen":"#, #""scene":"#),
-            response.with("own-value", "2,2,1,0,0,1,20,8,1", "2,2,1,0,0,1,20,264,1"),
-            response.with("omitted-twice", #""omitted":{"n":2,"ms":["#, #""omitted":{"n":3,"ms":[374000000000,0,"#),
+            response.with("own-value", "2,2,1,0,0,1,20,8,1", "2,2,1,0,256,1,20,8,1"),
+            response.with(
+                "omitted-twice", #""omitted":{"n":2,"ms":[374000000000,4777600000],"counts":[2,1],"count":[0,1]}"#,
+                #""omitted":{"n":2,"ms":[374000000000,0],"counts":[2]}"#),
         ]
     }
 }
