@@ -100,6 +100,7 @@ import Testing
                 code=$("$SHOALD" account add anna --role supervisor --data "$SMALL/server") \\
                     || { grow; code=$("$SHOALD" account add anna --role supervisor --data "$SMALL/server"); }
                 "$SHOAL" enroll "http://$ADDRESS" "$code" >/dev/null || { grow; "$SHOAL" enroll "http://$ADDRESS" "$code" >/dev/null; }
+                echo "free=$(df -k "$SMALL" | tail -n 1 | awk '{print $4}')"
                 n=0
                 body=$(head -c 60000 /dev/zero | tr '\\0' x)
                 while [ $n -lt "$LIMIT" ]; do
@@ -109,7 +110,6 @@ import Testing
                     timeout 2 "$SHOAL" sync >/dev/null 2>"$HOME/refusal" || break
                 done
                 echo "written=$n"
-                echo "log=$(stat -c %s "$SMALL/server/shoald.db-wal")"
                 grep -q "disk is full" "$HOME/refusal" && echo "clear=1"
                 kill -0 $server && echo "alive=1"
                 grow
@@ -124,7 +124,7 @@ import Testing
             let written = number("written", lines)
             #expect(number("status", lines) == 0 && number("alive", lines) == 1, "\(lines)")
             // What a server that stays open takes in advance it gives back where there is no room.
-            if kilobytes <= 512 { #expect(number("log", lines) < kilobytes << 10) }
+            if kilobytes > 512 { #expect(number("free", lines) > kilobytes / 3, "\(lines)") }
             #expect(written > 0 && (number("clear", lines) == 1 || kilobytes == 256), "\(lines)")
             #expect(integrity(of: "\(scene.directory)/copy.db") == "ok")
             func text(_ name: String) throws -> String {
