@@ -125,7 +125,7 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ]),
-        .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
+        .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "CSQLite"]),
     ],
     swiftLanguageModes: [.v6]
 )

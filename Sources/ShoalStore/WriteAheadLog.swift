@@ -40,7 +40,8 @@ public final class WriteAheadLog {
     /// blocks of the file waits for its data only, one that extends the file also for the file system's journal.
     ///
     /// SQLite stops reading at the first frame whose checksum is wrong, so zeros are no frames, and it takes no POSIX locks
-    /// on this file that closing it could drop. No other process may write meanwhile. A failure changes nothing.
+    /// on this file that closing it could drop. No other process may write meanwhile. A failure changes nothing: on a disk
+    /// with no room for it the file is as long as before.
     public func extendFile(to bytes: Int = 8 << 20) {
         guard let connection else { return }
         let descriptor = open(String(cString: sqlite3_db_filename(connection, "main")) + "-wal", O_WRONLY | O_CLOEXEC)
@@ -52,7 +53,10 @@ public final class WriteAheadLog {
         var offset = Int(status.st_size)
         while offset < bytes {
             let written = pwrite(descriptor, zeros, min(zeros.count, bytes - offset), off_t(offset))
-            guard written > 0 else { break }
+            guard written > 0 else {
+                ftruncate(descriptor, status.st_size)
+                return
+            }
             offset += written
         }
         fdatasync(descriptor)

@@ -18,6 +18,15 @@ struct DataDirectory {
                 atPath: path, withIntermediateDirectories: true, attributes: [.posixPermissions: 0o700])
         } catch { throw Failure("the data directory \(path) cannot be made: \(error.localizedDescription)") }
         guard access(path, W_OK) == 0 else { throw Failure("the data directory \(path) cannot be written") }
+        syncName()
+    }
+
+    /// SQLite syncs the names in the directory, but not the directory's own, which may be new.
+    private func syncName() {
+        let descriptor = Glibc.open(path + "/..", O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        guard descriptor >= 0 else { return }
+        fsync(descriptor)
+        close(descriptor)
     }
 
     /// Held while this process has the database open; no other process opens it meanwhile.

@@ -21,8 +21,14 @@ public struct HomeDirectory: HomeFiles {
     public func create(_ home: String) throws {
         var path = home.hasPrefix("/") ? "" : "."
         for part in home.split(separator: "/") {
+            let parent = path
             path += "/\(part)"
-            if mkdir(path, 0o700) != 0, errno != EEXIST { throw Self.failure(home) }
+            if mkdir(path, 0o700) == 0 {
+                // SQLite syncs the names in the home, but not the home's own.
+                try Self.sync(parent.isEmpty ? "/" : parent, home)
+            } else if errno != EEXIST {
+                throw Self.failure(home)
+            }
         }
         // A database that is there is never opened here: closing it would drop the locks that SQLite has on it in this
         // process (POSIX).
@@ -36,6 +42,16 @@ public struct HomeDirectory: HomeFiles {
     }
 
     public func lock(_ home: String, name: String) throws -> any HomeLock { try FileLock(home: home, name: name) }
+
+    private static func sync(_ directory: String, _ home: String) throws {
+        let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
+        // One may be allowed to make a directory where one may not read.
+        if descriptor < 0, errno == EACCES { return }
+        guard descriptor >= 0 else { throw failure(home) }
+        defer { close(descriptor) }
+        // Some file systems have nothing to sync there and say so.
+        if fsync(descriptor) != 0, errno == EIO { throw failure(home) }
+    }
 
     private static func failure(_ home: String) -> ReplicaError {
         .home(home, reason: String(cString: strerror(errno)))

@@ -39,9 +39,11 @@ final class Scene {
 
     /// - Parameters:
     ///   - data: another directory is another server with nothing in it.
-    func startServer(data: String = "server") async throws {
+    ///   - wrapper: a command that starts the server, which then ends with it.
+    func startServer(data: String = "server", under wrapper: [String] = []) async throws {
         let listen = url.isEmpty ? "127.0.0.1:0" : String(url.dropFirst("http://".count))
-        let child = try start([Programs.shoald, "serve", "--listen", listen, "--data", "\(directory)/\(data)"])
+        let child = try start(
+            wrapper + [Programs.shoald, "serve", "--listen", listen, "--data", "\(directory)/\(data)"])
         let deadline = ContinuousClock.now + .seconds(20)
         while ContinuousClock.now < deadline {
             if let line = child.outputSoFar().split(separator: "\n").first, let at = line.range(of: "http://") {
@@ -101,10 +103,12 @@ final class Scene {
 
     /// Starts `shoal` and does not wait.
     func begin(
-        _ home: String, _ words: [String], input: Data = Data(), variables: [String: String] = [:]
+        _ home: String, _ words: [String], input: Data = Data(), variables: [String: String] = [:],
+        under wrapper: [String] = []
     ) throws -> Child {
         let all = variables.merging(["SHOAL_HOME": self.home(home)]) { own, _ in own }
-        return try start([Programs.shoal] + words, input: input, variables: all, keep: words.contains("--watch"))
+        return try start(
+            wrapper + [Programs.shoal] + words, input: input, variables: all, keep: words.contains("--watch"))
     }
 
     /// Runs a command that must succeed and returns what it printed, less the final newline.

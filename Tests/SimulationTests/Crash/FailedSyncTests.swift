@@ -7,9 +7,12 @@ import Testing
 /// After a sync that failed, the system goes on showing what the disk has not got, and syncing it again reports success. The
 /// process that saw the failure stops; the next one must not build on what it sees.
 @Suite struct FailedSyncTests {
-    @Test(arguments: [true, false]) func aReplicaThatIsOpenedAfterAFailedSyncKeepsItsPromises(hasPulled: Bool) throws {
+    @Test(arguments: [true, false]) func aReplicaThatIsOpenedAfterAFailedSyncKeepsItsPromises(hasPulled: Bool)
+        async throws
+    {
         let start = try FaultScene.Start()
         for seed in UInt64(0)..<40 {
+            await Task.yield()
             let scene = FaultScene(start, seed: seed)
             try scene.act(.openServer)
             try scene.act(.openClient)
@@ -28,9 +31,10 @@ import Testing
         }
     }
 
-    @Test func aServerThatIsStartedAfterAFailedSyncKeepsItsPromises() throws {
+    @Test func aServerThatIsStartedAfterAFailedSyncKeepsItsPromises() async throws {
         let start = try FaultScene.Start()
         for seed in UInt64(0)..<40 {
+            await Task.yield()
             let scene = FaultScene(start, seed: seed)
             try scene.act(.openServer)
             try scene.act(.openClient)

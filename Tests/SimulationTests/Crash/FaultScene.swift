@@ -43,8 +43,11 @@ final class FaultScene {
     var mayFail = false
     var mustStop = false
     private var number = 0
+    /// Bytes of text in each customer.
+    private let bytes: Int
 
-    init(_ start: Start, seed: UInt64) {
+    init(_ start: Start, seed: UInt64, bytes: Int = 0) {
+        self.bytes = bytes
         world = SeededWorld(seed: seed)
         serverDisk = SimulatedDisk(start.server)
         clientDisk = SimulatedDisk(start.client)
@@ -97,7 +100,10 @@ final class FaultScene {
         number += 1
         let names = (0..<3).map { "name \(number) \($0)" }
         do {
-            try replica.write { commands in for name in names { _ = try commands.addCustomer(name: name) } }
+            let fields = bytes == 0 ? [] : [FieldValue("remark", String(repeating: "x", count: bytes))]
+            try replica.write { commands in
+                for name in names { _ = try commands.addCustomer(name: name, fields: fields) }
+            }
             written += names
         } catch {
             // Of a commit whose sync failed nobody knows what the disk has.

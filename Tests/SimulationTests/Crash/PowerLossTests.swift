@@ -11,11 +11,11 @@ import Testing
         let wanted = Self.isNightly ? 20_000 : 1_000
         let worlds = wanted / 25
         let results = try await withThrowingTaskGroup(of: (images: Int, corrupt: Int, lost: Int).self) { group in
-            for lane in 0..<4 {
+            for lane in 0..<2 {
                 group.addTask {
                     var sum = (images: 0, corrupt: 0, lost: 0)
-                    for seed in stride(from: lane, to: worlds, by: 4) {
-                        let found = try Self.images(seed: UInt64(seed), count: 25)
+                    for seed in stride(from: lane, to: worlds, by: 2) {
+                        let found = try await Self.images(seed: UInt64(seed), count: 25)
                         sum = (sum.images + found.images, sum.corrupt + found.corrupt, sum.lost + found.lost)
                     }
                     return sum
@@ -29,7 +29,7 @@ import Testing
         #expect(results.images >= wanted && results.corrupt == 0 && results.lost == 0)
     }
 
-    private static func images(seed: UInt64, count: Int) throws -> (images: Int, corrupt: Int, lost: Int) {
+    private static func images(seed: UInt64, count: Int) async throws -> (images: Int, corrupt: Int, lost: Int) {
         let world = try CrashWorld(seed: seed)
         let moments = try world.run(steps: 50, oneIn: 12)
         var (images, corrupt, lost) = (0, 0, 0)
@@ -38,6 +38,8 @@ import Testing
             let moment = moments[number * moments.count / count]
             let loss = seed &* 1_000 &+ UInt64(number)
             images += 1
+            // The other tests have deadlines and share the threads.
+            await Task.yield()
             var complaints: [String] = []
             do { complaints = try world.complaints(moment, loss: loss) } catch {
                 complaints = ["it cannot be used: \(error)"]

@@ -28,6 +28,11 @@ struct PlainDatabase {
         }
     }
 
+    /// - Parameter level: OFF, NORMAL or FULL.
+    func waitForDisk(_ level: String) throws {
+        try queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = \(level)") }
+    }
+
     func checkpoint() throws {
         try queue.writeWithoutTransaction { _ = try $0.checkpoint(.truncate) }
     }

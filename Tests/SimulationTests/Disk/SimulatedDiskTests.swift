@@ -44,8 +44,9 @@ import Testing
         #expect(!FileManager.default.fileExists(atPath: "/simdisk"))
     }
 
-    @Test func whatWasSyncedSurvivesEveryLossOfPower() throws {
+    @Test func whatWasSyncedSurvivesEveryLossOfPower() async throws {
         for seed in UInt64(0)..<200 {
+            await Task.yield()
             let disk = SimulatedDisk(DiskImage(sector: seed % 2 == 0 ? 512 : 4_096))
             let database = try PlainDatabase(disk.directory + "/test.db")
             for key in 0..<8 { try database.put(key, bytes: 3_000) }
@@ -56,13 +57,14 @@ import Testing
         }
     }
 
-    @Test func whatWasNotSyncedMayVanishAndNeverInPart() throws {
+    @Test func whatWasNotSyncedMayVanishAndNeverInPart() async throws {
         var lengths: Set<Int> = []
         for seed in UInt64(0)..<200 {
+            await Task.yield()
             let disk = SimulatedDisk()
             let database = try PlainDatabase(disk.directory + "/test.db")
             try database.put(0)
-            try database.queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
+            try database.waitForDisk("NORMAL")
             for key in 1...8 { try database.put(key, bytes: 3_000) }
             #expect(disk.snapshot().unsynced > 0)
             disk.crash(.power(seed: seed))
@@ -77,10 +79,11 @@ import Testing
         #expect(lengths.contains(1) && lengths.contains(9) && lengths.count > 3)
     }
 
-    @Test func aDiskThatIsNotWaitedForLosesAndTears() throws {
+    @Test func aDiskThatIsNotWaitedForLosesAndTears() async throws {
         // Without any sync a database is damaged by some losses of power: the disk is not kinder than real ones.
         var damaged = 0
         for seed in UInt64(0)..<100 {
+            await Task.yield()
             let disk = SimulatedDisk()
             let database = try PlainDatabase(disk.directory + "/test.db", journal: "DELETE", synchronous: "OFF")
             for key in 0..<20 { try database.put(key, bytes: 3_000) }
@@ -95,7 +98,7 @@ import Testing
     @Test func aKilledProcessLeavesWhatItWrote() throws {
         let disk = SimulatedDisk()
         let database = try PlainDatabase(disk.directory + "/test.db")
-        try database.queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = OFF") }
+        try database.waitForDisk("OFF")
         try database.put(1)
         disk.crash(.processes)
         #expect(throws: DatabaseError.self) { try database.put(2) }
@@ -109,9 +112,10 @@ import Testing
         #expect(try second.keys == [1, 3, 4])
     }
 
-    @Test func aMachineCanStopAtEveryEffect() throws {
+    @Test func aMachineCanStopAtEveryEffect() async throws {
         var stops = 0
         for stop in 1... {
+            await Task.yield()
             let disk = SimulatedDisk()
             disk.setHook { $0.number == stop ? .halt : .proceed }
             var stored = -1
@@ -173,16 +177,17 @@ import Testing
         #expect(disk.counters.syncs > 0 && disk.counters.count(.write) > 10 && disk.counters.bytesWritten > 4_096)
     }
 
-    @Test func aSecondSyncAfterAFailedOneLies() throws {
+    @Test func aSecondSyncAfterAFailedOneLies() async throws {
         // As on Linux: what a failed fsync should have written is gone, though reads and later syncs know nothing of it.
         var lost = 0
         for seed in UInt64(0)..<50 {
+            await Task.yield()
             let disk = SimulatedDisk()
             let database = try PlainDatabase(disk.directory + "/test.db")
             try database.put(1)
-            try database.queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = NORMAL") }
+            try database.waitForDisk("NORMAL")
             try database.put(2, bytes: 9_000)
-            try database.queue.writeWithoutTransaction { try $0.execute(sql: "PRAGMA synchronous = FULL") }
+            try database.waitForDisk("FULL")
             disk.setFaults(DiskFaultPlan(.inputOutput, of: [.sync], first: 1))
             #expect(throws: DatabaseError.self) { try database.put(3) }
             try database.put(3)
