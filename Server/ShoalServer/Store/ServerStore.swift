@@ -152,7 +152,9 @@ public final class ServerStore: Sendable {
         try StoreError.mapping(path: path) {
             try pool.writeWithoutTransaction { database in
                 guard let writer = box.writer else { throw StoreError.cannotOpen(path: path, reason: "it is closed") }
-                defer { published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) } }
+                defer {
+                    published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) }
+                }
                 return try body(writer, database)
             }
         }

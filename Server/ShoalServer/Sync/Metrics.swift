@@ -60,7 +60,8 @@ public final class Metrics: Sendable {
         counter("refusals_total", "Refused operations in answers.", [("", now.refusals)])
         counter("forks_total", "Pushes of logs that do not continue the known ones.", [("", now.forks)])
         counter("rollbacks_total", "Pushes that name commits which this server does not have.", [("", now.rollbacks)])
-        counter("relayed_records_total", "Records that replicas relayed after this server lost some.", [("", now.relayed)])
+        counter(
+            "relayed_records_total", "Records that replicas relayed after this server lost some.", [("", now.relayed)])
         counter("received_bytes_total", "Bytes of request bodies.", [("", now.bytesIn)])
         counter("sent_bytes_total", "Bytes of answers.", [("", now.bytesOut)])
         lines.append("# HELP shoal_commit_group_size Pushes in one durable commit.")
