@@ -126,7 +126,9 @@ extension SyncResponse {
     func writeRecovery(to json: inout JSONWriter) {
         if !page.open.isEmpty {
             // Their places among the page's records, which stand in the order of their identifiers.
-            let places = page.heads.map(\.id).sorted().enumerated().filter { page.open.contains($1) }.map { Int64($0.offset) }
+            let places = page.heads.map(\.id).sorted().enumerated().filter { page.open.contains($1) }.map {
+                Int64($0.offset)
+            }
             json.key("open")
             json.integers(places)
         }

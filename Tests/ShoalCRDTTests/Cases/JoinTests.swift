@@ -7,7 +7,9 @@ import Testing
     private let here = ReplicaID(rawValue: 1)
     private let there = ReplicaID(rawValue: 2)
 
-    private func row(_ entries: [Entry], envelope: Envelope? = Envelope(kind: Kind(rawValue: 1), scope: .workspace)) -> Record {
+    private func row(_ entries: [Entry], envelope: Envelope? = Envelope(kind: Kind(rawValue: 1), scope: .workspace))
+        -> Record
+    {
         var row = Record(id: .sample)
         if let envelope { row.setEnvelope(envelope) }
         for entry in entries { row.appendInOrder(entry, from: []) }
@@ -94,9 +96,10 @@ import Testing
     /// Equal rows say the same only of a record in which nothing waits: here the relayed one knows that 1 is dead.
     @Test func aRowThatEqualsAnOpenRecordSaysMore() {
         let three = Dot(here, 1)
-        let open = row([
-            entry(.year, .deadAhead, Dot(there, 2), time: 0), entry(.year, .integer, three, integer: 3),
-        ].sorted { $0.dot < $1.dot })
+        let open = row(
+            [
+                entry(.year, .deadAhead, Dot(there, 2), time: 0), entry(.year, .integer, three, integer: 3),
+            ].sorted { $0.dot < $1.dot })
         let held = row([entry(.year, .integer, three, integer: 3)])
         let stale = row([entry(.year, .integer, Dot(there, 1), integer: 1)])
         #expect(open.hasSameEntries(as: held) && open.isOpen)

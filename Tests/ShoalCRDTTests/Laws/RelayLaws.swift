@@ -15,7 +15,8 @@ import Testing
     @Test func aRowThatEqualsAClosedRecordNeedNotBeRelayed() {
         law(generate: History.sensible, smaller: \.smaller) { history, random in
             recover(history, &random) { record, row in
-                record.entries.contains { $0.kind == .deadAhead || $0.kind == .coveredAhead } || !record.isEqual(to: row)
+                record.entries.contains { $0.kind == .deadAhead || $0.kind == .coveredAhead }
+                    || !record.isEqual(to: row)
             }
         }
     }
