@@ -82,6 +82,11 @@ extension Record {
                 entries.remove(at: index)
                 end -= 1
                 changed = true
+                // It came by a relay, and its log may still bring it.
+                if !isKnown(seen) {
+                    insert(Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence))
+                    end += 1
+                }
             } else if !isKnown(seen), insert(Entry(key: key, kind: .deadAhead, dot: seen, time: 0, sequence: sequence))
             {
                 end += 1

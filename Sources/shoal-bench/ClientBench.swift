@@ -47,6 +47,7 @@ enum ClientBench {
                 pull.serving += serving
                 let (_, decoding) = try Measure.seconds { try run.received(answer) }
                 pull.applying += decoding
+            case .relay(let body): try run.received(try handler.relay(body, account: account).encoded())
             case .finished(let report):
                 pull.pulled = report.pulled
                 return pull

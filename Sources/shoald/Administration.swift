@@ -74,6 +74,13 @@ enum Administration {
         }
     }
 
+    func recover(_ request: RecoveryRequest) async throws -> RecoveryReport {
+        switch self {
+        case .local(let store, _): return try request.finishes ? store.finishRecovery() : store.beginRecovery()
+        case .remote(let server): return try await server.post("/v1/recover", request)
+        }
+    }
+
     /// Hands the lines of a dump to `write` as they come.
     func dump(_ request: DumpRequest, _ write: ([UInt8]) throws -> Void) async throws {
         switch self {

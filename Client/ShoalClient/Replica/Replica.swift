@@ -58,7 +58,8 @@ public final class Replica: Sendable {
     // MARK: Enrolment
 
     /// Makes a home (mode 0700) and enrols it, or goes on with an enrolment whose answer was lost: the key is stored
-    /// before it is sent, and the same code and key get the same answer. Does not sync.
+    /// before it is sent, and the same code and key get the same answer. Does not sync. A home that is enrolled already
+    /// is enrolled again if its server has lost it, and keeps all that it has.
     ///
     /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
     public static func enroll(
@@ -66,7 +67,12 @@ public final class Replica: Sendable {
         options: Options = Options()
     ) async throws -> Replica {
         let server = try Endpoint.normalized(url)
-        let replica = try create(home, environment, options)
+        let replica: Replica
+        do { replica = try create(home, environment, options) } catch ReplicaError.alreadyEnrolled {
+            return try await enrollAgain(
+                home: home, server: server, code: code, transport: transport, environment: environment,
+                options: options)
+        }
         let key = try replica.connection.enrolling {
             try StandingStore.begin(
                 server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
@@ -107,6 +113,8 @@ public final class Replica: Sendable {
         }
         return replica
     }
+
+    func reenrolling<T>(_ body: (ReplicaStore) throws -> T) throws -> T { try connection.enrolling(body) }
 
     /// Where the server is and with which key to speak to it.
     public func credential() throws -> (server: String, key: String) {
@@ -152,7 +160,7 @@ public final class Replica: Sendable {
 
     /// The same with hashes of the tail instead of operations, after `count` that the server knows.
     func tailRequest(skipping count: Int) throws -> SyncRequest {
-        try connection.read { try $0.tailRequest(skipping: count) }
+        try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
     }
 
     /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
@@ -166,6 +174,19 @@ public final class Replica: Sendable {
     func heal(_ healing: ClientSession.Healing) throws {
         try transaction(isRemote: false) { try Healing($0).run(healing) }
     }
+
+    /// What of the stock is relayed next, as the body of a request; nil when nothing is left.
+    func nextRelay(isFirst: Bool) throws -> (body: [UInt8], batch: RelayBatch)? {
+        while let (request, batch) = try transaction(isRemote: true, { try $0.nextRelay(isFirst: isFirst) }) {
+            let body = try request.encoded()
+            if body.count <= Limits.body { return (body, batch) }
+            try transaction(isRemote: true) { try StockStore($0).passOver(batch) }
+        }
+        return nil
+    }
+
+    /// Drops what the server has acknowledged.
+    func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
 
     /// Stores a server's answer in one durable transaction.
     @discardableResult

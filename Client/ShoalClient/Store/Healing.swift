@@ -101,7 +101,7 @@ struct Healing {
             renaming.dots[Dot(log.replica, number + 1 + offset)] = Dot(replica, offset + 1)
         }
         let last = store.current.endPosition
-        if last > position { try store.log.rename(after: position, upTo: last, renaming, first: count > 0) }
+        if last > position { try store.log.rename(after: position, upTo: last, renaming, renumbered: position + count) }
     }
 
     // MARK: Rollback
@@ -141,6 +141,7 @@ struct Healing {
             standing.epoch = rollback.epoch
             // The rows are of a server that is no more: a fill replaces them.
             standing.cursor = ""
+            try StockStore(store).take(fill: standing.fill)
             try store.database.execute(sql: "DELETE FROM vector")
         }
         try store.setStanding(standing)
@@ -162,7 +163,7 @@ struct Healing {
         let before = try store.log.records(after: position - 1, upTo: last, naming: renaming).map { id in
             try store.effective(id)
         }
-        try store.log.rename(after: position - 1, upTo: last, renaming, first: false)
+        try store.log.rename(after: position - 1, upTo: last, renaming, renumbered: 0)
         store.forgetCached()
         for record in before { try store.show(from: record, to: try store.effective(record.id)) }
         try store.show(from: Record(id: new), to: try store.effective(new))

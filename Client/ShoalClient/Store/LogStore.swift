@@ -167,15 +167,16 @@ final class LogStore {
 
     /// Renames what the operations after a position name, in the log and in the tail. They keep their hashes.
     ///
-    /// - Parameter first: whether the first of them begins another log, so that its hash does not follow from its bytes.
-    func rename(after position: Int64, upTo last: Int64, _ renaming: Renaming, first isFirst: Bool) throws {
+    /// - Parameter renumbered: the last of them that got another number. Those up to it say that they keep their hashes,
+    ///   renamed or not: another copy may have pushed them under other numbers still.
+    func rename(after position: Int64, upTo last: Int64, _ renaming: Renaming, renumbered: Int64) throws {
         var place = position
         while place < last {
             place += 1
             var batch = Operations()
             guard try read(place, into: &batch), let hash = try hash(at: place) else { continue }
             let isRenamed = batch.names(anythingOf: renaming, at: 0)
-            guard isRenamed || (isFirst && place == position + 1) else { continue }
+            guard isRenamed || place <= renumbered else { continue }
             var renamed = Operations()
             renamed.append(0, of: batch, renaming: renaming, keptHash: hash)
             var bytes: [UInt8] = []

@@ -53,6 +53,7 @@ struct PageStore {
         try fillOwn()
         try beginFill()
         for position in page.heads.indices { try take(position) }
+        try StockStore(store).note(page)
         if commit.isLast {
             for (record, positions) in leaving { try leave(record, positions) }
             leaving = [:]
@@ -247,6 +248,7 @@ struct PageStore {
             }
             try store.database.execute(sql: "DELETE FROM fill_seen")
         }
+        try StockStore(store).dropEqual()
         standing.fill = .none
     }
 }

@@ -8,7 +8,10 @@ enum ReplicaSchema {
         var sql: String
     }
 
-    static let migrations = [Migration(name: "1 replica", sql: first), Migration(name: "2 lineage", sql: lineage)]
+    static let migrations = [
+        Migration(name: "1 replica", sql: first), Migration(name: "2 lineage", sql: lineage),
+        Migration(name: "5 relay", sql: relay),
+    ]
 
     static var migrator: DatabaseMigrator {
         var migrator = DatabaseMigrator()
@@ -181,6 +184,36 @@ enum ReplicaSchema {
             kind TEXT NOT NULL,
             replica INTEGER NOT NULL,
             changes INTEGER NOT NULL
+        );
+        """
+
+    private static let relay = """
+        -- What the server's rows were each time that it was found to have lost something.
+        CREATE TABLE stock (
+            generation INTEGER NOT NULL,
+            record INTEGER NOT NULL,
+            cells BLOB NOT NULL,
+            is_too_large INTEGER NOT NULL DEFAULT 0
+        );
+        CREATE UNIQUE INDEX stock_place ON stock (generation, record);
+
+        -- Of which operations those rows are the fold.
+        CREATE TABLE stock_vector (
+            generation INTEGER NOT NULL,
+            replica INTEGER NOT NULL,
+            number INTEGER NOT NULL,
+            PRIMARY KEY (generation, replica)
+        ) WITHOUT ROWID;
+
+        -- Records in which the server waits for operations.
+        CREATE TABLE stock_open (record INTEGER PRIMARY KEY);
+
+        -- An enrolment of an enrolled home that was sent and not answered yet. At most one row.
+        CREATE TABLE reenrolment (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            server TEXT NOT NULL,
+            code TEXT NOT NULL,
+            key TEXT NOT NULL
         );
         """
 }

@@ -31,10 +31,10 @@ extension ReplicaStore {
     /// The same with the hashes of the tail instead of operations, for the server to say which of them it knows.
     ///
     /// - Parameter count: how many of them are known to be known.
-    func tailRequest(skipping count: Int) throws -> SyncRequest {
+    func tailRequest(skipping count: Int, limit: Int = Limits.operations) throws -> SyncRequest {
         let pushed = self.pushed
         let hashes = try log.hashes(
-            after: pushed.acknowledgedPosition + Int64(count), upTo: pushed.endPosition, limit: Limits.operations)
+            after: pushed.acknowledgedPosition + Int64(count), upTo: pushed.endPosition, limit: limit)
         return SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
             logs: standings(last: pushed), operations: Operations(), tail: hashes, skipped: UInt32(count),
@@ -50,6 +50,13 @@ extension ReplicaStore {
         let reason = try String.fetchOne(
             database, sql: "SELECT reason FROM aside WHERE position = ?", arguments: [position])
         return reason.flatMap(RefusalReason.init) ?? .forbidden
+    }
+
+    /// What of the stock is relayed next; rows that the server has again are not.
+    func nextRelay(isFirst: Bool) throws -> (request: RelayRequest, batch: RelayBatch)? {
+        let stock = StockStore(self)
+        if isFirst { try stock.dropEqual() }
+        return try stock.next(epoch: standing.epoch)
     }
 
     /// Moves up to `limit` records from the queue into the text index, in a transaction of its own.

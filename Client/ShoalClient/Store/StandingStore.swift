@@ -80,7 +80,7 @@ enum StandingStore {
     }
 
     /// A code as the server reads it: case, separators and look-alikes (I, L, O) do not matter.
-    private static func meant(_ code: String) -> String {
+    static func meant(_ code: String) -> String {
         String(
             code.uppercased().compactMap { character in
                 switch character {

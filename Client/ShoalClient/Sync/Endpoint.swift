@@ -1,3 +1,4 @@
+import ShoalCRDT
 import ShoalProtocol
 
 /// The server as a client sees it: its two routes, and what their answers mean.
@@ -44,8 +45,21 @@ struct Endpoint: Sendable {
         return String(decoding: text, as: UTF8.self)
     }
 
-    func enroll(code: String, key: String) async throws -> EnrollResponse {
-        let body = EnrollRequest(code: code, key: key).encoded()
+    /// Whether the server knows the key; nil if it cannot be asked. A request that is empty changes nothing.
+    func knowsKey() async -> Bool? {
+        do {
+            let answer = try await post("/v1/sync", [], isCompressed: true)
+            switch answer.status {
+            case 401: return false
+            case 400..<500: return true
+            default: return nil
+            }
+        } catch { return nil }
+    }
+
+    /// - Parameter former: the account of a home that is enrolled again.
+    func enroll(code: String, key: String, former: RecordID? = nil) async throws -> EnrollResponse {
+        let body = EnrollRequest(code: code, key: key, former: former).encoded()
         let answer = try await post("/v1/enroll", body, isCompressed: false)
         if answer.status != 200 { throw failure(answer, isEnrolling: true) }
         do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch {
@@ -53,9 +67,11 @@ struct Endpoint: Sendable {
         }
     }
 
-    /// - Returns: the body of the answer, a `SyncResponse` if it is what it should be.
-    func sync(_ body: [UInt8]) async throws -> [UInt8] {
-        let answer = try await post("/v1/sync", body, isCompressed: true)
+    /// Sends a body to `/v1/sync` or `/v1/relay`.
+    ///
+    /// - Returns: the body of the answer, a `SyncResponse` or `RelayResponse` if it is what it should be.
+    func exchange(_ path: String, _ body: [UInt8]) async throws -> [UInt8] {
+        let answer = try await post(path, body, isCompressed: true)
         if answer.status != 200 { throw failure(answer, isEnrolling: false) }
         return answer.body
     }

@@ -9,6 +9,8 @@ public struct SyncReport: Sendable, Equatable {
     public var pulled = 0
     /// Newly set aside.
     public var refused: [(record: RecordID, reason: String)] = []
+    /// Records given back to a server that had lost something.
+    public var relayed = 0
     public var bytesUp = 0
     public var bytesDown = 0
     public var requests = 0
@@ -70,19 +72,25 @@ public struct SyncDriver: Sendable {
         while true {
             try Task.checkCancellation()
             switch try run.next(committed: progress) {
-            case .send(let body): try run.received(try await exchange(body, endpoint, &run))
+            case .send(let body): try run.received(try await exchange("/v1/sync", body, endpoint, &run))
+            case .relay(let body):
+                do {
+                    try run.received(try await exchange("/v1/relay", body, endpoint, &run))
+                } catch SyncError.refused(409, _) { try run.relayRefused() }
             case .finished(let report): return report
             }
         }
     }
 
     /// One request and its answer, repeated as the policy says: every request may be sent again.
-    private func exchange(_ body: [UInt8], _ endpoint: Endpoint, _ run: inout SyncRun) async throws -> [UInt8] {
+    private func exchange(
+        _ path: String, _ body: [UInt8], _ endpoint: Endpoint, _ run: inout SyncRun
+    ) async throws -> [UInt8] {
         var backoff = Backoff(policy: retry, random: replica.environment.random)
         while true {
             run.sending(body)
             do {
-                return try await endpoint.sync(body)
+                return try await endpoint.exchange(path, body)
             } catch let error as SyncError where error.helpsToRetry {
                 guard let wait = backoff.next(retryAfter: error.retryAfter) else { throw error }
                 try await replica.environment.sleep(wait)

@@ -9,6 +9,8 @@ public struct SyncRun {
         /// Send this to `/v1/sync`, then call `received`. Asked again before that, it is the same body: every request
         /// may be sent again.
         case send([UInt8])
+        /// The same with `/v1/relay`; if it is refused there, call `relayRefused`.
+        case relay([UInt8])
         case finished(SyncReport)
     }
 
@@ -21,7 +23,14 @@ public struct SyncRun {
     /// What the server had acknowledged when this began, and has by now.
     private var acknowledged: (first: UInt32, now: UInt32) = (0, 0)
 
-    private enum State { case beginning, acting(ClientSession.Action), waiting([UInt8]), finished }
+    /// Whether the server wants what this replica held before the server lost something.
+    private var isRelayWanted = false
+    private var hasRelayed = false
+
+    private enum State {
+        case beginning, acting(ClientSession.Action), waiting([UInt8]), finishing, finished
+        case relayingNext, relaying([UInt8], RelayBatch)
+    }
 
     public init(_ replica: Replica) {
         self.replica = replica
@@ -66,7 +75,18 @@ public struct SyncRun {
                 state = .acting(session.committed(next: try replica.nextRequest(), pulled: outcome.pulled))
                 committed(progress)
             case .acting(.finish(let result)):
-                report.pushed = result.pushed
+                report.pushed += result.pushed
+                state = isRelayWanted && !hasRelayed ? .relayingNext : .finishing
+            case .relaying(let body, _): return .relay(body)
+            case .relayingNext:
+                if let next = try replica.nextRelay(isFirst: !hasRelayed) {
+                    state = .relaying(next.body, next.batch)
+                } else if hasRelayed {
+                    try syncAgain()
+                } else {
+                    state = .finishing
+                }
+            case .finishing:
                 report.milliseconds = Int(clamping: (replica.environment.ticks() &- start) / 1_000_000)
                 state = .finished
             case .acting(.stop(let problem)): throw SyncError.session(problem)
@@ -81,10 +101,36 @@ public struct SyncRun {
         clock.sending(ticks: replica.environment.ticks())
     }
 
+    /// What was relayed comes back like everything else.
+    private mutating func syncAgain() throws {
+        session = ClientSession()
+        state = .acting(session.start(try replica.nextRequest()))
+    }
+
+    /// The server does not take relays now: they stay here until it asks again.
+    public mutating func relayRefused() throws {
+        guard case .relaying = state else { return }
+        if hasRelayed { try syncAgain() } else { state = .finishing }
+    }
+
+    private mutating func receivedRelay(_ body: [UInt8], of batch: RelayBatch) throws {
+        let response: RelayResponse
+        do throws(FrameError) { response = try RelayResponse(decoding: body) } catch {
+            throw Endpoint.unreadable(error)
+        }
+        report.bytesDown += body.count
+        report.relayed += response.taken
+        try replica.dropRelayed(batch)
+        hasRelayed = true
+        state = .relayingNext
+        if !response.more { try syncAgain() }
+    }
+
     /// Takes the body of the server's answer to what was sent last.
     ///
     /// - Throws: `SyncError.badAnswer`, `SyncError.otherProtocol`. The same request may then be sent again.
     public mutating func received(_ body: [UInt8]) throws {
+        if case .relaying(_, let batch) = state { return try receivedRelay(body, of: batch) }
         let response: SyncResponse
         do throws(FrameError) { response = try SyncResponse(decoding: body) } catch {
             throw Endpoint.unreadable(error)
@@ -92,6 +138,7 @@ public struct SyncRun {
         report.bytesDown += body.count
         clock.received(
             server: response.time, now: replica.environment.now(), ticks: replica.environment.ticks())
+        isRelayWanted = response.recovery
         state = .acting(session.receive(response))
     }
 

@@ -11,6 +11,10 @@ extension EnrollRequest {
         json.string(code)
         json.key("key")
         json.string(key)
+        if let former {
+            json.key("former")
+            json.string(former.description)
+        }
         json.endObject()
         return json.bytes
     }
@@ -21,6 +25,7 @@ extension EnrollRequest {
                 var version: Int64?
                 var code: String?
                 var key: String?
+                var former: RecordID?
                 try reader.readObject { reader, name in
                     switch name {
                     case "protocol":
@@ -30,13 +35,16 @@ extension EnrollRequest {
                         }
                     case "code": code = try reader.readString()
                     case "key": key = try reader.readString()
+                    case "former":
+                        former = RecordID(text: try reader.readString())
+                        if former?.isValid != true { throw reader.error(.invalid("not an identifier")) }
                     default: try reader.skip()
                     }
                 }
                 guard version != nil else { throw reader.error(.missingKey("protocol")) }
                 guard let code else { throw reader.error(.missingKey("code")) }
                 guard let key else { throw reader.error(.missingKey("key")) }
-                return EnrollRequest(code: code, key: key)
+                return EnrollRequest(code: code, key: key, former: former)
             }
         }
     }

@@ -155,6 +155,7 @@ extension SyncResponse {
             frame.json.key("page")
             PageCodec.write(page, to: &frame)
         }
+        writeRecovery(to: &frame.json)
         frame.json.endObject()
         return frame
     }
@@ -182,6 +183,7 @@ extension SyncResponse {
         var positions: [Dot] = []
         var time: Int64?
         var page = RecordPage()
+        var recovery = RecoveryMembers()
         try reader.readObject { reader, key in
             switch key {
             case "push": push = try PushAnswer(from: &reader)
@@ -192,6 +194,8 @@ extension SyncResponse {
             case "positions": try reader.readArray { positions.append(try $0.readDot()) }
             case "time": time = try reader.readInteger()
             case "page": page = try PageCodec.read(from: &reader)
+            case "open": try recovery.readOpen(&reader)
+            case "recovery": recovery.isWanted = try reader.readBool()
             default: try reader.skip()
             }
         }
@@ -202,8 +206,8 @@ extension SyncResponse {
         guard let isFill else { throw reader.error(.missingKey("fill")) }
         guard let time else { throw reader.error(.missingKey("time")) }
         self.init(
-            push: push, from: from, page: page, cursor: cursor, more: more, isFill: isFill, positions: positions,
-            time: time)
+            push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
+            isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
     }
 }
 

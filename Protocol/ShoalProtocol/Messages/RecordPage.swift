@@ -16,6 +16,9 @@ public struct RecordPage: Sendable {
     public private(set) var arena: [UInt8] = []
     /// Positions in `entries` whose value was left out because the receiver's own unacknowledged operation holds it.
     public private(set) var own: Set<Int> = []
+    /// Records in which a mark still waits for an operation: what a replica held of one of these may say more than the
+    /// record does, even if it is equal.
+    public internal(set) var open: Set<RecordID> = []
 
     public init() {}
 
@@ -23,6 +26,11 @@ public struct RecordPage: Sendable {
 
     public mutating func begin(_ id: RecordID, _ envelope: Envelope) {
         heads.append(Head(id: id, envelope: envelope, entries: entries.count..<entries.count))
+    }
+
+    /// Says that in the record begun last a mark waits for an operation.
+    public mutating func noteOpen() {
+        if let last = heads.last { open.insert(last.id) }
     }
 
     /// Adds an entry to the record begun last, with its text copied from `source`.

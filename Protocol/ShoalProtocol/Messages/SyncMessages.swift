@@ -173,10 +173,12 @@ public struct SyncResponse: Sendable {
     public var positions: [Dot]
     /// Milliseconds since 1970 by the server's clock.
     public var time: Int64
+    /// Whether the server wants what replicas held before it lost something; §3.6.
+    public var recovery: Bool
 
     public init(
         push: PushAnswer, from: String, page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot],
-        time: Int64
+        time: Int64, recovery: Bool = false
     ) {
         self.push = push
         self.from = from
@@ -186,6 +188,7 @@ public struct SyncResponse: Sendable {
         self.isFill = isFill
         self.positions = positions
         self.time = time
+        self.recovery = recovery
     }
 }
 
@@ -195,9 +198,13 @@ public struct EnrollRequest: Sendable, Equatable {
     public var code: String
     /// 32 random bytes drawn by the client: the credential of the new replica, in base64url.
     public var key: String
-    public init(code: String, key: String) {
+    /// The account that this home had with a server that does not know it any more; a server that recovers gives it the
+    /// same identifier again.
+    public var former: RecordID?
+    public init(code: String, key: String, former: RecordID? = nil) {
         self.code = code
         self.key = key
+        self.former = former
     }
 }
 

@@ -19,6 +19,10 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     case tooManyReplicas
     /// No time identifiers are left.
     case noIdentifiers
+    /// A home of an account that this server does not know, while nobody asked for what replicas held.
+    case unknownFormer
+    /// A home of an account that is another one's.
+    case otherAccount(String)
 
     public var description: String {
         switch self {
@@ -31,6 +35,10 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .badKey: "the key must be 32 bytes in base64url"
         case .keyTaken: "the key is in use by another replica; draw a new one"
         case .tooManyReplicas: "this server has handed out all its replica identifiers"
+        case .unknownFormer:
+            "this home was enrolled with a server that had its account, and this one has not; if this server stands in "
+                + "for one that was lost, let its operator run shoald recover first"
+        case .otherAccount(let name): "this home is not one of \(name)'s; enroll another home with this code"
         case .noIdentifiers: "this server has used up all its record identifiers"
         }
     }
@@ -99,7 +107,7 @@ public struct Accounts: Sendable {
         guard let code = EnrolmentCode.hash(request.code) else { throw AccountProblem.wrongCode }
         guard let key = BearerKey.hash(request.key) else { throw AccountProblem.badKey }
         return try store.enroll(
-            code: code, key: key, salt: environment.randomUInt32(), time: environment.now())
+            code: code, key: key, former: request.former, salt: environment.randomUInt32(), time: environment.now())
     }
 
     /// Whose key this is; nil if nobody's.

@@ -24,6 +24,10 @@ extension Services {
                 let made = try self.accounts.newCode(name: account.name)
                 return try Self.json(AccountCode(account: made.account.description, code: made.code), status: .created)
             },
+            .init(method: .post, path: "/v1/recover") { request in
+                let wanted: RecoveryRequest = try await self.decode(request)
+                return try Self.json(try self.handler.recover(wanted))
+            },
             .init(method: .post, path: "/v1/dump") { request in
                 let account: DumpRequest = try await self.decode(request)
                 let dump = try self.store.dump(account: account.account)
@@ -74,6 +78,13 @@ public struct DumpRequest: Codable, Sendable {
     /// A name.
     public var account: String?
     public init(account: String?) { self.account = account }
+}
+
+/// The body of `POST /v1/recover`.
+public struct RecoveryRequest: Codable, Sendable {
+    /// Whether it ends rather than begins.
+    public var finishes: Bool
+    public init(finishes: Bool) { self.finishes = finishes }
 }
 
 /// An account and a code to enroll a replica of it.

@@ -8,7 +8,8 @@ enum OpenAPI {
         "type":{"type":"string"},"title":{"type":"string"},"status":{"type":"integer"},"detail":{"type":"string"}}},
         "Enroll":{"type":"object","required":["code","key"],"properties":{"protocol":{"type":"integer"},
         "code":{"type":"string","description":"XXXX-XXXX-XXXX"},
-        "key":{"type":"string","description":"32 random bytes in base64url, the bearer key from then on"}}},
+        "key":{"type":"string","description":"32 random bytes in base64url, the bearer key from then on"},
+        "former":{"type":"string","description":"the account of this home with a server that does not know it any more"}}},
         "Enrolled":{"type":"object","properties":{"replica":{"type":"integer"},"account":{"type":"string"},
         "name":{"type":"string"},"role":{"enum":["expert","sales","supervisor"]},
         "epoch":{"type":"string","description":"64 bits, hexadecimal"},
@@ -24,6 +25,13 @@ enum OpenAPI {
         "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
         "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
         "responses":{"200":{"description":"What was taken, and a page","content":{"application/vnd.shoal.v1+json":{}}},
+        "default":{"$ref":"#/components/responses/Problem"}}}},
+        "/v1/relay":{"post":{"summary":"Give back what this replica held of records that the server has lost",\
+        "security":[{"key":[]}],
+        "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
+        "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
+        "responses":{"200":{"description":"How many records are joined","content":{"application/vnd.shoal.v1+json":{
+        "schema":{"type":"object","properties":{"taken":{"type":"integer"},"more":{"type":"boolean"}}}}}},
         "default":{"$ref":"#/components/responses/Problem"}}}},
         "/healthz":{"get":{"summary":"The process is alive","responses":{"200":{"description":"It is"}}}},
         "/readyz":{"get":{"summary":"The store can commit","responses":{"200":{"description":"It can"},

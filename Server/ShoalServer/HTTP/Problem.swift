@@ -75,6 +75,8 @@ struct Problem: Error, Equatable {
         case .otherEpoch: self.init(.conflict, "other-epoch", "Another workspace", "\(error)")
         case .foreignLog: self.init(.forbidden, "foreign-log", "Not this account's log", "\(error)")
         case .foreignToken: self.init(.badRequest, "foreign-token", "Not this server's token", "\(error)")
+        case .relayOfOtherEpoch: self.init(.conflict, "epoch", "Another epoch", "\(error)")
+        case .noRecovery: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
         case .tooManyOperations: self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
         }
     }
@@ -87,6 +89,8 @@ struct Problem: Error, Equatable {
         case .wrongCode: self.init(.forbidden, "wrong-code", "Wrong code", "\(error)")
         case .expiredCode: self.init(.forbidden, "expired-code", "Expired code", "\(error)")
         case .usedCode: self.init(.forbidden, "used-code", "Used code", "\(error)")
+        case .unknownFormer: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
+        case .otherAccount: self.init(.forbidden, "other-account", "Another account", "\(error)")
         case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
         case .tooManyReplicas, .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")

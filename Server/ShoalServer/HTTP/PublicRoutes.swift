@@ -10,6 +10,7 @@ extension Services {
         [
             .init(method: .post, path: "/v1/enroll") { try await self.enroll($0) },
             .init(method: .post, path: "/v1/sync") { try await self.sync($0) },
+            .init(method: .post, path: "/v1/relay") { try await self.relay($0) },
             .init(method: .get, path: "/v1/openapi.json", isQuiet: true) { _ in
                 Self.answer("application/json", Array(OpenAPI.document.utf8))
             },
@@ -41,12 +42,32 @@ extension Services {
         return answer
     }
 
-    private func sync(_ request: Request) async throws -> Routes.Answer {
+    private func relay(_ request: Request) async throws -> Routes.Answer {
         let credential = try credential(request)
+        try checkCompressed(request)
+        try gate.enter(credential.account)
+        defer { gate.leave(credential.account) }
+        let body = try await body(request)
+        let response = try handler.relay(body, account: credential.account)
+        var answer = Self.answer(Self.mediaType, response.encoded())
+        answer.bytesIn = body.count
+        answer.metadata = [
+            "account": "\(credential.account)", "replica": "\(credential.replica.rawValue)", "in": "\(body.count)",
+            "taken": "\(response.taken)",
+        ]
+        return answer
+    }
+
+    private func checkCompressed(_ request: Request) throws {
         try checkMediaType(request)
         guard request.headers[.contentEncoding]?.lowercased() == "deflate" else {
             throw Problem.mediaType("the body must come with Content-Encoding: deflate")
         }
+    }
+
+    private func sync(_ request: Request) async throws -> Routes.Answer {
+        let credential = try credential(request)
+        try checkCompressed(request)
         try gate.enter(credential.account)
         defer { gate.leave(credential.account) }
         let body = try await body(request)

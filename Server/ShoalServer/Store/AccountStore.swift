@@ -95,7 +95,9 @@ extension ServerStore {
 
     // MARK: Enrolment
 
-    func enroll(code: [UInt8], key: [UInt8], salt: UInt32, time: Int64) throws -> EnrollResponse {
+    func enroll(
+        code: [UInt8], key: [UInt8], former: RecordID? = nil, salt: UInt32, time: Int64
+    ) throws -> EnrollResponse {
         try withWriter { writer, database in
             try writer.transaction {
                 guard
@@ -107,7 +109,7 @@ extension ServerStore {
                             """, arguments: [Data(code)])
                 else { throw AccountProblem.wrongCode }
                 guard time < row["expires"] as Int64 else { throw AccountProblem.expiredCode }
-                let account = RecordID(rawValue: row["account"])
+                var account = RecordID(rawValue: row["account"])
                 guard let role = Role(rawValue: row["role"]) else {
                     throw StoreError.damaged(path: path, reason: "an account's role is not one of this version")
                 }
@@ -115,6 +117,11 @@ extension ServerStore {
                 if let used = row["key"] as Data? {
                     guard isEqualInConstantTime(Array(used), key) else { throw AccountProblem.usedCode }
                 } else {
+                    if let former {
+                        let name = row["name"] as String
+                        account = try writer.account(
+                            account, named: name, role: role, formerly: former, time: time, database)
+                    }
                     replica = try writer.handOut(to: account)
                     try Self.use(database, code: code, key: key, account: account, replica: replica, time: time)
                     try writer.nameHandedOut(time: time)

@@ -62,13 +62,13 @@ struct GroupFold {
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
-            // Two pushes of one log (a retry beside the first try) go one after the other; so do all in an epoch in which
-            // it matters which operation of another log was there first.
+            // Two pushes of one log (a retry beside the first try) go one after the other; so do those of which it matters
+            // what other logs have: renumbered ones, and all in an epoch begun by a rollback.
             var round: [Int] = []
             var later: [Int] = []
             var replicas: Set<ReplicaID> = []
             for index in waiting {
-                let isAlone = writer.state.recovers && !round.isEmpty
+                let isAlone = (writer.state.recovers || group[index].isRenumbered) && !round.isEmpty
                 if let log = group[index].logs.last, isAlone || !replicas.insert(log.replica).inserted {
                     later.append(index)
                 } else {
@@ -276,17 +276,19 @@ struct GroupFold {
             slots[slot].envelope = envelope
             made.append(slot)
         case (let envelope?, let existing?):
-            if !operation.record.isDerived { return .identifierTaken(at: index) }
+            if !operation.record.isDerived, try !isMade(slots[slot], by: log.dot(index)) {
+                return .identifierTaken(at: index)
+            }
             if envelope != existing { return .refused(at: index, .keyMismatch) }
         case (nil, _?): break
         }
         let number = log.position + UInt32(index + 1)
         for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
-            guard try areKnown(edit.supersedes, of: push, log.replica, before: number) else {
+            guard try areKnown(edit.supersedes, of: push, log.replica, before: number, in: operation.record) else {
                 return .refused(at: index, .unknownDot)
             }
         }
-        guard try areKnown(operation.covers, of: push, log.replica, before: number) else {
+        guard try areKnown(operation.covers, of: push, log.replica, before: number, in: operation.record) else {
             return .refused(at: index, .unknownDot)
         }
         let footprint = push.operations.footprint(of: index)
@@ -299,13 +301,14 @@ struct GroupFold {
     /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
     /// In an epoch begun by a rollback those that never came may come yet.
     private func areKnown(
-        _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32
+        _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32, in record: RecordID
     ) throws(StoreError) -> Bool {
         for dot in push.operations.dots[dots] {
             guard dot.number > 0, dot.replica != replica || dot.number < number else { return false }
             guard let state = writer.state.logs[dot.replica], dot.number <= state.position || dot.replica == replica
             else {
                 if writer.state.recovers { continue }
+                if try isRelayed(dot, in: record) { continue }
                 return false
             }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
@@ -313,6 +316,20 @@ struct GroupFold {
             }
         }
         return true
+    }
+
+    /// Whether a relay has brought the record that this operation makes.
+    private func isMade(_ slot: Slot, by dot: Dot) throws(StoreError) -> Bool {
+        guard !writer.state.relaySources.isEmpty, slot.isStored else { return false }
+        if try isRelayed(dot, in: slot.record) { return true }
+        let record = try unpack(slot) { bytes throws(DecodingFailure) in
+            try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+        }
+        return record.entries[record.range(of: CellKey(.created))].contains { $0.dot == dot && !$0.kind.isMarker }
+    }
+
+    private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
+        try writer.relayed(record)?.contains(dot) == true
     }
 
     // MARK: Writing
@@ -333,14 +350,12 @@ struct GroupFold {
         }
     }
 
-    /// Whether an operation was taken from its log.
-    private func isTaken(_ dot: Dot) -> Bool { dot.number <= writer.state.logs[dot.replica]?.position ?? 0 }
-
     /// The record with its operations applied, or nil if they change nothing.
     private func folded(_ slot: Slot, sequence: Int64) throws(StoreError) -> Record? {
         var record: Record?
         var wasAway = false
         var changed = false
+        let relayed = try writer.relayed(slot.record)
         for item in work[slot.work] {
             let push = group[Int(item.push)]
             guard let progress = progress[Int(item.push)], let log = push.logs.last,
@@ -358,15 +373,16 @@ struct GroupFold {
                 }
             }
             let index = Int(item.operation)
-            let dot = Dot(log.replica, log.position + UInt32(index + 1))
+            let dot = log.dot(index)
             let time = min(push.operations.operations[index].time, push.time)
+            // A relay has brought what became of it.
+            if relayed?.contains(dot) == true { continue }
             let isEffective =
                 writer.state.recovers
                 ? record?.apply(
                     index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
-                    isKnown: isTaken)
-                : record?.apply(
-                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
+                    isKnown: { writer.isTaken($0) || relayed?.contains($0) == true })
+                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
@@ -374,4 +390,9 @@ struct GroupFold {
         if wasAway, record.isPresent { record.renumber(sequence: sequence) }
         return record
     }
+}
+
+extension LogPosition {
+    /// The place of operation `index` of a push that continues this log.
+    fileprivate func dot(_ index: Int) -> Dot { Dot(replica, position + UInt32(index + 1)) }
 }

@@ -31,7 +31,8 @@ extension StoreWriter {
         if push.epoch != state.epoch {
             // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
             if push.marks.isEmpty {
-                guard try queries.isFormerEpoch(push.epoch) else { return .ends(.refused(.otherEpoch)) }
+                // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
+                if !state.recovery, try !queries.isFormerEpoch(push.epoch) { return .ends(.refused(.otherEpoch)) }
             } else if try queries.addFormerEpoch(push.epoch), !state.recovers {
                 try beginEpoch()
             }
@@ -64,6 +65,12 @@ extension StoreWriter {
                 if named[Int(number - numbers.lowerBound)] == hash { matching += 1 }
             }
             if matching != known { return .ends(try fork(push, log)) }
+        }
+        // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
+        // that the first operation tells.
+        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || self.state.recovers
+        if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
+            return .ends(try fork(push, log))
         }
         return .continues(firstNew: min(known, push.operations.count))
     }
@@ -109,15 +116,7 @@ extension StoreWriter {
     ///
     /// The hash is the identity of an operation, so it is looked for in all logs of the account.
     private func fork(_ push: PreparedPush, _ log: LogPosition) throws(StoreError) -> PushOutcome {
-        var places: [OperationHash: Dot] = [:]
-        let wanted = Set(push.tail)
-        if !wanted.isEmpty {
-            for (replica, state) in state.logs where state.account == push.account && state.position > 0 {
-                try queries.forEachHash(replica, 1...state.position) { number, hash in
-                    if wanted.contains(hash) { places[hash] = Dot(replica, number) }
-                }
-            }
-        }
+        let places = try places(of: push.tail, account: push.account)
         var known: [KnownOperation] = []
         for hash in push.tail {
             guard let dot = places[hash] else { break }
@@ -127,6 +126,21 @@ extension StoreWriter {
         let isWhole = Int(push.skipped) + push.tail.count == Int(log.end - log.position)
         let replica = isWhole || known.count < push.tail.count ? try handOut(to: push.account) : nil
         return .fork(.init(of: log, replica: replica, known: known))
+    }
+
+    /// Where operations stand in the logs of an account.
+    private func places(
+        of hashes: [OperationHash], account: RecordID
+    ) throws(StoreError) -> [OperationHash: Dot] {
+        var places: [OperationHash: Dot] = [:]
+        let wanted = Set(hashes)
+        if wanted.isEmpty { return places }
+        for (replica, state) in state.logs where state.account == account && state.position > 0 {
+            try queries.forEachHash(replica, 1...state.position) { number, hash in
+                if wanted.contains(hash) { places[hash] = Dot(replica, number) }
+            }
+        }
+        return places
     }
 
     // MARK: Replicas

@@ -157,6 +157,7 @@ private struct PageReader {
         // Edits that came before what makes the record: it follows whole when that comes.
         guard record.isMade else { return }
         page.begin(record.id, record.envelope)
+        if record.isOpen { page.noteOpen() }
         record.forEachCell { cell in
             guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
             var isEmpty = true

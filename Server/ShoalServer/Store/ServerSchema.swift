@@ -64,6 +64,22 @@ public enum ServerSchema {
                 "CREATE TABLE former_epoch (epoch INTEGER PRIMARY KEY)",
             ]
         ),
+        (
+            "5 relay",
+            [
+                // Whether replicas are asked for what they held before the server lost something.
+                "ALTER TABLE server ADD COLUMN recovery INTEGER NOT NULL DEFAULT 0",
+                // Who relayed, up to where the relayed rows are the fold of all logs: a replica and a number, 4 bytes each,
+                // little-endian, by ascending replica.
+                "CREATE TABLE relay_source (id INTEGER PRIMARY KEY, account INTEGER NOT NULL, vector BLOB NOT NULL)",
+                // Which records came from which source. An operation within one of their vectors is in effect in them.
+                """
+                CREATE TABLE relay_record (record INTEGER NOT NULL, source INTEGER NOT NULL, PRIMARY KEY (record, source))
+                WITHOUT ROWID
+                """,
+                "CREATE INDEX relay_record_source ON relay_record (source)",
+            ]
+        ),
     ]
 
     static var migrator: DatabaseMigrator {

@@ -15,6 +15,7 @@ public final class ServerStore: Sendable {
     /// What readers need to know of the writer's state.
     struct Published: Sendable {
         var epoch: UInt64
+        var recovery = false
     }
 
     /// Holds the writer for its queue.
@@ -60,6 +61,8 @@ public final class ServerStore: Sendable {
                     try StoreFile.makeDurable(database, path: path)
                     box.writer = try StoreWriter(
                         database, state: opening.state, seal: opening.seal, random: environment.random)
+                    let recovery = box.writer?.state.recovery == true
+                    published.withLock { $0.recovery = recovery }
                 }
             }
         } catch {
@@ -129,6 +132,9 @@ public final class ServerStore: Sendable {
     /// The epoch of this server: 64 random bits.
     public var epoch: UInt64 { published.withLock { $0.epoch } }
 
+    /// Whether replicas are asked for what they held before this server lost something.
+    public var isRecovering: Bool { published.withLock { $0.recovery } }
+
     /// Finishes what is under way, moves the write-ahead log into the file and closes.
     public func close() throws {
         try StoreError.mapping(path: path) {
@@ -146,7 +152,9 @@ public final class ServerStore: Sendable {
         try StoreError.mapping(path: path) {
             try pool.writeWithoutTransaction { database in
                 guard let writer = box.writer else { throw StoreError.cannotOpen(path: path, reason: "it is closed") }
-                defer { published.withLock { $0 = Published(epoch: writer.state.epoch) } }
+                defer {
+                    published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) }
+                }
                 return try body(writer, database)
             }
         }

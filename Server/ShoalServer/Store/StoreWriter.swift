@@ -9,6 +9,7 @@ import ShoalStore
 /// durable: `transaction` puts the old state back when it fails.
 final class StoreWriter {
     let queries: CommitQueries
+    let relays: RelayQueries
     let random: @Sendable (Int) -> [UInt8]
     let seal: Seal
     private let wal: WriteAheadLog
@@ -27,6 +28,10 @@ final class StoreWriter {
         var replicaEpoch: UInt16
         /// How many replicas were ever handed out, modulo 65,536.
         var replicas: UInt16
+        /// Whether replicas are asked for what they held; §3.6.
+        var recovery = false
+        /// The vectors of what was relayed, as long as a log has not reached them.
+        var relaySources: [Int64: VersionVector] = [:]
         /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
         var handedOut: [ReplicaID] = []
     }
@@ -37,12 +42,15 @@ final class StoreWriter {
         _ database: Database, state: State, seal: Seal, random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
         queries = try CommitQueries(database)
+        relays = try RelayQueries(database)
         wal = WriteAheadLog(database)
         try wal.makeDurable()
         self.state = state
         self.seal = seal
         self.random = random
         self.state.replicaEpoch = drawReplicaEpoch()
+        self.state.recovery = try relays.isRecovering()
+        self.state.relaySources = try relays.sources()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.

@@ -9,6 +9,7 @@ public final class Metrics: Sendable {
         var refusals = 0
         var forks = 0
         var rollbacks = 0
+        var relayed = 0
         var bytesIn = 0
         var bytesOut = 0
         /// How many commits there were of each group size.
@@ -35,6 +36,7 @@ public final class Metrics: Sendable {
 
     func countFork() { counters.withLock { $0.forks += 1 } }
     func countRollback() { counters.withLock { $0.rollbacks += 1 } }
+    func countRelay(records: Int) { counters.withLock { $0.relayed += records } }
     func countGroup(_ size: Int) { counters.withLock { $0.groups[size, default: 0] += 1 } }
 
     /// How many commits there were of each group size.
@@ -58,6 +60,7 @@ public final class Metrics: Sendable {
         counter("refusals_total", "Refused operations in answers.", [("", now.refusals)])
         counter("forks_total", "Pushes of logs that do not continue the known ones.", [("", now.forks)])
         counter("rollbacks_total", "Pushes that name commits which this server does not have.", [("", now.rollbacks)])
+        counter("relayed_records_total", "Records that replicas relayed after this server lost some.", [("", now.relayed)])
         counter("received_bytes_total", "Bytes of request bodies.", [("", now.bytesIn)])
         counter("sent_bytes_total", "Bytes of answers.", [("", now.bytesOut)])
         lines.append("# HELP shoal_commit_group_size Pushes in one durable commit.")

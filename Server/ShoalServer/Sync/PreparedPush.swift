@@ -12,14 +12,21 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
     /// The cursor or the acknowledgement was not made by this server for this account.
     case foreignToken(String)
     case tooManyOperations(Int)
+    /// A relay that names another epoch: its replica has to sync first.
+    case relayOfOtherEpoch
+    /// A relay while nobody asked for any.
+    case noRecovery
 
     public var description: String {
         switch self {
         case .malformed(let reason): reason
         case .otherEpoch:
-            "this replica belongs to another workspace, or to an earlier epoch of this one; enroll it with this server"
+            "this replica belongs to another workspace, or to an earlier epoch of this one that this server has lost; "
+                + "enroll it with this server, or let its operator run shoald recover"
         case .foreignLog(let replica): "the log \(replica.rawValue) does not belong to this account"
         case .foreignToken(let name): "the \(name) was not made by this server for this account"
+        case .relayOfOtherEpoch: "the server is in another epoch; sync before relaying"
+        case .noRecovery: "this server does not ask for what replicas held; its operator runs shoald recover first"
         case .tooManyOperations(let count):
             "the request has \(count) operations; send at most \(Limits.operations) at a time"
         }
@@ -44,6 +51,8 @@ public final class PreparedPush: Sendable {
     let time: Int64
     /// The link of the hash chain after each operation.
     let hashes: [OperationHash]
+    /// Whether operations of it were renumbered, so that another copy may have pushed them in another log.
+    var isRenumbered: Bool { operations.operations.contains { $0.keptHash != nil } }
     /// The operations that are not in form, by their index.
     let malformed: Set<Int>
     /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.

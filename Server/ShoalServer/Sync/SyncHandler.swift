@@ -44,7 +44,7 @@ public struct SyncHandler: Sendable {
                 action = session.read(
                     try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
-                return try response.encoded()
+                return try wanting(response).encoded()
             }
         }
     }
@@ -62,9 +62,41 @@ public struct SyncHandler: Sendable {
             case .readPage(let cursor, let own):
                 action = session.read(try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
-                return try response.encoded()
+                return try wanting(response).encoded()
             }
         }
+    }
+
+    /// Asks for relays while the server wants them.
+    private func wanting(_ response: SyncResponse) -> SyncResponse {
+        guard store.isRecovering else { return response }
+        var response = response
+        response.recovery = true
+        return response
+    }
+
+    /// Answers the body of `POST /v1/relay`.
+    ///
+    /// - Throws: `FrameError`, `SyncProblem`, `StoreError`.
+    public func relay(_ body: [UInt8], account: RecordID) throws -> RelayResponse {
+        let request = try RelayRequest(decoding: body)
+        let response = try store.relay(request, account: account, time: environment.now())
+        metrics.countRelay(records: response.taken)
+        logger.notice(
+            "a replica relayed what it held",
+            metadata: [
+                "account": "\(account)", "records": "\(request.page.heads.count)", "taken": "\(response.taken)",
+            ])
+        return response
+    }
+
+    /// Begins or ends recovery, which a person asked for.
+    func recover(_ request: RecoveryRequest) throws -> RecoveryReport {
+        let report = try request.finishes ? store.finishRecovery() : store.beginRecovery()
+        logger.notice(
+            report.isOn ? "recovery is on: replicas are asked for what they held" : "recovery is over",
+            metadata: ["sources": "\(report.sources)", "forgotten": "\(report.forgotten)"])
+        return report
     }
 
     private func session(_ body: [UInt8], _ account: RecordID) throws -> ServerSession {

@@ -79,6 +79,9 @@ public final class Cluster {
                 let answer = try server.handle(body, account: machine.account.id)
                 try learn(answer, for: machine)
                 try run.received(answer)
+            case .relay(let body):
+                run.sending(body)
+                try run.received(try server.relay(body, account: machine.account.id))
             case .finished(let report):
                 if settings.faults.lineage { try oracle.relearn(machine) }
                 folded += report.pushed + report.pulled

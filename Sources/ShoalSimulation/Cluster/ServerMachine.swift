@@ -80,6 +80,15 @@ public final class ServerMachine {
         try handle(body, account: machine.account.id)
     }
 
+    func relay(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
+        guard let handler else { throw .down }
+        do {
+            return try handler.relay(body, account: account).encoded()
+        } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
+            throw .refused(error.description)
+        } catch { throw disk.isHalted ? .down : .refused("\(error)") }
+    }
+
     /// The server as its own programs see it; it must be up.
     func opened() throws -> ServerStore {
         guard let store else { throw SimulationError("the server is down") }

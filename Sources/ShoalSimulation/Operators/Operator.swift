@@ -45,7 +45,8 @@ struct Operator {
         } catch let error as ReplicaError {
             switch error {
             // Nothing was done, which is checked: the log has gained nothing.
-            case .unknownID, .wrongKind, .unknownTag, .noConflict, .mayNotFollow, .mayNotUnfollow, .unknownAccount, .noSuchChoice,
+            case .unknownID, .wrongKind, .unknownTag, .noConflict, .mayNotFollow, .mayNotUnfollow, .unknownAccount,
+                .noSuchChoice,
                 .severalConflicts, .ambiguousTag:
                 if try !cluster.oracle.witness(machine).isEmpty {
                     cluster.oracle.fail("machine \(machine.number) refused a command and stored it")

@@ -157,6 +157,10 @@ public final class Simulation {
                 if faults.lineage { try cluster.oracle.relearn(machine) }
                 switch step {
                 case .send(let body): send(body, machine)
+                case .relay(let body):
+                    // A person asked for it, and waits for it at a good network.
+                    try machine.run?.received(try cluster.server.relay(body, account: machine.account.id))
+                    try advance(machine)
                 case .finished(let report):
                     cluster.trace.note(
                         "finished", Int64(machine.number), Int64(report.pushed), Int64(report.pulled),

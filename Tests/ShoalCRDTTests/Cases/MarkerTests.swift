@@ -201,7 +201,7 @@ import Testing
         apply(Dot(here, 2), to: &record, sequence: 2) {
             $0.edit(CellKey(.year), .integer, integer: 3, supersedes: [Dot(there, 3)])
         }
-        apply(Dot(there, 3), to: &record, sequence: 3) {
+        apply(Dot(there, 3), to: &record, sequence: 3, known: [Dot(here, 2)]) {
             $0.edit(CellKey(.year), .integer, integer: 4, supersedes: [Dot(here, 2)])
         }
         let read = try #require(record.repacked)

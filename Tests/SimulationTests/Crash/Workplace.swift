@@ -109,6 +109,7 @@ extension Replica {
                 number += 1
                 if loses(number) { return nil }
                 try run.received(answer)
+            case .relay(let body): try run.received(try server.handler.relay(body, account: account).encoded())
             case .finished(let report): return report
             }
         }

@@ -1,0 +1,37 @@
+import ShoalCRDT
+import ShoalProtocol
+
+extension Replica {
+    /// Enrols a home again that is enrolled already, when its server has lost it.
+    ///
+    /// A home stays with its server as long as that knows its key, or cannot be asked. A server at another address takes
+    /// its place only while it asks for what replicas held (`shoald recover`), which it says itself by taking the home.
+    ///
+    /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
+    static func enrollAgain(
+        home: String, server: String, code: String, transport: any Transport, environment: Environment,
+        options: Options
+    ) async throws -> Replica {
+        let replica = try Replica(home: home, environment: environment, options: options)
+        let known = try replica.credential()
+        let own = Endpoint(server: known.server, key: known.key, transport: transport)
+        let refusal = ReplicaError.alreadyEnrolled(home: home, server: known.server)
+        switch await own.knowsKey() {
+        case true?: throw refusal
+        case nil where server == known.server: throw refusal
+        default: break
+        }
+        try await replica.exclusively {
+            let (key, former) = try replica.reenrolling {
+                try ReenrolmentStore.begin(
+                    server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
+            }
+            let answer = try await Endpoint(server: server, key: "", transport: transport)
+                .enroll(code: code, key: key, former: former)
+            try replica.reenrolling {
+                try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home)
+            }
+        }
+        return replica
+    }
+}

@@ -1,0 +1,44 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+
+/// Enrolling a home again whose server does not know it any more: it keeps its logs, its rows and everything unsent.
+enum ReenrolmentStore {
+    /// Remembers an enrolment before it is sent; one with the same server and code keeps its key.
+    ///
+    /// - Returns: the key, and the account that this home had.
+    static func begin(
+        server: String, code: String, key: String, _ database: Database, home: String
+    ) throws -> (key: String, former: RecordID) {
+        guard let account = try Int64.fetchOne(database, sql: "SELECT account FROM identity WHERE account IS NOT NULL")
+        else { throw ReplicaError.notEnrolled(home: home) }
+        let code = StandingStore.meant(code)
+        let former = RecordID(rawValue: account)
+        let kept = try String.fetchOne(
+            database, sql: "SELECT key FROM reenrolment WHERE server = ? AND code = ?", arguments: [server, code])
+        if let kept { return (kept, former) }
+        try database.execute(
+            sql: "REPLACE INTO reenrolment (id, server, code, key) VALUES (1, ?, ?, ?)",
+            arguments: [server, code, key])
+        return (key, former)
+    }
+
+    /// Takes the answer: from now on the home speaks to that server with that key.
+    ///
+    /// The epoch stays: the first sync tells the server, which then says from where it has each log. Tokens of another
+    /// server would only be refused; those of the same epoch prove what it has lost.
+    static func finish(
+        _ answer: EnrollResponse, server: String, key: String, _ database: Database, home: String
+    ) throws {
+        try database.execute(sql: "DELETE FROM reenrolment WHERE key = ?", arguments: [key])
+        guard database.changesCount > 0 else {
+            throw ReplicaError.home(home, reason: "another enrolment of it has begun meanwhile")
+        }
+        try database.execute(
+            sql: "UPDATE identity SET server = ?, code = '', key = ?, account = ?, name = ?, role = ?",
+            arguments: [server, key, answer.account.rawValue, answer.name, answer.role.rawValue])
+        try database.execute(
+            sql: "UPDATE standing SET cursor = '', acknowledgement = '' WHERE epoch <> ?",
+            arguments: [Int64(bitPattern: answer.epoch)])
+    }
+}

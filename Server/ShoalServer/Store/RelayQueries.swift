@@ -1,0 +1,125 @@
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalStore
+
+// GRDB has types of the same names.
+import class ShoalStore.Statement
+import struct ShoalCRDT.Record
+
+/// The statements of recovery, prepared once on the writer connection and used only on its queue.
+final class RelayQueries {
+    private let selectSources: Statement
+    private let insertSource: Statement
+    private let deleteSource: Statement
+    private let insertRecord: Statement
+    private let selectRecord: Statement
+    private let deleteRecords: Statement
+    private let updateRecovery: Statement
+    private let selectAfter: Statement
+    private let insertAccount: Statement
+    private let database: Database
+
+    init(_ database: Database) throws(StoreError) {
+        self.database = database
+        selectSources = try Statement(database, "SELECT id, vector FROM relay_source")
+        insertSource = try Statement(database, "INSERT INTO relay_source (account, vector) VALUES (?1, ?2)")
+        deleteSource = try Statement(database, "DELETE FROM relay_source WHERE id = ?1")
+        insertRecord = try Statement(database, "INSERT OR IGNORE INTO relay_record (record, source) VALUES (?1, ?2)")
+        selectRecord = try Statement(database, "SELECT source FROM relay_record WHERE record = ?1")
+        deleteRecords = try Statement(database, "DELETE FROM relay_record WHERE source = ?1")
+        updateRecovery = try Statement(database, "UPDATE server SET recovery = ?1")
+        selectAfter = try Statement(database, RecordTable.selectAfter)
+        insertAccount = try Statement(database, "INSERT OR IGNORE INTO account (id, name, role) VALUES (?1, ?2, ?3)")
+    }
+
+    func isRecovering() throws(StoreError) -> Bool {
+        let statement = try Statement(database, "SELECT recovery FROM server")
+        return try statement.step() && statement.integer(0) != 0
+    }
+
+    func setRecovering(_ isRecovering: Bool) throws(StoreError) {
+        try updateRecovery.bind(1, isRecovering ? 1 : 0)
+        try updateRecovery.run()
+    }
+
+    // MARK: Sources
+
+    func sources() throws(StoreError) -> [Int64: VersionVector] {
+        defer { selectSources.reset() }
+        var sources: [Int64: VersionVector] = [:]
+        while try selectSources.step() {
+            var vector = VersionVector()
+            let bytes = selectSources.bytes(1)
+            for offset in stride(from: 0, to: bytes.count - 7, by: 8) {
+                let replica = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+                let number = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
+                vector.advance(ReplicaID(rawValue: replica), to: number)
+            }
+            sources[selectSources.integer(0)] = vector
+        }
+        return sources
+    }
+
+    /// - Returns: the number of the new source.
+    func addSource(_ vector: VersionVector, account: RecordID) throws(StoreError) -> Int64 {
+        var bytes: [UInt8] = []
+        for (replica, number) in vector.positions.sorted(by: { $0.key < $1.key }) {
+            for word in [replica.rawValue, number] {
+                withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) }
+            }
+        }
+        try insertSource.bind(1, account.rawValue)
+        try insertSource.bind(2, bytes)
+        try insertSource.run()
+        return database.lastInsertedRowID
+    }
+
+    func removeSource(_ source: Int64) throws(StoreError) {
+        for statement in [deleteSource, deleteRecords] {
+            try statement.bind(1, source)
+            try statement.run()
+        }
+    }
+
+    // MARK: Records
+
+    func addRecord(_ record: RecordID, source: Int64) throws(StoreError) {
+        try insertRecord.bind(1, record.rawValue)
+        try insertRecord.bind(2, source)
+        try insertRecord.run()
+    }
+
+    func sources(of record: RecordID) throws(StoreError) -> [Int64] {
+        try selectRecord.bind(1, record.rawValue)
+        defer { selectRecord.reset() }
+        var sources: [Int64] = []
+        while try selectRecord.step() { sources.append(selectRecord.integer(0)) }
+        return sources
+    }
+
+    /// The first record after `id` in which a mark waits, or nil if there is none.
+    func openRecord(after id: RecordID) throws(StoreError) -> (record: Record, sequence: Int64)? {
+        try selectAfter.bind(1, id.rawValue)
+        defer { selectAfter.reset() }
+        while try selectAfter.step() {
+            let id = RecordID(rawValue: selectAfter.integer(0))
+            let record: Record
+            do throws(DecodingFailure) {
+                record = try Record(id: id, sequence: selectAfter.integer(1), packed: selectAfter.bytes(2))
+            } catch { throw .damaged(path: "record \(id)", reason: error.description) }
+            if record.isOpen { return (record, selectAfter.integer(1)) }
+        }
+        return nil
+    }
+
+    // MARK: Accounts
+
+    /// Adds an account that came back with its record. One whose name has been given again stays away.
+    func addAccount(_ id: RecordID, name: String, role: String) throws(StoreError) {
+        try insertAccount.bind(1, id.rawValue)
+        try insertAccount.bind(2, name)
+        try insertAccount.bind(3, role)
+        try insertAccount.run()
+    }
+}

@@ -1,0 +1,194 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+/// How a recovery stands, for whoever administers the server.
+public struct RecoveryReport: Codable, Sendable, Equatable {
+    /// Whether replicas are asked for what they held.
+    public var isOn: Bool
+    /// How many vectors of relays are kept, because a log of theirs has not come.
+    public var sources: Int
+    /// How many marks were forgotten that waited for operations which never came.
+    public var forgotten = 0
+}
+
+// Getting back what the authors will not push again; SPEC.md §3.6.
+extension ServerStore {
+    /// Joins what a replica held with what is here, in one durable transaction. The same again changes nothing.
+    ///
+    /// - Throws: `SyncProblem.otherEpoch`, `.noRecovery`; `StoreError`.
+    public func relay(_ request: RelayRequest, account: RecordID, time: Int64) throws -> RelayResponse {
+        try withWriter { writer, _ in
+            guard request.epoch == writer.state.epoch else { throw SyncProblem.relayOfOtherEpoch }
+            guard writer.state.recovery else { throw SyncProblem.noRecovery }
+            return try writer.transaction {
+                let taken = try writer.join(request, account: account, time: time)
+                return RelayResponse(taken: taken, more: true)
+            }
+        }
+    }
+
+    /// Begins to ask replicas for what they held, and takes in those of a server that is gone.
+    public func beginRecovery() throws -> RecoveryReport {
+        try withWriter { writer, _ in
+            try writer.transaction {
+                writer.state.recovery = true
+                writer.state.recovers = true
+                try writer.relays.setRecovering(true)
+                try writer.queries.updateServer(writer.state)
+                try writer.forgetReachedSources()
+            }
+            return RecoveryReport(isOn: true, sources: writer.state.relaySources.count)
+        }
+    }
+
+    /// Ends it: what still waits for an operation that never came waits no longer.
+    ///
+    /// The vectors of relays stay until the logs have reached them: whoever comes late must not bring back what others
+    /// are known to have removed.
+    public func finishRecovery() throws -> RecoveryReport {
+        try withWriter { writer, _ in
+            let forgotten = try writer.transaction {
+                writer.state.recovery = false
+                try writer.relays.setRecovering(false)
+                try writer.forgetReachedSources()
+                return try writer.forgetMarks()
+            }
+            return RecoveryReport(isOn: false, sources: writer.state.relaySources.count, forgotten: forgotten)
+        }
+    }
+}
+
+extension StoreWriter {
+    /// Whether an operation was taken from its log.
+    func isTaken(_ dot: Dot) -> Bool { dot.number <= state.logs[dot.replica]?.position ?? 0 }
+
+    /// The joined vector of what was relayed of a record: an operation within it is in effect there. Nil if nothing was.
+    func relayed(_ record: RecordID) throws(StoreError) -> VersionVector? {
+        if state.relaySources.isEmpty { return nil }
+        var joined: VersionVector?
+        for source in try relays.sources(of: record) {
+            guard let vector = state.relaySources[source] else { continue }
+            joined = joined ?? VersionVector()
+            joined?.merge(vector)
+        }
+        return joined
+    }
+
+    /// Joins the records of a relay, in the transaction under way.
+    ///
+    /// - Returns: how many of them are joined.
+    func join(_ request: RelayRequest, account: RecordID, time: Int64) throws -> Int {
+        let source = try source(request.vector, account: account)
+        let before = state.sequence
+        var taken = 0
+        for head in request.page.heads {
+            guard try join(request.page.record(head, notAfter: time), vector: request.vector) else { continue }
+            try relays.addRecord(head.id, source: source)
+            taken += 1
+        }
+        if state.sequence > before { try markCommit() }
+        return taken
+    }
+
+    /// The record as it is stored, or nil.
+    func stored(_ id: RecordID) throws -> Record? {
+        var packed: [UInt8] = []
+        guard let sequence = try queries.readRecord(id, into: &packed) else { return nil }
+        return try packed.withUnsafeBytes { bytes in
+            do throws(DecodingFailure) { return try Record(id: id, sequence: sequence, packed: bytes) } catch {
+                throw StoreError.damaged(path: "record \(id)", reason: error.description)
+            }
+        }
+    }
+
+    private func source(_ vector: VersionVector, account: RecordID) throws -> Int64 {
+        if let known = state.relaySources.first(where: { $0.value == vector })?.key { return known }
+        let source = try relays.addSource(vector, account: account)
+        state.relaySources[source] = vector
+        return source
+    }
+
+    /// - Returns: whether the record is joined: it is not where another stands under its identifier, or where it would
+    ///   become larger than a page can carry.
+    private func join(_ relayed: Record, vector: VersionVector) throws -> Bool {
+        let stored = try stored(relayed.id)
+        var record = stored ?? Record(id: relayed.id)
+        guard !record.isMade || record.envelope == relayed.envelope else { return false }
+        let wasUnmade = stored != nil && !record.isMade
+        let wasAway = stored != nil && !record.isPresent
+        let known = try self.relayed(relayed.id)
+        let sequence = state.sequence + 1
+        let changed = record.join(relayed, vector: vector, sequence: sequence) {
+            isTaken($0) || known?.contains($0) == true
+        }
+        if changed {
+            // Replicas that filled while it was deleted have nothing of it.
+            if wasAway, record.isPresent { record.renumber(sequence: sequence) }
+            var packed: [UInt8] = []
+            record.encode(sequence: sequence, into: &packed)
+            guard packed.count <= Limits.recordAtMost else { return false }
+            state.sequence = sequence
+            try queries.writeRecord(
+                record.id, record.envelope, sequence: sequence, packed: packed, isNew: stored == nil,
+                wasUnmade: wasUnmade)
+            try queries.appendFeed(record.id, sequence: sequence)
+        }
+        if record.envelope.kind == .account { try deriveAccount(record) }
+        return true
+    }
+
+    /// An account comes back with its record, and without a key.
+    private func deriveAccount(_ record: Record) throws(StoreError) {
+        guard let name = record.shown(in: record.range(of: CellKey(.accountName))), name.kind == .text,
+            let role = record.shown(in: record.range(of: CellKey(.accountRole))), role.kind == .text,
+            let known = Role(rawValue: record.text(role.slice))
+        else { return }
+        try relays.addAccount(record.id, name: record.text(name.slice), role: known.rawValue)
+    }
+
+    /// Forgets the vectors that the logs have reached: what they say is said by the logs' positions.
+    func forgetReachedSources() throws(StoreError) {
+        for (source, vector) in state.relaySources
+        where vector.positions.allSatisfy({ isTaken(Dot($0.key, $0.value)) }) {
+            try relays.removeSource(source)
+            state.relaySources[source] = nil
+        }
+    }
+
+    /// Forgets the marks of all records.
+    ///
+    /// - Returns: how many there were.
+    func forgetMarks() throws -> Int {
+        var forgotten = 0
+        var packed: [UInt8] = []
+        var place = RecordID(rawValue: 0)
+        while let open = try relays.openRecord(after: place) {
+            var record = open.record
+            forgotten += record.forgetMarks()
+            packed.removeAll(keepingCapacity: true)
+            record.encode(sequence: open.sequence, into: &packed)
+            try queries.writeRecord(
+                record.id, record.envelope, sequence: open.sequence, packed: packed, isNew: false, wasUnmade: false)
+            place = record.id
+        }
+        return forgotten
+    }
+}
+
+extension RecordPage {
+    /// A record of the page by itself; times that lie ahead of the server's are lowered to it.
+    func record(_ head: Head, notAfter time: Int64) -> Record {
+        var record = Record(id: head.id)
+        record.setEnvelope(head.envelope)
+        for index in head.entries {
+            var entry = entries[index]
+            entry.time = min(entry.time, time)
+            record.appendInOrder(entry, from: arena)
+        }
+        return record
+    }
+}

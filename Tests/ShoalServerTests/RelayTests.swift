@@ -1,0 +1,254 @@
+import ShoalCRDT
+import ShoalProtocol
+import Testing
+
+@testable import ShoalServer
+
+import struct ShoalCRDT.Record
+
+/// What a server that lost everything gets back from what replicas held and what they push again.
+@Suite struct RelayTests {
+    /// A server, and another that stands in its place after it was lost.
+    private struct Loss {
+        let before: TestServer
+        let after: TestServer
+        /// In whose name everything comes to the other one.
+        let account: RecordID
+
+        init() throws {
+            before = try TestServer(seed: 1)
+            after = try TestServer(seed: 2)
+            after.clock.advance(1)
+            account = try after.replica("小美").account
+            _ = try after.store.beginRecovery()
+        }
+
+        /// Relays all that a replica holds.
+        @discardableResult
+        func relay(_ replica: TestReplica) throws -> RelayResponse {
+            var page = RecordPage()
+            for id in replica.rows.keys.sorted() {
+                guard let record = replica.rows[id], record.envelope.kind == .customer else { continue }
+                page.begin(id, record.envelope)
+                for entry in record.entries { page.append(entry, from: record.arena) }
+            }
+            let request = RelayRequest(
+                epoch: after.store.epoch, vector: VersionVector(replica.positions), page: page)
+            return try after.store.relay(
+                try RelayRequest(decoding: try request.encoded()), account: account, time: after.clock.now)
+        }
+
+        /// Pushes a log again from its beginning.
+        @discardableResult
+        func replay(_ replica: TestReplica, _ operations: Operations) throws -> PushAnswer {
+            let end = UInt32(operations.count)
+            let log = LogPosition(replica: replica.replica, position: 0, hash: .start, end: end)
+            return try after.store.commit(group: [
+                ServerSession.Push(
+                    account: account, epoch: after.store.epoch, acknowledgement: "", cursor: "", logs: [log],
+                    operations: operations, tail: [], time: after.clock.now)
+            ])[0].answer
+        }
+
+        func customers(_ server: TestServer) throws -> String {
+            try server.dump().split(separator: "\n").filter { $0.contains("\"customer\"") }.joined(separator: "\n")
+        }
+
+        func expectEverythingBack(_ sourceLocation: SourceLocation = #_sourceLocation) throws {
+            let wanted = try customers(before)
+            #expect(!wanted.isEmpty, sourceLocation: sourceLocation)
+            #expect(try customers(after) == wanted, sourceLocation: sourceLocation)
+        }
+    }
+
+    @Test func whatAReplicaThatIsGoneHadWrittenComesBackFromOneThatHadPulledIt() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        let id = gone.newID()
+        try gone.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        let reader = try loss.before.replica("小兰")
+        try reader.pullAll()
+        #expect(try loss.relay(reader) == RelayResponse(taken: 1, more: true))
+        try loss.expectEverythingBack()
+    }
+
+    /// One replica holds what was removed, another knows that it was, in any order, with the remover's log or without.
+    @Test(arguments: [true, false], [true, false])
+    func nothingThatWasRemovedReturns(staleFirst: Bool, replays: Bool) throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        let writer = try loss.before.replica("小兰")
+        let stale = try loss.before.replica("小青")
+        let id = gone.newID()
+        try gone.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try stale.pullAll()
+        let first = Dot(gone.replica, 1)
+        try gone.push(Operations { $0.rename(id, "李磊", supersedes: [first]) })
+        try writer.pullAll()
+        let renaming = Operations { $0.rename(id, "李蕾", supersedes: [Dot(gone.replica, 2)]) }
+        try writer.push(renaming)
+        try writer.pullAll()
+        if replays { try loss.replay(writer, renaming) }
+        for replica in staleFirst ? [stale, writer] : [writer, stale] { try loss.relay(replica) }
+        try loss.expectEverythingBack()
+    }
+
+    @Test func anOperationThatARelayHasBroughtIsTakenAndChangesNothing() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let reader = try loss.before.replica("小兰")
+        let id = author.newID()
+        let operations = Operations {
+            $0.makeCustomer(id, name: "李雷")
+            $0.rename(id, "李磊", supersedes: [Dot(author.replica, 1)])
+        }
+        try author.push(operations)
+        try reader.pullAll()
+        let renaming = Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 2)]) }
+        try reader.push(renaming)
+        try reader.pullAll()
+        try loss.relay(reader)
+        #expect(try loss.replay(author, operations).upTo == 2)
+        try loss.expectEverythingBack()
+        #expect(try loss.replay(reader, renaming).upTo == 1)
+        try loss.expectEverythingBack()
+    }
+
+    /// A row that is not whole says nothing of what it lacks, and its operations may come again.
+    @Test func aRowWithoutAVectorAddsAndItsLogMayFollow() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let id = author.newID()
+        let making = Operations { $0.makeCustomer(id, name: "李雷") }
+        try author.push(making)
+        let reader = try loss.before.replica("小兰")
+        _ = try reader.pull()
+        let renaming = Operations { $0.rename(id, "李磊", supersedes: [Dot(author.replica, 1)]) }
+        try reader.push(renaming)
+        var page = RecordPage()
+        let row = try #require(reader.rows[id])
+        page.begin(id, row.envelope)
+        for entry in row.entries { page.append(entry, from: row.arena) }
+        let request = RelayRequest(epoch: loss.after.store.epoch, vector: VersionVector(), page: page)
+        #expect(try loss.after.store.relay(request, account: loss.account, time: loss.after.clock.now).taken == 1)
+        try loss.replay(reader, renaming)
+        #expect(try loss.replay(author, making).upTo == 1)
+        try loss.expectEverythingBack()
+    }
+
+    @Test func theSameRelayAgainChangesNothing() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        let id = gone.newID()
+        try gone.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try gone.pullAll()
+        try loss.relay(gone)
+        let follower = try loss.after.replica("小兰")
+        try follower.pullAll()
+        #expect(try loss.relay(gone).taken == 1)
+        let cursor = follower.cursor
+        let page = try loss.after.store.page(
+            cursor: cursor, own: .init(replica: follower.replica, numbers: nil), account: follower.account)
+        #expect(page.page.isEmpty)
+        #expect(try loss.after.store.finishRecovery().sources == 1)
+    }
+
+    /// A record that comes back by relay reaches replicas that pull, and what was relayed can be superseded.
+    @Test func whatCameBackIsPulledAndCanBeChanged() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        let id = gone.newID()
+        try gone.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try gone.pullAll()
+        let follower = try loss.after.replica("小兰")
+        try follower.pullAll()
+        try loss.relay(gone)
+        try follower.pullAll()
+        let answer = try follower.push(
+            Operations { $0.rename(id, "李磊", supersedes: [Dot(gone.replica, 1)]) })
+        #expect(answer.verdicts.isEmpty)
+        try follower.pullAll()
+        #expect(try follower.dump() == loss.after.dump())
+        #expect(!(try loss.after.dump().contains("李雷")))
+    }
+
+    @Test func aRelayIsRefusedUnlessAPersonAskedForItAndInAnotherEpoch() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        try gone.push(Operations { $0.makeCustomer(gone.newID(), name: "李雷") })
+        try gone.pullAll()
+        #expect(loss.after.store.isRecovering)
+        let request = RelayRequest(epoch: 1, vector: VersionVector(), page: RecordPage())
+        #expect(throws: SyncProblem.relayOfOtherEpoch) {
+            try loss.after.store.relay(request, account: loss.account, time: 0)
+        }
+        _ = try loss.after.store.finishRecovery()
+        #expect(!loss.after.store.isRecovering)
+        #expect(throws: SyncProblem.noRecovery) { try loss.relay(gone) }
+        #expect(try loss.customers(loss.after).isEmpty)
+    }
+
+    @Test func aRecordInWhichAMarkWaitsIsOpenUntilRecoveryEnds() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        let writer = try loss.before.replica("小兰")
+        let id = gone.newID()
+        try gone.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try writer.pullAll()
+        let renaming = Operations { $0.rename(id, "李磊", supersedes: [Dot(gone.replica, 1)]) }
+        try writer.push(renaming)
+        try loss.replay(writer, renaming)
+        let follower = try loss.after.replica("小红")
+        func page() throws -> RecordPage {
+            try loss.after.store.page(
+                cursor: "", own: .init(replica: follower.replica, numbers: nil), account: follower.account).page
+        }
+        // Nobody knows yet what kind of record it is.
+        #expect(try page().heads.allSatisfy { $0.id != id })
+        let row = Record(id: id)
+        var relayed = RecordPage()
+        relayed.begin(row.id, Envelope(kind: .customer, scope: .customer(id)))
+        relayed.append(
+            Entry(key: CellKey(.created), kind: .present, dot: Dot(gone.replica, 9), time: 0, sequence: 0), from: [])
+        let request = RelayRequest(epoch: loss.after.store.epoch, vector: VersionVector(), page: relayed)
+        _ = try loss.after.store.relay(request, account: loss.account, time: loss.after.clock.now)
+        #expect(try page().open == [id])
+        #expect(try loss.after.store.finishRecovery().forgotten == 1)
+        #expect(try page().open.isEmpty)
+        #expect(try loss.customers(loss.after).contains("李磊"))
+    }
+
+    @Test func anAccountComesBackWithItsRecordAndWithoutAKey() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        try gone.pullAll()
+        var page = RecordPage()
+        for record in gone.rows.values where record.envelope.kind == .account {
+            page.begin(record.id, record.envelope)
+            for entry in record.entries { page.append(entry, from: record.arena) }
+        }
+        let request = RelayRequest(
+            epoch: loss.after.store.epoch, vector: VersionVector(gone.positions), page: page)
+        _ = try loss.after.store.relay(request, account: loss.account, time: loss.after.clock.now)
+        let account = try #require(try loss.after.accounts.list().first { $0.name == "小红" })
+        #expect(account.id == gone.account.description)
+        #expect(account.replicas == 0)
+        #expect(try loss.after.accounts.credential(key: gone.key) == nil)
+        #expect(try loss.after.accounts.newCode(name: "小红").account == gone.account)
+    }
+
+    /// The vectors are kept as long as somebody may push what they name, also across a restart.
+    @Test func aVectorIsForgottenWhenTheLogsHaveReachedIt() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let id = author.newID()
+        let operations = Operations { $0.makeCustomer(id, name: "李雷") }
+        try author.push(operations)
+        try author.pullAll()
+        try loss.relay(author)
+        #expect(try loss.after.store.beginRecovery().sources == 1)
+        try loss.replay(author, operations)
+        // The old server's own log, which named the accounts, does not come again.
+        #expect(try loss.after.store.finishRecovery().sources == 1)
+    }
+}

@@ -1,0 +1,175 @@
+import ShoalCRDT
+import ShoalClient
+import ShoalProtocol
+import ShoalServer
+import ShoalSimulation
+import Testing
+
+/// Servers that lost something which its author will not send again: what other replicas hold comes back when a person
+/// asks for it.
+struct RecoveryTests {
+    /// What is present but the accounts, which name new replicas after each loss.
+    private func kept(_ scene: LineageScene) throws -> [String] {
+        try scene.server.dump.filter { !$0.contains(#""kind":"account""#) }
+    }
+
+    @Test func whatAMachineThatIsGoneHadWrittenComesBackFromOthers() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let gone = try scene.machine("gone")
+        let backup = try scene.backup
+        let id = try gone.replica.addCustomer(name: "gone's", fields: [FieldValue("stage", "1")])
+        _ = try gone.replica.addNote(to: id, "note")
+        try gone.sync()
+        try anna.sync()
+        try anna.replica.setFields(of: id, [FieldValue("stage", "2")])
+        try anna.sync()
+        let dump = try kept(scene)
+        try scene.restoreServer(backup)
+        try scene.settle([anna])
+        // Nobody asked yet, and the record itself is not there.
+        #expect(try anna.names() == [])
+        _ = try scene.server.store.beginRecovery()
+        #expect(try anna.sync()?.relayed ?? 0 >= 2)
+        #expect(try kept(scene) == dump)
+        try scene.settle([anna])
+        let bert = try scene.machine("bert")
+        try scene.settle([anna, bert])
+        #expect(try bert.names() == ["gone's"])
+        #expect(try anna.sync()?.relayed == 0)
+    }
+
+    /// One holds what two who are gone had overwritten; another's row equals what the server has, which says nothing of
+    /// what lies between.
+    @Test(arguments: [true, false])
+    func whatWasOverwrittenDoesNotReturn(staleFirst: Bool) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let stale = try scene.machine("stale")
+        let gone = try scene.machine("gone")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        try gone.sync()
+        let backup = try scene.backup
+        try gone.replica.setFields(of: id, [FieldValue("stage", "1")])
+        try gone.sync()
+        try stale.sync()
+        try gone.replica.setFields(of: id, [FieldValue("stage", "2")])
+        try gone.sync()
+        try anna.sync()
+        try anna.replica.setFields(of: id, [FieldValue("stage", "3")])
+        try anna.sync()
+        let dump = try kept(scene)
+        try scene.restoreServer(backup)
+        try scene.settle([anna, stale])
+        #expect(try kept(scene) == dump)
+        _ = try scene.server.store.beginRecovery()
+        for machine in staleFirst ? [stale, anna] : [anna, stale] { try machine.sync() }
+        #expect(try kept(scene) == dump)
+        try scene.settle([anna, stale])
+        #expect(try anna.replica.conflicts().isEmpty)
+    }
+
+    @Test func aRelayWhoseAnswerIsLostIsSentAgain() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let gone = try scene.machine("gone")
+        let backup = try scene.backup
+        _ = try gone.replica.addCustomer(name: "gone's")
+        try gone.sync()
+        try anna.sync()
+        let dump = try kept(scene)
+        try scene.restoreServer(backup)
+        try anna.sync()
+        _ = try scene.server.store.beginRecovery()
+        for lost in 1...4 { try anna.sync(loses: { $0 == lost }) }
+        try scene.settle([anna])
+        #expect(try kept(scene) == dump)
+    }
+
+    /// The server loses again what it got back, before everybody had come.
+    @Test func aServerThatIsSetBackAgainWhileItRecovers() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let bert = try scene.machine("bert")
+        let gone = try scene.machine("gone")
+        let backup = try scene.backup
+        let id = try gone.replica.addCustomer(name: "gone's")
+        try gone.sync()
+        try anna.sync()
+        try gone.replica.setFields(of: id, [FieldValue("stage", "1")])
+        try gone.sync()
+        try bert.sync()
+        let dump = try kept(scene)
+        try scene.restoreServer(backup)
+        _ = try scene.server.store.beginRecovery()
+        try anna.sync()
+        try scene.restoreServer(backup)
+        try bert.sync()
+        try anna.sync()
+        _ = try scene.server.store.beginRecovery()
+        try scene.settle([anna, bert])
+        #expect(try kept(scene) == dump)
+    }
+
+    /// Some machines are gone, the others are at different states, the server was set back to any earlier one, once or
+    /// twice; as long as one was whole everything comes back, and nothing else.
+    @Test(arguments: 1...60)
+    func everythingThatSurvivorsHoldComesBackInAnyOrder(seed: Int) throws {
+        let scene = try LineageScene(seed: UInt64(seed))
+        func below(_ bound: Int) -> Int { Int(scene.world.random() % UInt64(bound)) }
+        var machines = try (0..<3 + below(3)).map { try scene.machine("m\($0)") }
+        var backups = [try scene.backup]
+        for _ in 0..<20 + below(40) {
+            let machine = machines[below(machines.count)]
+            if below(2) == 0 { try machine.sync() } else { try work(machine, below) }
+            if below(8) == 0 { backups.append(try scene.backup) }
+        }
+        // Everybody's work is there, and the first has seen it; the others as far as they came.
+        for machine in machines.shuffled(below) { try machine.sync() }
+        try machines[0].sync()
+        let dump = try kept(scene)
+        let gone = 1 + below(machines.count - 1)
+        machines.removeSubrange(gone...)
+        for _ in 0...below(2) {
+            try scene.restoreServer(backups[below(backups.count)])
+            for machine in machines.shuffled(below) where below(2) == 0 {
+                let lost = 1 + below(6)
+                try machine.sync(loses: { $0 == lost })
+            }
+        }
+        _ = try scene.server.store.beginRecovery()
+        for _ in 0..<3 {
+            for machine in machines.shuffled(below) { try machine.sync() }
+        }
+        #expect(try kept(scene) == dump)
+        try scene.settle(machines)
+        #expect(try kept(scene) == dump)
+    }
+
+    private func work(_ machine: Machine, _ below: (Int) -> Int) throws {
+        let customers = try machine.replica.customers().map(\.id)
+        guard let id = customers.isEmpty ? nil : customers[below(customers.count)], below(4) > 0 else {
+            _ = try machine.replica.addCustomer(name: "c\(below(1_000))")
+            return
+        }
+        switch below(8) {
+        case 0: try machine.replica.deleteCustomer(id)
+        case 1: _ = try machine.replica.addNote(to: id, "note \(below(1_000))")
+        case 2: try machine.replica.editTags(of: [id], [.add("t\(below(3))")])
+        case 3:
+            guard let tag = try machine.replica.customer(id).tags.first else { return }
+            try machine.replica.editTags(of: [id], [.remove(tag.name)])
+        case 4: try machine.replica.setFields(of: id, [FieldValue("source", "")])
+        default: try machine.replica.setFields(of: id, [FieldValue(["stage", "source"][below(2)], "\(below(1_000))")])
+        }
+    }
+}
+
+extension [Machine] {
+    fileprivate func shuffled(_ below: (Int) -> Int) -> [Machine] {
+        var copy = self
+        for place in copy.indices.reversed() { copy.swapAt(place, below(place + 1)) }
+        return copy
+    }
+}
