@@ -237,7 +237,8 @@ struct Operator {
         }
         try see(id)
         if let version {
-            machine.views[id]?.bodySeen = Set(version.compactMap { cluster.oracle.event(at: $0, for: machine.number) })
+            machine.views[id]?.bodySeen = Set(
+                version.compactMap { cluster.oracle.event(at: $0, of: id, for: machine.number) })
         }
         try replica.editNote(id, value(), seen: version)
         try witness(surely: true)
