@@ -30,7 +30,7 @@ extension [UInt8] {
 /// Why bytes in the kernel's binary form were refused.
 public struct DecodingFailure: Error, Equatable, Sendable, CustomStringConvertible {
     public enum Reason: Equatable, Sendable {
-        case truncated, trailingBytes, overlong, outOfRange, notCanonical, unknownVersion(UInt8)
+        case truncated, trailingBytes, overlong, outOfRange, notCanonical, unknownVersion(UInt8), checksum
     }
     public var offset: Int
     public var reason: Reason

@@ -1,6 +1,7 @@
 /// The packed row of a record: canonical, so that equal records have equal bytes.
 ///
-///     version   1 byte: 1
+///     version   1 byte: 2, or 1 for rows without a checksum
+///     checksum  4 bytes, least significant first: `checksum` of all that follows, of the identifier and the sequence
 ///     kind      varint
 ///     scope     tag and identifiers
 ///     stamps    count varint, then each distinct (dot, time), ascending:
@@ -15,9 +16,11 @@
 ///               stamp: varint, unless the first; sequence: varint, how far below the record's
 ///               value: length and bytes, or zigzag varint
 ///
-/// The record's identifier and sequence are the row's other columns.
+/// The record's identifier and sequence are the row's other columns. SQLite does not notice when a disk gives back
+/// other bytes than it was given; the checksum does, so that damage is neither shown nor passed on.
 extension Record {
-    static let formatVersion: UInt8 = 1
+    static let formatVersion: UInt8 = 2
+    private static let versionWithoutChecksum: UInt8 = 1
 
     private struct Stamp: Comparable {
         var dot: Dot
@@ -28,6 +31,27 @@ extension Record {
     /// Appends the packed form; `sequence` must be the record's.
     public func encode(sequence: Int64, into output: inout [UInt8]) {
         output.append(Self.formatVersion)
+        let start = output.count
+        output.appendFixed(0)
+        encodeBody(sequence: sequence, into: &output)
+        let checksum = output.withUnsafeBytes { bytes in
+            Self.checksum(of: UnsafeRawBufferPointer(rebasing: bytes[(start + 4)...]), id, sequence: sequence)
+        }
+        for place in 0..<4 { output[start + place] = UInt8(truncatingIfNeeded: checksum &>> UInt32(8 * place)) }
+    }
+
+    /// The packed form of version 1, which readers still take.
+    func encodeWithoutChecksum(sequence: Int64, into output: inout [UInt8]) {
+        output.append(Self.versionWithoutChecksum)
+        encodeBody(sequence: sequence, into: &output)
+    }
+
+    private static func checksum(of body: UnsafeRawBufferPointer, _ id: RecordID, sequence: Int64) -> UInt32 {
+        let key = (UInt64(bitPattern: id.rawValue), UInt64(bitPattern: sequence))
+        return UInt32(truncatingIfNeeded: SipHash.hash(body, key: key))
+    }
+
+    private func encodeBody(sequence: Int64, into output: inout [UInt8]) {
         output.appendVarint(UInt64(envelope.kind.rawValue))
         envelope.scope.encode(of: id, into: &output)
         let stamps = encodeStamps(into: &output)
@@ -133,9 +157,7 @@ extension Record {
         arena = []
         entries = []
         envelope = Envelope(kind: .none, scope: .workspace)
-        var reader = ByteReader(bytes)
-        let version = try reader.byte()
-        guard version == Self.formatVersion else { throw reader.failure(.unknownVersion(version)) }
+        var reader = try Self.body(of: id, sequence: sequence, packed: bytes)
         envelope.kind = Kind(rawValue: try reader.varint(as: UInt16.self))
         envelope.scope = try Scope.decode(from: &reader, of: id)
         let stamps = try Self.decodeStamps(from: &reader, id: id)
@@ -148,15 +170,29 @@ extension Record {
         guard reader.isAtEnd else { throw reader.failure(.trailingBytes) }
     }
 
+    /// A reader behind version and checksum, which is right.
+    private static func body(
+        of id: RecordID, sequence: Int64, packed bytes: UnsafeRawBufferPointer
+    ) throws(DecodingFailure) -> ByteReader {
+        var reader = ByteReader(bytes)
+        switch try reader.byte() {
+        case formatVersion:
+            let expected = try reader.fixed32()
+            let body = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
+            guard checksum(of: body, id, sequence: sequence) == expected else { throw reader.failure(.checksum) }
+        case versionWithoutChecksum: break
+        case let version: throw reader.failure(.unknownVersion(version))
+        }
+        return reader
+    }
+
     /// Reads a packed row's envelope alone.
     ///
     /// - Throws: `DecodingFailure` for bytes that are damaged or of a newer format.
     public static func envelope(
-        of id: RecordID, packed bytes: UnsafeRawBufferPointer
+        of id: RecordID, sequence: Int64, packed bytes: UnsafeRawBufferPointer
     ) throws(DecodingFailure) -> Envelope {
-        var reader = ByteReader(bytes)
-        let version = try reader.byte()
-        guard version == formatVersion else { throw reader.failure(.unknownVersion(version)) }
+        var reader = try body(of: id, sequence: sequence, packed: bytes)
         let kind = Kind(rawValue: try reader.varint(as: UInt16.self))
         return Envelope(kind: kind, scope: try Scope.decode(from: &reader, of: id))
     }

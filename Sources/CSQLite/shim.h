@@ -10,4 +10,9 @@ static inline sqlite3_destructor_type shoal_sqlite_static(void) { return SQLITE_
 // Counting allocations costs a lock each and nobody reads the counts. Takes effect before SQLite's first use only.
 static inline int shoal_sqlite_configure(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
 
+// Closing this connection leaves the write-ahead log as it is.
+static inline void shoal_sqlite_keep_log(sqlite3 *db) {
+    sqlite3_db_config(db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)0);
+}
+
 #endif

@@ -20,6 +20,9 @@ public struct Faults: Sendable, Equatable {
     public var losesPower = false
     /// Whether homes are copied, homes and servers restored from earlier states.
     public var lineage = false
+    /// Whether the server collects between requests, and at the end. Not with `lineage`: a copy that nobody waits for may
+    /// be told that what it edits was collected.
+    public var collects = false
 
     public init() {}
 
@@ -34,7 +37,7 @@ public struct Faults: Sendable, Equatable {
             ("partitions", { $0.hasPartitions = false }),
             ("clocks", { $0.hasWrongClocks = false }), ("crash", { $0.crash = 0 }),
             ("power", { $0.losesPower = false }),
-            ("lineage", { $0.lineage = false }),
+            ("lineage", { $0.lineage = false }), ("collection", { $0.collects = false }),
         ]
     }
 
@@ -50,6 +53,7 @@ public struct Faults: Sendable, Equatable {
         faults.hasWrongClocks = random.below(2) == 0
         faults.crash = random.below(2) == 0 ? 0 : 1 + random.below(15)
         faults.losesPower = random.below(2) == 0
+        faults.collects = random.below(2) == 0
         return faults
     }
 }

@@ -35,6 +35,12 @@ public final class RecordTable {
         UNION ALL SELECT id, sequence, cells FROM detail WHERE id > ?1 ORDER BY 1
         """
 
+    /// The rows from the record `?1` to the record `?2`, by identifier.
+    public static let selectRange = """
+        SELECT id, sequence, cells FROM record WHERE id BETWEEN ?1 AND ?2
+        UNION ALL SELECT id, sequence, cells FROM detail WHERE id BETWEEN ?1 AND ?2 ORDER BY 1
+        """
+
     /// The table that a record with this envelope lies in.
     public static func isDetail(_ id: RecordID, _ envelope: Envelope) -> Bool {
         switch envelope.scope {
@@ -71,7 +77,7 @@ public final class RecordTable {
 
     /// The record, or nil if there is none.
     ///
-    /// - Throws: `StoreError.damaged` when the row cannot be read.
+    /// - Throws: `StoreError.damagedRecord` when the row cannot be read.
     public func read(_ id: RecordID) throws(StoreError) -> Record? {
         try select.bind(1, id.rawValue)
         defer { select.reset() }
@@ -79,9 +85,19 @@ public final class RecordTable {
         return try Self.record(id, sequence: select.integer(0), packed: select.bytes(1))
     }
 
-    static func record(_ id: RecordID, sequence: Int64, packed: UnsafeRawBufferPointer) throws(StoreError) -> Record {
+    /// Whether there is a row of this record.
+    public func has(_ id: RecordID) throws(StoreError) -> Bool {
+        try select.bind(1, id.rawValue)
+        defer { select.reset() }
+        return try select.step()
+    }
+
+    /// - Throws: `StoreError.damagedRecord`.
+    public static func record(_ id: RecordID, sequence: Int64, packed: UnsafeRawBufferPointer) throws(StoreError)
+        -> Record
+    {
         do throws(DecodingFailure) { return try Record(id: id, sequence: sequence, packed: packed) } catch {
-            throw .damaged(path: "record \(id)", reason: error.description)
+            throw .damagedRecord(id, reason: error.description)
         }
     }
 
@@ -104,13 +120,26 @@ public final class RecordTable {
     }
 
     /// Calls `body` with each record whose identifier is above `id`, ascending, until it returns false.
-    public func scan(after id: RecordID, _ body: (Record, Int64) throws -> Bool) throws {
+    ///
+    /// - Parameter onDamage: called for each row that cannot be read, which is then passed over; without it such a row
+    ///   ends the scan with an error.
+    public func scan(
+        after id: RecordID, onDamage: ((RecordID, String) throws -> Void)? = nil,
+        _ body: (Record, Int64) throws -> Bool
+    ) throws {
         try scanAfter.bind(1, id.rawValue)
         defer { scanAfter.reset() }
         while try scanAfter.step() {
+            let id = RecordID(rawValue: scanAfter.integer(0))
             let sequence = scanAfter.integer(1)
-            let record = try Self.record(
-                RecordID(rawValue: scanAfter.integer(0)), sequence: sequence, packed: scanAfter.bytes(2))
+            let record: Record
+            do throws(StoreError) {
+                record = try Self.record(id, sequence: sequence, packed: scanAfter.bytes(2))
+            } catch {
+                guard case .damagedRecord(let id, let reason) = error, let onDamage else { throw error }
+                try onDamage(id, reason)
+                continue
+            }
             guard try body(record, sequence) else { return }
         }
     }

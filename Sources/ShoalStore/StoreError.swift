@@ -1,5 +1,6 @@
 import CSQLite
 import GRDB
+import ShoalCRDT
 
 /// Why a store could not do what was asked. Every case tells whether a retry helps and what a person can do.
 public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -11,6 +12,8 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotOpen(path: String, reason: String)
     /// The file is not a database, or is damaged.
     case damaged(path: String, reason: String)
+    /// One record's row cannot be read; the others can.
+    case damagedRecord(RecordID, reason: String)
     /// The file was written by a newer version of the program.
     case newerVersion(path: String)
     /// Another process held the file for too long.
@@ -31,6 +34,7 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case .readOnly(let path): "\(path) cannot be written; check its permissions"
         case .cannotOpen(let path, let reason): "\(path) cannot be opened: \(reason)"
         case .damaged(let path, let reason): "\(path) is damaged: \(reason)"
+        case .damagedRecord(let id, let reason): "the record \(id) is damaged: \(reason)"
         case .newerVersion(let path): "\(path) was written by a newer version; install that version to open it"
         case .busy(let path): "\(path) is in use by another process; try again"
         case .inputOutput(let path, let reason): "the disk failed while using \(path): \(reason)"
@@ -53,6 +57,16 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
 
     public init(_ error: DatabaseError, path: String) {
         self.init(code: error.extendedResultCode.rawValue, message: error.message ?? "no reason given", path: path)
+    }
+
+    /// Whether an error, the store's own or GRDB's, says that the disk failed. What was not synced then may be gone while a
+    /// second fsync reports success, so the connection must not be written to again.
+    public static func isDiskFailure(_ error: any Error) -> Bool {
+        switch error {
+        case StoreError.inputOutput: true
+        case let error as DatabaseError: error.resultCode == .SQLITE_IOERR
+        default: false
+        }
     }
 
     /// Runs `body` and turns what GRDB throws into a `StoreError`.

@@ -59,10 +59,7 @@ public final class WriteAheadLog {
     }
 
     /// Waits until what the log holds is on the disk.
-    ///
-    /// For a connection just opened: a program that ended between writing a commit and waiting for it leaves a commit that
-    /// everybody reads and a loss of power takes back. Nothing may be sent or acknowledged because of it before this.
-    public func makeDurable() throws(StoreError) {
+    private func makeDurable() throws(StoreError) {
         guard let connection else { return }
         // The log is found and read with the first look at the database.
         var code = sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", nil, nil, nil)
@@ -89,6 +86,20 @@ public final class WriteAheadLog {
         try checkpoint(SQLITE_CHECKPOINT_PASSIVE)
         // A reader held it back: try again when the log has grown by a quarter, not at every commit.
         retryAbove = frames.pointee == 0 ? 0 : before + before / 4
+    }
+
+    /// Moves into the database file, and syncs, what an earlier process left in the log; for the opening of a database.
+    ///
+    /// A program that ended between writing a commit and waiting for it leaves a commit that everybody reads and a loss of
+    /// power takes back: nothing may be sent or acknowledged because of it before this.
+    /// If a sync failed there, the system goes on showing frames that the disk has not got and will not write them again: a
+    /// commit behind them would be lost with them at the next loss of power, however well it was synced. Waits for nobody. A
+    /// full disk is no reason not to open.
+    public func settle() throws(StoreError) {
+        do { try checkpoint(SQLITE_CHECKPOINT_PASSIVE) } catch {
+            guard case .full = error else { throw error }
+            try makeDurable()
+        }
     }
 
     /// Moves the log into the database file and empties it.

@@ -11,12 +11,15 @@ struct ShoalBench: AsyncParsableCommand {
         discussion: """
             shoal-bench generate WORKLOAD --customers 20000
             shoal-bench matrix WORKLOAD SCRATCH
+            shoal-bench refill WORKLOAD SCRATCH
+            shoal-bench digest SCRATCH --customers 100000 --differing 10
             shoal-bench demo DIRECTORY
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
         subcommands: [
-            MatrixCommand.self, GenerateCommand.self, DemoCommand.self, OperatorCommand.self, SimulateCommand.self,
+            MatrixCommand.self, RefillCommand.self, DigestCommand.self, GenerateCommand.self, DemoCommand.self,
+            OperatorCommand.self, SimulateCommand.self,
         ])
 
     static func main() async {

@@ -70,7 +70,24 @@ struct DataDirectory {
 
     func removeSocket() { unlink(path + "/shoald.sock") }
 
-    func open() throws -> ServerStore { try ServerStore(path: database, environment: .system) }
+    /// Waits for the lock, unless a server runs there.
+    func exclusively(_ what: String) async throws -> Lock {
+        let running = RemoteServer(socket: try socket())
+        let lock = try await Self.waiting { () -> Lock? in
+            if let lock = try self.lock() { return lock }
+            if await running.answers() {
+                throw Failure("a server runs on the data directory \(path); stop it to \(what)")
+            }
+            return nil
+        }
+        guard let lock else { throw Failure("another process uses the data directory \(path)") }
+        return lock
+    }
+
+    /// - Parameter lease: for how many milliseconds collection waits for a silent replica.
+    func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
+        try ServerStore(path: database, environment: .system, lease: lease)
+    }
 }
 
 extension ServerEnvironment {

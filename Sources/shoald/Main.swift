@@ -21,7 +21,9 @@ struct Shoald: AsyncParsableCommand {
             before or after the command. Exit status: 0 done, 1 refused or failed, 2 wrong usage.
             """,
         version: "shoald 0.1.0",
-        subcommands: [Serve.self, AccountCommand.self, Dump.self, Recover.self])
+        subcommands: [
+            Serve.self, AccountCommand.self, Dump.self, Recover.self, Check.self, Backup.self, Restore.self,
+        ])
 
     static func main() async {
         // Files and the socket are this user's alone.

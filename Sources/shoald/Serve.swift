@@ -27,12 +27,18 @@ struct Serve: AsyncParsableCommand {
     @Option(help: ArgumentHelp("The certificate's private key (PEM).", valueName: "file"))
     var tlsKey: String?
 
+    @Option(
+        help: ArgumentHelp(
+            "How long to keep what a silent replica must still be told (1 to 3650; default: 90).", valueName: "days"))
+    var lease: Int64 = 90
+
     @OptionGroup var global: GlobalOptions
 
     func validate() throws {
         if (tlsCertificate == nil) != (tlsKey == nil) {
             throw ValidationError("--tls-certificate and --tls-key go together")
         }
+        if !(1...3_650).contains(lease) { throw ValidationError("--lease takes a number of days from 1 to 3650") }
         if Address(listen) == nil { throw ValidationError("--listen takes HOST:PORT, for example 127.0.0.1:7420") }
     }
 
@@ -42,7 +48,7 @@ struct Serve: AsyncParsableCommand {
         try directory.make()
         let lock = try await Self.lock(directory)
         defer { withExtendedLifetime(lock) {} }
-        let store = try directory.open()
+        let store = try directory.open(lease: lease * 86_400_000)
         directory.removeSocket()
         var options = Server.Options(
             host: address.host, port: address.port, administrationSocket: try directory.socket())

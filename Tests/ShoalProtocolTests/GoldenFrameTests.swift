@@ -35,6 +35,26 @@ import Testing
         #expect(Words.of(try SyncResponse(decoding: try Fixtures.read("v1/\(name).bin"))) == words)
     }
 
+    @Test func aDigestIsReadAndWrittenAsEver() throws {
+        let (request, response) = (GoldenMessages.digestRequest, GoldenMessages.digestResponse)
+        try record("digest-request", json: request.json(), compressed: request.encoded(), words: Words.of(request))
+        try record("digest-response", json: response.json(), compressed: response.encoded(), words: Words.of(response))
+        func words(_ name: String) throws -> [String] {
+            try Fixtures.text("v1/\(name).txt").split(separator: "\n").map(String.init)
+        }
+        let requestJSON = try Fixtures.read("v1/digest-request.json")
+        let responseJSON = try Fixtures.read("v1/digest-response.json")
+        #expect(try Words.of(DigestRequest(json: requestJSON)) == words("digest-request"))
+        #expect(try Words.of(DigestResponse(json: responseJSON)) == words("digest-response"))
+        #expect(try DigestRequest(json: requestJSON).json() == requestJSON)
+        #expect(try DigestResponse(json: responseJSON).json() == responseJSON)
+        #expect(request.json() == requestJSON && response.json() == responseJSON)
+        let packedRequest = try DigestRequest(decoding: Fixtures.read("v1/digest-request.bin"))
+        let packedResponse = try DigestResponse(decoding: Fixtures.read("v1/digest-response.bin"))
+        #expect(try Words.of(packedRequest) == words("digest-request"))
+        #expect(try Words.of(packedResponse) == words("digest-response"))
+    }
+
     @Test func anEnrolmentIsReadAndWrittenAsEver() throws {
         let (request, response) = (GoldenMessages.enrollRequest, GoldenMessages.enrollResponse)
         try Fixtures.record("v1/enroll-request.json", request.encoded())
@@ -49,10 +69,42 @@ import Testing
         #expect(response.encoded() == responseJSON)
     }
 
+    @Test func anEnrolmentOfAHomeThatHadAnAccountIsReadAndWrittenAsEver() throws {
+        let request = GoldenMessages.enrollAgainRequest
+        try Fixtures.record("v1/enroll-request-former.json", request.encoded())
+        try Fixtures.record("v1/enroll-request-former.txt", lines: Words.of(request))
+        let json = try Fixtures.read("v1/enroll-request-former.json")
+        #expect(try EnrollRequest(decoding: json) == request)
+        #expect(request.encoded() == json)
+    }
+
+    @Test func aRelayIsReadAndWrittenAsEver() throws {
+        let (request, response) = (GoldenMessages.relayRequest, GoldenMessages.relayResponse)
+        try record("relay-request", json: request.json(), compressed: request.encoded(), words: Words.of(request))
+        try Fixtures.record("v1/relay-response.json", response.encoded())
+        try Fixtures.record("v1/relay-response.txt", lines: Words.of(response))
+        let json = try Fixtures.read("v1/relay-request.json")
+        let words = try Fixtures.text("v1/relay-request.txt").split(separator: "\n").map(String.init)
+        #expect(Words.of(request) == words)
+        #expect(Words.of(try RelayRequest(json: json)) == words)
+        #expect(try RelayRequest(json: json).json() == json)
+        #expect(request.json() == json)
+        #expect(Words.of(try RelayRequest(decoding: try Fixtures.read("v1/relay-request.bin"))) == words)
+        let answer = try Fixtures.read("v1/relay-response.json")
+        #expect(try RelayResponse(decoding: answer) == response)
+        #expect(response.encoded() == answer)
+    }
+
     @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
-        let frames = (Self.requests + Self.responses).flatMap { ["\($0).bin", "\($0).json", "\($0).txt"] }
+        let frames = (Self.requests + Self.responses + ["digest-request", "digest-response"]).flatMap {
+            ["\($0).bin", "\($0).json", "\($0).txt"]
+        }
         let enrolment = ["request", "response"].flatMap { ["enroll-\($0).json", "enroll-\($0).txt"] }
-        #expect(try Fixtures.names(in: "v1") == (frames + enrolment).sorted())
+        let recovery = ["enroll-request-former", "relay-response", "relay-request"].flatMap {
+            ["\($0).json", "\($0).txt"]
+        }
+        #expect(
+            try Fixtures.names(in: "v1") == (frames + enrolment + recovery + ["relay-request.bin"]).sorted())
     }
 
     @Test func theDictionaryIsTheOneOfTheFile() throws {

@@ -40,8 +40,10 @@ final class TestServer: Sendable {
     let random: SeededRandom
     let environment: ServerEnvironment
 
-    init(seed: UInt64 = 1) throws {
-        directory = NSTemporaryDirectory() + "shoal-server-\(UUID().uuidString)"
+    /// - Parameter isInMemory: whether the file may lie where a commit waits for no disk.
+    init(seed: UInt64 = 1, lease: Int64 = ServerStore.defaultLease, isInMemory: Bool = false) throws {
+        let isThere = isInMemory && FileManager.default.isWritableFile(atPath: "/dev/shm")
+        directory = (isThere ? "/dev/shm/" : NSTemporaryDirectory()) + "shoal-server-\(UUID().uuidString)"
         try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
         let random = SeededRandom(seed)
         self.random = random
@@ -49,7 +51,7 @@ final class TestServer: Sendable {
         environment = ServerEnvironment(
             now: { clock.now }, random: { random.bytes($0) },
             sleep: { try await Task.sleep(for: .milliseconds($0)) })
-        store = try ServerStore(path: directory + "/shoald.db", environment: environment)
+        store = try ServerStore(path: directory + "/shoald.db", environment: environment, lease: lease)
         accounts = Accounts(store: store, environment: environment)
     }
 
@@ -67,6 +69,18 @@ final class TestServer: Sendable {
         let key = Base64URL.encode(random.bytes(32))
         let enrolled = try accounts.enroll(EnrollRequest(code: code, key: key))
         return TestReplica(server: self, enrolled: enrolled, key: key)
+    }
+
+    /// Collects what can be collected now.
+    @discardableResult
+    func collect() throws -> CollectionStep { try store.collectAll(time: clock.now) }
+
+    /// A number of days passes, an hour at a time, while the server is there.
+    func pass(days: Int) throws {
+        for _ in 0..<days * 24 {
+            clock.advance(3_600_000)
+            _ = try store.collect(time: clock.now)
+        }
     }
 
     /// The canonical dump of the server.
@@ -89,6 +103,9 @@ final class TestReplica {
     var cursor = ""
     var rows: [RecordID: Record] = [:]
     private var filled: Set<RecordID> = []
+    private var isFilling = false
+    /// How many fills it began.
+    private(set) var fills = 0
     private(set) var positions: [ReplicaID: UInt32] = [:]
     private var allocator = RecordIDAllocator()
 
@@ -156,10 +173,15 @@ final class TestReplica {
     ///
     /// - Returns: whether there is more.
     func pull(budget: Int = Limits.page) throws -> Bool {
-        let isFirst = cursor.isEmpty
         let own = ServerSession.OwnDots(replica: replica, numbers: nil)
         let page = try server.store.page(cursor: cursor, own: own, account: account, budget: budget)
-        if isFirst { filled = [] }
+        if page.beginsFill {
+            filled = []
+            isFilling = true
+        } else if isFilling, !page.isFill {
+            finishFill()
+        }
+        fills += page.beginsFill ? 1 : 0
         for head in page.page.heads {
             var record = page.isFill ? Record(id: head.id) : rows[head.id] ?? Record(id: head.id)
             record.setEnvelope(head.envelope)
@@ -174,11 +196,28 @@ final class TestReplica {
                 record.replaceCell(with: entries[start..<end], from: page.page.arena)
                 start = end
             }
-            rows[head.id] = record
+            record.forgetEmptied()
+            rows[head.id] = record.entries.isEmpty ? nil : record
         }
+        if !page.more, isFilling { finishFill() }
         cursor = page.cursor
         for dot in page.positions { positions[dot.replica] = dot.number }
         return page.more
+    }
+
+    /// What a finished fill did not name goes.
+    private func finishFill() {
+        rows = rows.filter { filled.contains($0.key) }
+        isFilling = false
+    }
+
+    /// Pushes, pulls everything, and shows the server that it has: from then on the replica has reached what it pulled.
+    @discardableResult
+    func sync(_ operations: Operations = Operations(), budget: Int = Limits.page) throws -> PushAnswer {
+        let answer = try push(operations)
+        try pullAll(budget: budget)
+        try push(Operations())
+        return answer
     }
 
     func pullAll(budget: Int = Limits.page) throws { while try pull(budget: budget) {} }

@@ -201,7 +201,8 @@ import struct ShoalCRDT.Record
         let follower = try loss.after.replica("小红")
         func page() throws -> RecordPage {
             try loss.after.store.page(
-                cursor: "", own: .init(replica: follower.replica, numbers: nil), account: follower.account).page
+                cursor: "", own: .init(replica: follower.replica, numbers: nil), account: follower.account
+            ).page
         }
         // Nobody knows yet what kind of record it is.
         #expect(try page().heads.allSatisfy { $0.id != id })
@@ -250,5 +251,48 @@ import struct ShoalCRDT.Record
         try loss.replay(author, operations)
         // The old server's own log, which named the accounts, does not come again.
         #expect(try loss.after.store.finishRecovery().sources == 1)
+    }
+}
+
+/// Homes that knew an account under another identifier.
+@Suite struct FormerAccountTests {
+    private func enroll(_ server: TestServer, _ code: String, former: RecordID) throws -> EnrollResponse {
+        try server.accounts.enroll(
+            EnrollRequest(code: code, key: Base64URL.encode(server.random.bytes(32)), former: former))
+    }
+
+    private let former = RecordID(milliseconds: 77, count: 0, sequence: 0)
+
+    @Test func whileTheServerRecoversAnAccountGetsItsIdentifierBack() throws {
+        let server = try TestServer()
+        let made = try server.accounts.add(name: "小美", role: .expert)
+        #expect(throws: AccountProblem.unknownFormer) { try enroll(server, made.code, former: former) }
+        _ = try server.store.beginRecovery()
+        let key = Base64URL.encode(server.random.bytes(32))
+        let request = EnrollRequest(code: made.code, key: key, former: former)
+        let answer = try server.accounts.enroll(request)
+        #expect(answer.account == former && answer.role == .expert)
+        #expect(try server.accounts.enroll(request).replica == answer.replica)
+        #expect(try server.accounts.list().map(\.id) == [former.description])
+        // The other record is deleted, and everybody knows the account by this one.
+        let lines = try server.dump().split(separator: "\n")
+        #expect(lines.count == 1 && lines[0].contains("小美"))
+        #expect(try server.accounts.credential(key: key)?.account == former)
+        #expect(try enroll(server, try server.accounts.newCode(name: "小美").code, former: former).account == former)
+    }
+
+    @Test func anAccountThatIsInUseKeepsItsIdentifierAndAnotherOnesIsNotGivenAway() throws {
+        let server = try TestServer()
+        let used = try server.replica("小美")
+        let code = try server.accounts.newCode(name: "小美").code
+        let other = try server.accounts.add(name: "小红", role: .sales)
+        _ = try server.store.beginRecovery()
+        #expect(throws: AccountProblem.otherAccount("小美")) {
+            try enroll(server, code, former: other.account)
+        }
+        #expect(try enroll(server, code, former: former).account == used.account)
+        #expect(throws: AccountProblem.otherAccount("小红")) {
+            try enroll(server, other.code, former: used.account)
+        }
     }
 }

@@ -156,6 +156,8 @@ public struct HealingNote: Hashable, Sendable {
         case rollback
         /// A record's identifier was taken, and it got another.
         case renamed
+        /// The server got back what this home held of others' work.
+        case relayed
     }
     public var kind: Kind
     /// Milliseconds since 1970.

@@ -149,7 +149,9 @@ public final class Replica: Sendable {
         do { while try store.drainText(limit: 1_000) > bound {} } catch {}
     }
 
-    func remember(_ conflicts: [Conflict]) throws { try transaction(isRemote: false) { try $0.remember(conflicts) } }
+    func remember(_ conflicts: [Conflict], of record: RecordID?) throws {
+        try transaction(isRemote: false) { try $0.remember(conflicts, of: record) }
+    }
 
     // MARK: Syncing
 
@@ -163,11 +165,12 @@ public final class Replica: Sendable {
         try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
     }
 
-    /// Remembers before a request goes out what it sends: after a rollback such operations keep their numbers.
+    /// Remembers, durably, before a request goes out what it sends: after a rollback such operations keep their numbers.
     func noteSent(_ request: SyncRequest) throws {
         guard let log = request.logs.last, !request.operations.isEmpty else { return }
         let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
-        try transaction(isRemote: true) { try $0.setSent(number, of: log.replica) }
+        if try connection.read({ $0.isSent(number, of: log.replica) }) { return }
+        try connection.access { store in try store.transaction { try store.setSent(number, of: log.replica) } }
     }
 
     /// Makes the logs continue the server's again, in one durable transaction.
@@ -177,16 +180,27 @@ public final class Replica: Sendable {
 
     /// What of the stock is relayed next, as the body of a request; nil when nothing is left.
     func nextRelay(isFirst: Bool) throws -> (body: [UInt8], batch: RelayBatch)? {
-        while let (request, batch) = try transaction(isRemote: true, { try $0.nextRelay(isFirst: isFirst) }) {
+        var weight = Limits.page
+        while true {
+            let next = try transaction(isRemote: true) { try $0.nextRelay(isFirst: isFirst, weight: weight) }
+            guard let (request, batch) = next else { return nil }
             let body = try request.encoded()
             if body.count <= Limits.body { return (body, batch) }
-            try transaction(isRemote: true) { try StockStore($0).passOver(batch) }
+            // What cannot be compressed goes in smaller parts, and what fits no body alone stays here.
+            if batch.records.count == 1 { try transaction(isRemote: true) { try StockStore($0).passOver(batch) } }
+            weight /= 2
         }
-        return nil
     }
 
     /// Drops what the server has acknowledged.
     func dropRelayed(_ batch: RelayBatch) throws { try transaction(isRemote: true) { try StockStore($0).drop(batch) } }
+
+    /// Remembers for people how many records the server got back.
+    func noteRelayed(_ count: Int) throws {
+        try transaction(isRemote: true) { store in
+            try StockStore(store).note(relayed: count, at: store.correctedTime, replica: store.current.replica)
+        }
+    }
 
     /// Stores a server's answer in one durable transaction.
     @discardableResult
@@ -197,6 +211,39 @@ public final class Replica: Sendable {
         try transaction(isRemote: true) { store in
             var page = try PageStore(store, commit, clockOffset: clockOffset)
             return try page.run()
+        }
+    }
+
+    /// Makes rows what the server says they are, in one transaction.
+    func repair(_ repair: DigestSession.Repair) throws -> RepairOutcome {
+        try transaction(isRemote: true) { store in
+            var run = RepairStore(store)
+            return try run.run(repair)
+        }
+    }
+
+    /// Looks for damage that only the replica itself can tell, and mends what it can without a server.
+    ///
+    /// - Parameter rebuilds: whether derived tables and text index are derived anew even if they are right.
+    public func examine(rebuilds: Bool = false) throws -> [Finding] {
+        try connection.access { try Examination($0).run(rebuilds: rebuilds) }
+    }
+
+    /// Damages rows so that they are other than the server's: for benchmarks of the comparison.
+    public func forget(_ records: [RecordID]) throws {
+        try transaction(isRemote: true) { store in
+            var run = RepairStore(store)
+            _ = try run.run(DigestSession.Repair(page: RecordPage(), gone: records))
+        }
+    }
+
+    /// Lets the next sync fetch all records anew.
+    public func fetchAnew() throws {
+        try transaction(isRemote: false) { store in
+            var standing = store.standing
+            standing.cursor = ""
+            standing.fill = .none
+            try store.setStanding(standing)
         }
     }
 

@@ -135,8 +135,10 @@ extension Replica {
     /// All conflicts, or those of one record, in id and field order. What was listed is remembered, so that `settle`
     /// can tell whether the values changed since.
     public func conflicts(of record: RecordID? = nil) throws -> [Conflict] {
-        let conflicts = try read { try ConflictReading($0).all(of: record).map(\.conflict) }
-        if !conflicts.isEmpty { try remember(conflicts) }
+        let (conflicts, isListed) = try read { store in
+            (try ConflictReading(store).all(of: record).map(\.conflict), try store.hasListed(record))
+        }
+        if !conflicts.isEmpty || isListed { try remember(conflicts, of: record) }
         return conflicts
     }
 
@@ -149,7 +151,9 @@ extension Replica {
                 guard try store.log.read(position, into: &batch) else { return nil }
                 let operation = batch.operations[0]
                 let record = try store.effective(operation.record)
-                let kind = operation.creates?.kind ?? record.envelope.kind
+                // A collected record is gone; its fields say what it was.
+                let field = batch.edits[operation.edits].first.flatMap { Schema.field($0.key.field) }
+                let kind = operation.creates?.kind ?? (record.isMade ? record.envelope.kind : field?.kind ?? .none)
                 let values = batch.edits[operation.edits].map { edit -> FieldValue in
                     var label = Schema.name(of: edit.key.field)
                     if edit.key.elementKind == .text { label = batch.text(edit.key.elementSlice) }

@@ -116,7 +116,13 @@ struct PageStore {
                 start = end
             }
         }
-        try store.records.write(record, sequence: 0)
+        // What is empty is only news: a row holds no marks of emptied cells, and a record without entries has no row.
+        if entries.contains(where: { $0.kind == .emptied }) { record.forgetEmptied() }
+        if record.entries.isEmpty {
+            if row != nil { try store.records.delete(head.id) }
+        } else {
+            try store.records.write(record, sequence: 0)
+        }
         if standing.fill == .replacing { try see(head.id) }
         try follow(row, record, entries)
     }
@@ -124,12 +130,12 @@ struct PageStore {
     /// Lets tail, derived tables and counts follow a row that was written.
     private mutating func follow(_ row: Record?, _ record: Record, _ entries: ArraySlice<Entry>) throws {
         guard overlaid.contains(record.id) else {
-            outcome.pulled += changedCells(entries, row)
+            outcome.pulled += changedCells(entries, row, record)
             return try show(from: row, to: record)
         }
         var old = row ?? Record(id: record.id)
         try store.log.overlay(&old)
-        outcome.pulled += changedCells(entries, old)
+        outcome.pulled += changedCells(entries, old, record)
         for position in leaving.removeValue(forKey: record.id) ?? [] { try store.log.leaveTail(record.id, position) }
         var new = record
         try store.log.overlay(&new, after: taken)
@@ -178,8 +184,10 @@ struct PageStore {
         }
     }
 
-    /// How many of the cells that came look different from what the operator saw: echoes of own operations do not.
-    private func changedCells(_ entries: ArraySlice<Entry>, _ old: Record?) -> Int {
+    /// How many of the cells that came look different from what the operator saw: echoes of own operations do not, nor
+    /// does what was collected.
+    private func changedCells(_ entries: ArraySlice<Entry>, _ old: Record?, _ record: Record) -> Int {
+        guard old?.isPresent == true || record.isPresent else { return 0 }
         var changed = 0
         var start = entries.startIndex
         while start < entries.endIndex {
@@ -188,6 +196,10 @@ struct PageStore {
                 let cell = old.range(of: entries[start].key, in: page.arena)
                 let new = entries[start..<end].lazy.filter { !$0.kind.isMarker }
                 let was = old.entries[cell].lazy.filter { !$0.kind.isMarker }
+                if new.isEmpty, was.allSatisfy({ $0.kind == .absent }) {
+                    start = end
+                    continue
+                }
                 if !was.elementsEqual(new, by: { $0.dot == $1.dot && $0.isCovered == $1.isCovered }) { changed += 1 }
             } else {
                 changed += 1
@@ -210,10 +222,10 @@ struct PageStore {
         try store.database.execute(sql: "DELETE FROM fill_seen")
     }
 
-    /// Whether this page begins anew a fill that did not finish: it was asked for from the beginning, or it names again
-    /// what a fill names once. What only the earlier attempt named may be gone since, so it does not count as named.
+    /// Whether this page begins anew a fill that did not finish: it says so, it was asked for from the beginning, or it
+    /// names again what a fill names once. What only the earlier attempt named may be gone since, so it does not count as named.
     private func restarts() throws -> Bool {
-        if standing.cursor.isEmpty { return true }
+        if commit.beginsFill || standing.cursor.isEmpty { return true }
         // An initial fill writes every record: its first and last tell, without a look-up for each.
         let heads = standing.fill == .initial ? [page.heads.first, page.heads.last].compactMap(\.self) : page.heads
         let statement = try store.database.cachedStatement(

@@ -105,7 +105,17 @@ extension ReplicaStore {
         ).map(RecordID.init(rawValue:))
     }
 
-    func remember(_ conflicts: [Conflict]) throws {
+    /// Whether a listing of these conflicts is remembered.
+    func hasListed(_ record: RecordID?) throws -> Bool {
+        try Bool.fetchOne(
+            database, sql: "SELECT EXISTS (SELECT 1 FROM listed WHERE ?1 IS NULL OR record = ?1)",
+            arguments: [record?.rawValue]) ?? false
+    }
+
+    /// Remembers a listing of all conflicts, or of those of one record, in place of the one before.
+    func remember(_ conflicts: [Conflict], of record: RecordID?) throws {
+        try database.execute(
+            sql: "DELETE FROM listed WHERE ?1 IS NULL OR record = ?1", arguments: [record?.rawValue])
         for conflict in conflicts {
             try database.execute(
                 sql: "REPLACE INTO listed (record, field, token) VALUES (?, ?, ?)",

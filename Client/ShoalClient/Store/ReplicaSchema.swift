@@ -10,6 +10,7 @@ enum ReplicaSchema {
 
     static let migrations = [
         Migration(name: "1 replica", sql: first), Migration(name: "2 lineage", sql: lineage),
+        Migration(name: "4 quarantine", sql: quarantine),
         Migration(name: "5 relay", sql: relay),
     ]
 
@@ -163,6 +164,17 @@ enum ReplicaSchema {
             value INTEGER NOT NULL
         );
         CREATE VIRTUAL TABLE text_index USING fts5(grams, content = '', detail = none, columnsize = 0, tokenize = 'ascii');
+        """
+
+    private static let quarantine = """
+        -- What could not be read, as it was. source: record or log; key: the identifier or the position.
+        CREATE TABLE quarantine (
+            id INTEGER PRIMARY KEY,
+            source TEXT NOT NULL,
+            key INTEGER NOT NULL,
+            bytes BLOB NOT NULL,
+            reason TEXT NOT NULL
+        );
         """
 
     private static let lineage = """

@@ -32,7 +32,7 @@ final class ReplicaStore {
     private(set) var standing = Standing()
     private var version: Int64 = -1
     private var isStale = true
-    /// The connection could not be told to make commits durable.
+    /// The disk has failed, or the connection could not be told to make commits durable: nothing more is written.
     private var isBroken = false
 
     // The end of the log, as of the running transaction.
@@ -57,7 +57,6 @@ final class ReplicaStore {
         projection = try ProjectionStore(database)
         text = try TextIndexStore(database)
         wal = WriteAheadLog(database)
-        try wal.makeDurable()
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")
@@ -70,8 +69,11 @@ final class ReplicaStore {
         defer { wal.detach() }
         guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else { return }
         defer { lock.release() }
-        try wal.truncate()
+        if !isBroken { try wal.truncate() }
     }
+
+    /// Makes durable what an earlier process may not have; the lock is held.
+    func settle() throws { try wal.settle() }
 
     /// For programs that stay open; see `WriteAheadLog.extendFile`.
     func extendLogFile() {
@@ -108,12 +110,21 @@ final class ReplicaStore {
             try commitStatement.run()
         } catch {
             undo()
+            stopAfter(error)
             throw error
         }
         if !enrolled { isStale = true }
         // Upkeep: what was committed is durable and has not failed. The log is moved by the next call that can.
-        do { try wal.checkpointIfLong(isRepeatable ? WriteAheadLog.bulkLimit : WriteAheadLog.smallLimit) } catch {}
+        do { try wal.checkpointIfLong(isRepeatable ? WriteAheadLog.bulkLimit : WriteAheadLog.smallLimit) } catch {
+            stopAfter(error)
+        }
         return result
+    }
+
+    /// After an error of the disk nothing is written any more: what was not synced may be gone, and a second fsync would
+    /// report success.
+    private func stopAfter(_ error: any Error) {
+        if StoreError.isDiskFailure(error) { isBroken = true }
     }
 
     /// Whether commits wait for the disk. Not a prepared statement: SQLite obeys this pragma when it is prepared.
@@ -192,6 +203,11 @@ final class ReplicaStore {
         try OwnLogStore.writeAcknowledged(log.logs[index], database)
     }
 
+    /// Whether a request has named the operation with that number before.
+    func isSent(_ number: UInt32, of replica: ReplicaID) -> Bool {
+        log.logs.contains { $0.isOwn && $0.replica == replica && $0.sent >= number }
+    }
+
     /// Remembers before a request goes out that its operations may become known.
     func setSent(_ number: UInt32, of replica: ReplicaID) throws {
         guard let index = log.logs.firstIndex(where: { $0.isOwn && $0.replica == replica }) else { return }
@@ -247,9 +263,12 @@ final class ReplicaStore {
         return id
     }
 
+    /// An identifier that no record here has: a copy of this home with the same state of its allocator may have made one.
     func newID(time: Int64) throws -> RecordID {
-        guard let id = allocator.next(time: time, replica: current.replica) else { throw ReplicaError.noMoreIDs }
-        return id
+        while let id = allocator.next(time: time, replica: current.replica) {
+            if try !records.has(id) { return id }
+        }
+        throw ReplicaError.noMoreIDs
     }
 
     /// Fresh random bits on the first operation of a transaction; the hash chain carries them on.

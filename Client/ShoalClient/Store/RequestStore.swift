@@ -53,10 +53,10 @@ extension ReplicaStore {
     }
 
     /// What of the stock is relayed next; rows that the server has again are not.
-    func nextRelay(isFirst: Bool) throws -> (request: RelayRequest, batch: RelayBatch)? {
+    func nextRelay(isFirst: Bool, weight: Int) throws -> (request: RelayRequest, batch: RelayBatch)? {
         let stock = StockStore(self)
         if isFirst { try stock.dropEqual() }
-        return try stock.next(epoch: standing.epoch)
+        return try stock.next(epoch: standing.epoch, weight: weight)
     }
 
     /// Moves up to `limit` records from the queue into the text index, in a transaction of its own.

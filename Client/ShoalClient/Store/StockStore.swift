@@ -35,7 +35,9 @@ struct StockStore {
     func take(fill: Standing.Fill) throws {
         let last = try Int64.fetchOne(
             database,
-            sql: "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)")
+            sql:
+                "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)"
+        )
         let generation = (last ?? 0) + 1
         let isSeen = fill == .replacing ? "WHERE id IN (SELECT record FROM fill_seen)" : ""
         for table in ["record", "detail"] {
@@ -112,8 +114,10 @@ struct StockStore {
 
     // MARK: Relaying
 
-    /// The first rows of the oldest generation that fit a request; nil when nothing is left.
-    func next(epoch: UInt64) throws -> (request: RelayRequest, batch: RelayBatch)? {
+    /// The first rows of the oldest generation; nil when nothing is left.
+    ///
+    /// - Parameter weight: of the page at which no more are added.
+    func next(epoch: UInt64, weight: Int) throws -> (request: RelayRequest, batch: RelayBatch)? {
         guard
             let generation = try Int64.fetchOne(
                 database, sql: "SELECT min(generation) FROM stock WHERE NOT is_too_large")
@@ -132,13 +136,10 @@ struct StockStore {
                 request.page.begin(id, record.envelope)
                 for entry in record.entries { request.page.append(entry, from: record.arena) }
             }
-            if request.page.weight >= Self.weight { break }
+            if request.page.weight >= weight { break }
         }
         return (request, batch)
     }
-
-    /// The weight of the page of a request, which surely fits a body.
-    private static let weight = Limits.body * 3 / 4
 
     private func vector(_ generation: Int64) throws -> VersionVector {
         var vector = VersionVector()
@@ -159,6 +160,13 @@ struct StockStore {
         try dropEmpty()
     }
 
+    /// Notes for people how many records the server got back.
+    func note(relayed count: Int, at time: Int64, replica: ReplicaID) throws {
+        try database.execute(
+            sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, 'relayed', ?, ?)",
+            arguments: [time, Int64(replica.rawValue), count])
+    }
+
     /// Keeps a row here that no request can carry.
     func passOver(_ batch: RelayBatch) throws {
         for id in batch.records {
@@ -173,5 +181,7 @@ struct StockStore {
     }
 
     /// How many rows there are.
-    static func count(_ database: Database) throws -> Int { try Int.fetchOne(database, sql: "SELECT count(*) FROM stock") ?? 0 }
+    static func count(_ database: Database) throws -> Int {
+        try Int.fetchOne(database, sql: "SELECT count(*) FROM stock") ?? 0
+    }
 }

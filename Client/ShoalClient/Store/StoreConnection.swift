@@ -35,7 +35,9 @@ final class StoreConnection: @unchecked Sendable {
             try migrator.migrate(queue)
             return try queue.inDatabase {
                 try StoreFile.makeDurable($0, path: path)
-                return try ReplicaStore($0, home: home, environment: environment, lock: lock)
+                let store = try ReplicaStore($0, home: home, environment: environment, lock: lock)
+                try store.settle()
+                return store
             }
         }
     }

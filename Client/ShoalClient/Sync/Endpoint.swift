@@ -76,6 +76,13 @@ struct Endpoint: Sendable {
         return answer.body
     }
 
+    /// - Returns: the body of the answer, a `DigestResponse` if it is what it should be.
+    func digest(_ body: [UInt8]) async throws -> [UInt8] {
+        let answer = try await post("/v1/digest", body, isCompressed: true)
+        if answer.status != 200 { throw failure(answer, isEnrolling: false) }
+        return answer.body
+    }
+
     static func unreadable(_ error: FrameError) -> SyncError {
         if case .protocolVersion = error { return .otherProtocol(error.description) }
         return .badAnswer(error.description)

@@ -103,6 +103,7 @@ public struct SyncRun {
 
     /// What was relayed comes back like everything else.
     private mutating func syncAgain() throws {
+        try replica.noteRelayed(report.relayed)
         session = ClientSession()
         state = .acting(session.start(try replica.nextRequest()))
     }
@@ -136,9 +137,9 @@ public struct SyncRun {
             throw Endpoint.unreadable(error)
         }
         report.bytesDown += body.count
+        isRelayWanted = response.recovery
         clock.received(
             server: response.time, now: replica.environment.now(), ticks: replica.environment.ticks())
-        isRelayWanted = response.recovery
         state = .acting(session.receive(response))
     }
 

@@ -11,7 +11,8 @@ enum Column {
     static let alphabet: [UInt8] = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
     static let mostPlanes = 6
 
-    private static let digits: [UInt8] = {
+    /// The value of each digit, 0xFF for other bytes.
+    static let digits: [UInt8] = {
         var table = [UInt8](repeating: 0xFF, count: 256)
         for (index, character) in alphabet.enumerated() { table[Int(character)] = UInt8(index) }
         return table

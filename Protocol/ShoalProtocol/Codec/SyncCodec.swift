@@ -145,6 +145,10 @@ extension SyncResponse {
         frame.json.bool(more)
         frame.json.key("fill")
         frame.json.bool(isFill)
+        if beginsFill {
+            frame.json.key("begins")
+            frame.json.bool(true)
+        }
         frame.json.key("positions")
         frame.json.beginArray()
         for dot in positions { frame.json.dot(dot) }
@@ -180,6 +184,7 @@ extension SyncResponse {
         var cursor: String?
         var more: Bool?
         var isFill: Bool?
+        var beginsFill = false
         var positions: [Dot] = []
         var time: Int64?
         var page = RecordPage()
@@ -191,6 +196,7 @@ extension SyncResponse {
             case "cursor": cursor = try reader.readString()
             case "more": more = try reader.readBool()
             case "fill": isFill = try reader.readBool()
+            case "begins": beginsFill = try reader.readBool()
             case "positions": try reader.readArray { positions.append(try $0.readDot()) }
             case "time": time = try reader.readInteger()
             case "page": page = try PageCodec.read(from: &reader)
@@ -208,6 +214,7 @@ extension SyncResponse {
         self.init(
             push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
+        self.beginsFill = beginsFill
     }
 }
 

@@ -6,9 +6,9 @@ import ShoalCRDT
 ///       {"field":"name","entries":[{"value":"…","at":…,"dot":"65537:12"}]},
 ///       {"field":"tag","element":"…","entries":[{"value":true,…,"covered":true}]}]}
 ///
-/// Cells are in the order of their keys, entries in the order of their dots. A present element is `true`, an absent one
-/// `false`; an integer is a number, a count `{"count":n}`, a value of a newer version stands as it came. Empty cells and
-/// sequences are not part of it.
+/// Cells are in the order of their keys, entries in the order of their dots. A present element is `true`; an integer is a
+/// number, a count `{"count":n}`, a value of a newer version stands as it came. Absences, which have no value and are
+/// collected in time, empty cells and sequences are not part of it.
 public enum RecordDump {
     /// The line of a record without its line feed, or nil if the record is not present.
     public static func line(_ record: borrowing Record) -> [UInt8]? {
@@ -56,7 +56,7 @@ public enum RecordDump {
     }
 
     private static func write(_ cell: ArraySlice<Entry>, _ arena: [UInt8], to json: inout JSONWriter) {
-        guard let first = cell.first, cell.contains(where: { !$0.kind.isMarker }) else { return }
+        guard let first = cell.first, cell.contains(where: \.hasValue) else { return }
         json.beginObject()
         json.key("field")
         json.string(Schema.name(of: first.key.field))
@@ -71,7 +71,7 @@ public enum RecordDump {
         }
         json.key("entries")
         json.beginArray()
-        for entry in cell where !entry.kind.isMarker { write(entry, arena, to: &json) }
+        for entry in cell where entry.hasValue { write(entry, arena, to: &json) }
         json.endArray()
         json.endObject()
     }
@@ -88,7 +88,6 @@ public enum RecordDump {
             json.key("count")
             json.integer(entry.integer)
             json.endObject()
-        case .absent: json.bool(false)
         default: json.bool(true)
         }
         json.key("at")
@@ -101,4 +100,8 @@ public enum RecordDump {
         }
         json.endObject()
     }
+}
+
+extension Entry {
+    fileprivate var hasValue: Bool { !kind.isMarker && kind != .absent }
 }

@@ -75,6 +75,8 @@ public enum RefusalReason: String, Sendable, CaseIterable {
     case forbidden = "forbidden"
     /// Its record would outgrow what a page can carry.
     case tooLarge = "too-large"
+    /// It was written by a copy of a replica before the lease, and the server cannot tell any more whether it was taken.
+    case tooOld = "too-old"
     /// It is not in the form that the specification asks for.
     case malformed = "malformed"
 }
@@ -169,6 +171,8 @@ public struct SyncResponse: Sendable {
     public var more: Bool
     /// Whether `page` belongs to a fill: whole records instead of changes.
     public var isFill: Bool
+    /// Whether `page` is the first of a fill: what an earlier one named that did not finish does not count.
+    public var beginsFill = false
     /// The positions of logs that changed since the cursor; with the last page only.
     public var positions: [Dot]
     /// Milliseconds since 1970 by the server's clock.

@@ -7,6 +7,9 @@ extension Kind {
     public static let tagGroup = Kind(rawValue: 3)
     public static let tag = Kind(rawValue: 4)
     public static let note = Kind(rawValue: 5)
+
+    /// Whether records of this kind stay even when they are deleted: others name them for good.
+    public var isKept: Bool { self == .account || self == .tag || self == .tagGroup }
 }
 
 /// The fields that this version knows; numbers are unique over all kinds and never used again.

@@ -41,6 +41,8 @@ public struct ClientSession: Sendable {
         public var page: RecordPage
         public var cursor: String
         public var isFill: Bool
+        /// The first page of a fill.
+        public var beginsFill = false
         /// Nothing more to pull: only now the state is promised whole.
         public var isLast: Bool
         public var positions: [Dot]
@@ -124,7 +126,8 @@ public struct ClientSession: Sendable {
             Commit(
                 replica: log.replica, takenUpTo: taken.upTo, acknowledgement: taken.acknowledgement,
                 verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
-                cursor: response.cursor, isFill: response.isFill, isLast: !response.more,
+                cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
+                isLast: !response.more,
                 positions: response.positions, serverTime: response.time))
     }
 

@@ -73,12 +73,17 @@ public struct ServerSession: Sendable {
         public var cursor: String
         public var more: Bool
         public var isFill: Bool
+        /// Whether it is the first page of a fill.
+        public var beginsFill = false
         public var positions: [Dot]
-        public init(page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot]) {
+        public init(
+            page: RecordPage, cursor: String, more: Bool, isFill: Bool, beginsFill: Bool = false, positions: [Dot]
+        ) {
             self.page = page
             self.cursor = cursor
             self.more = more
             self.isFill = isFill
+            self.beginsFill = beginsFill
             self.positions = positions
         }
     }
@@ -130,9 +135,10 @@ public struct ServerSession: Sendable {
 
     public func read(_ page: Page) -> Action {
         let answer = answer ?? .taken(upTo: 0, acknowledgement: "", verdicts: [])
-        return .respond(
-            SyncResponse(
-                push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
-                isFill: page.isFill, positions: page.positions, time: time))
+        var response = SyncResponse(
+            push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
+            isFill: page.isFill, positions: page.positions, time: time)
+        response.beginsFill = page.beginsFill
+        return .respond(response)
     }
 }

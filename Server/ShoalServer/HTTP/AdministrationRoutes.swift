@@ -28,6 +28,16 @@ extension Services {
                 let wanted: RecoveryRequest = try await self.decode(request)
                 return try Self.json(try self.handler.recover(wanted))
             },
+            .init(method: .post, path: "/v1/check") { request in
+                let check: CheckRequest = try await self.decode(request)
+                if let backup = check.mend { try self.store.mend(from: backup) }
+                return try Self.json(try self.store.check())
+            },
+            .init(method: .post, path: "/v1/backup") { request in
+                let backup: BackupRequest = try await self.decode(request)
+                try self.store.backup(to: backup.file)
+                return try Self.json([String: String]())
+            },
             .init(method: .post, path: "/v1/dump") { request in
                 let account: DumpRequest = try await self.decode(request)
                 let dump = try self.store.dump(account: account.account)
@@ -97,4 +107,18 @@ public struct AccountCode: Codable, Sendable, Equatable {
         self.account = account
         self.code = code
     }
+}
+
+/// The body of `POST /v1/check`.
+public struct CheckRequest: Codable, Sendable {
+    /// A backup from which records in quarantine are mended first: an absolute path.
+    public var mend: String?
+    public init(mend: String?) { self.mend = mend }
+}
+
+/// The body of `POST /v1/backup`.
+public struct BackupRequest: Codable, Sendable {
+    /// An absolute path where nothing is yet.
+    public var file: String
+    public init(file: String) { self.file = file }
 }

@@ -33,6 +33,12 @@ enum OpenAPI {
         "responses":{"200":{"description":"How many records are joined","content":{"application/vnd.shoal.v1+json":{
         "schema":{"type":"object","properties":{"taken":{"type":"integer"},"more":{"type":"boolean"}}}}}},
         "default":{"$ref":"#/components/responses/Problem"}}}},
+        "/v1/digest":{"post":{"summary":"Compare a replica's rows with the server's records and fetch what differs",
+        "security":[{"key":[]}],
+        "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
+        "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
+        "responses":{"200":{"description":"What the server has of the ranges that differ, and records whole",
+        "content":{"application/vnd.shoal.v1+json":{}}},"default":{"$ref":"#/components/responses/Problem"}}}},
         "/healthz":{"get":{"summary":"The process is alive","responses":{"200":{"description":"It is"}}}},
         "/readyz":{"get":{"summary":"The store can commit","responses":{"200":{"description":"It can"},
         "503":{"$ref":"#/components/responses/Problem"}}}},

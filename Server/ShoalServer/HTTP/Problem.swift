@@ -33,6 +33,9 @@ struct Problem: Error, Equatable {
     static let notReady = Problem(
         .serviceUnavailable, "not-ready", "Not ready", "the server cannot store anything at the moment")
 
+    static func damaged(_ detail: String) -> Problem {
+        Problem(.serviceUnavailable, "damaged", "Damaged", detail)
+    }
     static func tooLarge(_ limit: Int) -> Problem {
         Problem(.contentTooLarge, "too-large", "Too large", "the body is longer than \(limit) bytes")
     }
@@ -53,6 +56,7 @@ struct Problem: Error, Equatable {
         case let error as FrameError: self.init(frame: error)
         case let error as SyncProblem: self.init(sync: error)
         case let error as AccountProblem: self.init(account: error)
+        case let error as BackupProblem: self.init(.conflict, "backup", "No backup", "\(error)")
         case let error as StoreError: self.init(store: error)
         default: self = .failed
         }
@@ -77,6 +81,7 @@ struct Problem: Error, Equatable {
         case .foreignToken: self.init(.badRequest, "foreign-token", "Not this server's token", "\(error)")
         case .relayOfOtherEpoch: self.init(.conflict, "epoch", "Another epoch", "\(error)")
         case .noRecovery: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
+        case .damagedRecord: self = .damaged("\(error)")
         case .tooManyOperations: self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
         }
     }
@@ -104,6 +109,10 @@ struct Problem: Error, Equatable {
                 .insufficientStorage, "disk-full", "Disk full",
                 "the server's disk is full; nothing of the request was stored, and it can be sent again")
         case .busy: self = .notReady
+        case .damaged, .damagedRecord:
+            self = .damaged(
+                "the server's database is damaged there; nothing of the request was stored, and it can be sent again once "
+                    + "that is mended")
         default: self = .failed
         }
     }

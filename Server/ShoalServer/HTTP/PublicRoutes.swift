@@ -11,6 +11,7 @@ extension Services {
             .init(method: .post, path: "/v1/enroll") { try await self.enroll($0) },
             .init(method: .post, path: "/v1/sync") { try await self.sync($0) },
             .init(method: .post, path: "/v1/relay") { try await self.relay($0) },
+            .init(method: .post, path: "/v1/digest") { try await self.digest($0) },
             .init(method: .get, path: "/v1/openapi.json", isQuiet: true) { _ in
                 Self.answer("application/json", Array(OpenAPI.document.utf8))
             },
@@ -42,20 +43,45 @@ extension Services {
         return answer
     }
 
+    private func sync(_ request: Request) async throws -> Routes.Answer {
+        try await exchange(request) { try await handler.handle($0, account: $1) }
+    }
+
     private func relay(_ request: Request) async throws -> Routes.Answer {
+        try await exchange(request, compresses: false) { body, account in
+            try handler.relay(body, account: account).encoded()
+        }
+    }
+
+    private func digest(_ request: Request) async throws -> Routes.Answer {
+        try await exchange(request) { body, account in
+            // It reads everything: a few at a time, whoever asks, so that pulls find readers.
+            try digestGate.enter(Self.everybody)
+            defer { digestGate.leave(Self.everybody) }
+            return try DigestHandler(store: store).handle(body, account: account)
+        }
+    }
+
+    private static let everybody = RecordID(rawValue: 0)
+
+    /// An exchange of compressed frames with the account that the key belongs to.
+    private func exchange(
+        _ request: Request, compresses: Bool = true, _ answer: ([UInt8], RecordID) async throws -> [UInt8]
+    ) async throws -> Routes.Answer {
         let credential = try credential(request)
         try checkCompressed(request)
         try gate.enter(credential.account)
         defer { gate.leave(credential.account) }
         let body = try await body(request)
-        let response = try handler.relay(body, account: credential.account)
-        var answer = Self.answer(Self.mediaType, response.encoded())
-        answer.bytesIn = body.count
-        answer.metadata = [
+        let response = try await answer(body, credential.account)
+        var result = Self.answer(Self.mediaType, response)
+        if compresses { result.response.headers[.contentEncoding] = "deflate" }
+        result.bytesIn = body.count
+        result.metadata = [
             "account": "\(credential.account)", "replica": "\(credential.replica.rawValue)", "in": "\(body.count)",
-            "taken": "\(response.taken)",
+            "out": "\(response.count)",
         ]
-        return answer
+        return result
     }
 
     private func checkCompressed(_ request: Request) throws {
@@ -71,7 +97,7 @@ extension Services {
         try gate.enter(credential.account)
         defer { gate.leave(credential.account) }
         let body = try await body(request)
-        let bytes = try await handler.handle(body, account: credential.account)
+        let bytes = try await answer(body, credential.account)
         var answer = Self.answer(Self.mediaType, bytes)
         answer.response.headers[.contentEncoding] = "deflate"
         answer.bytesIn = body.count

@@ -18,6 +18,8 @@ struct Services: Sendable {
     var environment: ServerEnvironment
     var logger: Logger
     var gate: RequestGate
+    /// Of all accounts together.
+    var digestGate: RequestGate
 }
 
 /// The routes, one table for the network and one for administration on the local socket.

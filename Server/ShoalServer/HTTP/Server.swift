@@ -21,6 +21,8 @@ public struct Server: Sendable {
         public var groupLimit = 8
         /// How many requests of one account may be under way.
         public var requestsPerAccount = 8
+        /// How many digests, which read everything, may be under way.
+        public var digests = 2
         /// Seconds for the header of a request, from the connection or the answer before it. More than the minute for
         /// which clients keep connections, so that none is closed under a request.
         public var headerSeconds: Int64 = 75
@@ -34,6 +36,7 @@ public struct Server: Sendable {
 
     private let services: Services
     private let options: Options
+    private let collector: Collector
 
     /// - Parameter onFailure: called once when the disk has failed; the process must end without trying again.
     public init(
@@ -41,17 +44,32 @@ public struct Server: Sendable {
         onFailure: @escaping @Sendable (StoreError) -> Void
     ) {
         let metrics = Metrics()
-        let committer = Committer(store: store, limit: options.groupLimit, metrics: metrics) { error in
-            logger.critical("the disk failed; stopping", metadata: ["error": "\(error)"])
-            onFailure(error)
+        let committer = Committer(
+            store: store, limit: options.groupLimit, metrics: metrics,
+            onDamage: { error in
+                logger.critical(
+                    "the database is damaged; nothing more is written, run shoald check",
+                    metadata: ["error": "\(error)"])
+            },
+            onFailure: { error in
+                logger.critical("the disk failed; stopping", metadata: ["error": "\(error)"])
+                onFailure(error)
+            })
+        store.quarantine.observe { id, reason in
+            metrics.countQuarantined()
+            logger.critical(
+                "a record is damaged and was set aside, run shoald check",
+                metadata: ["record": "\(id)", "reason": "\(reason)"])
         }
         self.options = options
+        collector = Collector(
+            store: store, committer: committer, metrics: metrics, environment: environment, logger: logger)
         services = Services(
             store: store, accounts: Accounts(store: store, environment: environment),
             handler: SyncHandler(
                 store: store, committer: committer, metrics: metrics, environment: environment, logger: logger),
             committer: committer, metrics: metrics, environment: environment, logger: logger,
-            gate: RequestGate(limit: options.requestsPerAccount))
+            gate: RequestGate(limit: options.requestsPerAccount), digestGate: RequestGate(limit: options.digests))
     }
 
     /// Serves until it is told to stop (SIGTERM, SIGINT, or the task's graceful shutdown), then finishes what is under
@@ -62,7 +80,7 @@ public struct Server: Sendable {
     ///   - onListening: called with the port once requests are accepted.
     /// - Throws: when an address cannot be taken or a certificate cannot be read.
     public func run(signals: Bool = true, onListening: @escaping @Sendable (Int) -> Void) async throws {
-        var running: [any Service] = []
+        var running: [any Service] = [collector]
         if let socket = options.administrationSocket {
             running.append(
                 application(Routes(services, services.administrationRoutes), .unixDomainSocket(path: socket), .http1()))

@@ -33,6 +33,7 @@ final class CommitQueries {
     private let insertHashes: Statement
     private let selectHashes: Statement
     private let insertVerdict: Statement
+    private let members: MemberQueries
     private let selectVerdicts: Statement
     private let deleteRecord: Statement
     private let updateServerStatement: Statement
@@ -42,6 +43,7 @@ final class CommitQueries {
 
     init(_ database: Database) throws(StoreError) {
         self.database = database
+        members = try MemberQueries(database)
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         commitStatement = try Statement(database, "COMMIT")
         rollbackStatement = try Statement(database, "ROLLBACK")
@@ -116,6 +118,7 @@ final class CommitQueries {
         try statement.bind(2, sequence)
         try statement.bind(3, packed)
         try statement.run()
+        if isNew, isDetail { try members.add(id, envelope) }
     }
 
     func appendFeed(_ id: RecordID, sequence: Int64) throws(StoreError) {
@@ -130,6 +133,12 @@ final class CommitQueries {
         try insertTag.bind(1, mark.sequence)
         try insertTag.bind(2, Int64(mark.tag))
         try insertTag.run()
+    }
+
+    func hasTag(_ sequence: Int64) throws(StoreError) -> Bool {
+        try selectTag.bind(1, sequence)
+        defer { selectTag.reset() }
+        return try selectTag.step()
     }
 
     func isKnown(_ mark: CommitMark) throws(StoreError) -> Bool {

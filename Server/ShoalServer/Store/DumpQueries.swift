@@ -9,10 +9,12 @@ public final class StoreDump: Sendable {
     private static let budget = 1 << 20
     private let snapshot: DatabaseSnapshot
     private let path: String
+    private let onDamage: @Sendable ([RecordID]) throws -> Void
     /// The record after which the next lines begin; nil at the end.
     private let position = Mutex<RecordID?>(RecordID(rawValue: 0))
 
-    init(_ snapshot: DatabaseSnapshot, path: String) {
+    init(_ snapshot: DatabaseSnapshot, path: String, onDamage: @escaping @Sendable ([RecordID]) throws -> Void) {
+        self.onDamage = onDamage
         self.snapshot = snapshot
         self.path = path
     }
@@ -24,9 +26,10 @@ public final class StoreDump: Sendable {
         guard let start = position.withLock({ $0 }) else { return nil }
         var lines: [UInt8] = []
         var next: RecordID?
+        var damaged: [RecordID] = []
         try StoreError.mapping(path: path) {
             try snapshot.read { database in
-                try RecordTable(database).scan(after: start) { record, _ in
+                try RecordTable(database).scan(after: start, onDamage: { id, _ in damaged.append(id) }) { record, _ in
                     if let line = RecordDump.line(record) {
                         lines += line
                         lines.append(UInt8(ascii: "\n"))
@@ -38,6 +41,7 @@ public final class StoreDump: Sendable {
             }
         }
         position.withLock { $0 = next }
+        try onDamage(damaged)
         return lines.isEmpty ? nil : lines
     }
 }
@@ -49,6 +53,8 @@ extension ServerStore {
     /// - Throws: `AccountProblem.unknownAccount`; `StoreError`.
     public func dump(account name: String? = nil) throws -> StoreDump {
         if let name, try account(named: name) == nil { throw AccountProblem.unknownAccount(name) }
-        return StoreDump(try StoreError.mapping(path: path) { try pool.makeSnapshot() }, path: path)
+        return StoreDump(try StoreError.mapping(path: path) { try pool.makeSnapshot() }, path: path) { [self] in
+            try setAside($0)
+        }
     }
 }

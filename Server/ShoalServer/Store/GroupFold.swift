@@ -33,6 +33,8 @@ struct GroupFold {
         var isUnmade = false
         /// What the group's operations add to the record, at most.
         var growth = 0
+        /// Whether it was collected and nobody has made it again.
+        var isCollected = false
         var isStored: Bool { !bytes.isEmpty }
     }
 
@@ -140,17 +142,19 @@ struct GroupFold {
     }
 
     private mutating func readSlot(_ record: RecordID, work: Range<Int>) throws(StoreError) {
+        if let reason = writer.quarantine.reason(record) { throw .damagedRecord(record, reason: reason) }
         let offset = packed.count
         var slot = Slot(record: record, bytes: offset..<offset, sequence: 0, envelope: nil, work: work)
         if let sequence = try writer.queries.readRecord(record, into: &packed) {
             slot.sequence = sequence
             slot.bytes = offset..<packed.count
             let envelope = try unpack(slot) { bytes throws(DecodingFailure) in
-                try Record.envelope(of: record, packed: bytes)
+                try Record.envelope(of: record, sequence: slot.sequence, packed: bytes)
             }
             slot.isUnmade = envelope.kind == .none
             slot.envelope = slot.isUnmade ? nil : envelope
         }
+        slot.isCollected = writer.state.collected.contains(record)
         slots.append(slot)
     }
 
@@ -164,7 +168,7 @@ struct GroupFold {
         }
         switch result {
         case .success(let value): return value
-        case .failure(let failure): throw .damaged(path: "record \(slot.record)", reason: failure.description)
+        case .failure(let failure): throw .damagedRecord(slot.record, reason: failure.description)
         }
     }
 
@@ -250,7 +254,7 @@ struct GroupFold {
         var made: [Int] = []
         for operation in command {
             guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
-            for slot in made { slots[slot].envelope = nil }
+            for slot in made { unmake(slot) }
             return verdict
         }
         return .accepted
@@ -268,18 +272,22 @@ struct GroupFold {
         if !push.isServer, existing?.kind == .account || operation.creates?.kind == .account {
             return .refused(at: index, .forbidden)
         }
+        if let reason = collected(operation, slots[slot]) { return .refused(at: index, reason) }
         switch (operation.creates, existing) {
         case (nil, nil):
             // What makes it may come yet, when this server has lost it.
             if !writer.state.recovers { return .refused(at: index, .unknownRecord) }
         case (let envelope?, nil):
+            if slots[slot].isCollected, !operation.record.isDerived { return .identifierTaken(at: index) }
             slots[slot].envelope = envelope
+            slots[slot].isCollected = false
             made.append(slot)
         case (let envelope?, let existing?):
             if !operation.record.isDerived, try !isMade(slots[slot], by: log.dot(index)) {
                 return .identifierTaken(at: index)
             }
             if envelope != existing { return .refused(at: index, .keyMismatch) }
+            if slots[slot].isCollected { remake(slot, &made) }
         case (nil, _?): break
         }
         let number = log.position + UInt32(index + 1)
@@ -296,6 +304,28 @@ struct GroupFold {
         if size > (footprint.writes ? Limits.record : Limits.recordAtMost) { return .refused(at: index, .tooLarge) }
         slots[slot].growth += footprint.bytes
         return nil
+    }
+
+    /// A derived identifier may be made again after it was collected.
+    private mutating func remake(_ slot: Int, _ made: inout [Int]) {
+        slots[slot].isCollected = false
+        made.append(slot)
+    }
+
+    private mutating func unmake(_ slot: Int) {
+        slots[slot].isCollected = writer.state.collected.contains(slots[slot].record)
+        if !slots[slot].isStored || slots[slot].isUnmade { slots[slot].envelope = nil }
+    }
+
+    /// Why an operation is refused because its record, or what that belongs to, was collected.
+    private func collected(_ operation: Operations.Operation, _ slot: Slot) -> RefusalReason? {
+        if writer.state.collected.isEmpty { return nil }
+        guard let envelope = operation.creates else { return slot.isCollected ? .deletedRecord : nil }
+        let isGone = MemberQueries.scopes(envelope).contains { scope in
+            scope != operation.record && writer.state.collected.contains(scope)
+                && slots.first { $0.record == scope }?.isCollected != false
+        }
+        return isGone ? .deletedRecord : nil
     }
 
     /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
@@ -382,12 +412,14 @@ struct GroupFold {
                 ? record?.apply(
                     index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
                     isKnown: { writer.isTaken($0) || relayed?.contains($0) == true })
-                : record?.apply(index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
+                : record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
         // Replicas that filled while it was deleted have nothing of it: a record that comes back is sent whole.
         if wasAway, record.isPresent { record.renumber(sequence: sequence) }
+        try writer.noteMade(record)
         return record
     }
 }

@@ -40,6 +40,8 @@ extension StoreWriter {
         }
         for mark in push.marks where mark != state.commit {
             if try queries.isKnown(mark) { continue }
+            // Tags below the collection point go; a genuine token that names one is behind, and so gets a fill.
+            if mark.sequence <= state.collection.collected, try !queries.hasTag(mark.sequence) { continue }
             try beginEpoch()
             return .ends(try rollback(push))
         }
@@ -51,7 +53,12 @@ extension StoreWriter {
         for log in push.logs {
             guard let state = state.logs[log.replica] else { continue }
             if log.position > state.position { return .ends(try rollback(push)) }
-            if try storedHash(log.replica, log.position, state) != log.hash { return .ends(try rollback(push)) }
+            guard let hash = try storedHash(log.replica, log.position, state) else {
+                // Forgotten with what is older than the lease: a copy from then, if it is not the log's own writer.
+                if state.position > log.position, self.state.collection.hashes > 0 { continue }
+                return .ends(try rollback(push))
+            }
+            if hash != log.hash { return .ends(try rollback(push)) }
         }
         guard let log = push.logs.last, let state = state.logs[log.replica] else { return .continues(firstNew: 0) }
         if log.end < state.position { return .ends(try fork(push, log)) }
@@ -116,10 +123,15 @@ extension StoreWriter {
     ///
     /// The hash is the identity of an operation, so it is looked for in all logs of the account.
     private func fork(_ push: PreparedPush, _ log: LogPosition) throws(StoreError) -> PushOutcome {
+        let isTooOld = try isTooOld(push)
         let places = try places(of: push.tail, account: push.account)
         var known: [KnownOperation] = []
-        for hash in push.tail {
-            guard let dot = places[hash] else { break }
+        for (index, hash) in push.tail.enumerated() {
+            guard let dot = places[hash] else {
+                guard isTooOld, let own = push.place(of: index) else { break }
+                known.append(KnownOperation(dot: own, reason: .tooOld))
+                continue
+            }
             let verdict = try queries.verdicts(dot.replica, dot.number...dot.number).first
             known.append(KnownOperation(dot: dot, reason: verdict?.reason))
         }

@@ -23,9 +23,11 @@ extension ServerStore {
         budget: Int = Limits.page
     ) throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch ?? self.epoch)
-        return try StoreError.mapping(path: path) {
+        let read = try StoreError.mapping(path: path) {
             try pool.read { try page($0, cursor: cursor, seal, own: own, account: account, budget: budget) }
         }
+        try setAside(read.damaged)
+        return read.page
     }
 
     /// The same without blocking the calling task's thread.
@@ -34,26 +36,33 @@ extension ServerStore {
     ) async throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch)
         do {
-            return try await pool.read {
+            let read = try await pool.read {
                 try self.page($0, cursor: cursor, seal, own: own, account: account, budget: budget)
             }
+            try setAside(read.damaged)
+            return read.page
         } catch let error as DatabaseError { throw StoreError(error, path: path) }
     }
 
     private func page(
         _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.OwnDots, account: RecordID,
         budget: Int
-    ) throws -> ServerSession.Page {
+    ) throws -> (page: ServerSession.Page, damaged: [RecordID]) {
         guard let now = try Self.newestCommit(database) else {
             throw StoreError.damaged(path: path, reason: "there is no commit")
         }
         var cursor = Cursor(
             sequence: now.sequence, commit: now, floor: now.sequence, hasPositions: false, fill: Cursor.Fill(record: 0))
+        var beginsFill = true
         if !text.isEmpty {
             guard let opened = seal.cursor(text, for: account) else {
                 throw SyncProblem.foreignToken("cursor")
             }
-            cursor = opened
+            // Below the collection point things are gone that the replica was never told: it begins anew.
+            if opened.floor >= (try Self.collectionPoint(database)) {
+                cursor = opened
+                beginsFill = false
+            }
         }
         let isFill = cursor.fill != nil
         var reader = PageReader(own: own, budget: budget)
@@ -75,9 +84,15 @@ extension ServerStore {
             cursor.floor = now.sequence
             cursor.hasPositions = true
         }
-        return ServerSession.Page(
+        let page = ServerSession.Page(
             page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
-            positions: positions)
+            beginsFill: beginsFill, positions: positions)
+        return (page, reader.damaged)
+    }
+
+    private static func collectionPoint(_ database: Database) throws -> Int64 {
+        let statement = try database.cachedStatement(sql: "SELECT collected FROM collection")
+        return try Int64.fetchOne(statement) ?? 0
     }
 
     /// The logs that moved in commits after `sequence`, and to where.
@@ -97,6 +112,8 @@ extension ServerStore {
 /// Gathers records and cells until the budget is used up.
 private struct PageReader {
     private(set) var page = RecordPage()
+    /// Rows that could not be read and were passed over: once mended they get a new sequence and come then.
+    private(set) var damaged: [RecordID] = []
     private let own: ServerSession.OwnDots
     private let budget: Int
 
@@ -105,7 +122,7 @@ private struct PageReader {
         self.budget = budget
     }
 
-    /// Whole present records after `id`.
+    /// Whole present records after `id`, and deleted customers: what belongs to one may be present, or be on its way.
     ///
     /// - Returns: the last record that was looked at, or nil when there are no more.
     mutating func fill(_ database: Database, after id: Int64) throws -> Int64? {
@@ -115,8 +132,9 @@ private struct PageReader {
         while try statement.step() {
             if page.weight >= budget, last > id { return last }
             last = statement.integer(0)
-            let record = try record(statement)
-            if record.isPresent { append(record, newerThan: 0) }
+            if let record = try record(statement), record.isPresent || record.isCustomer {
+                append(record, newerThan: 0)
+            }
         }
         return nil
     }
@@ -141,25 +159,31 @@ private struct PageReader {
         while try statement.step() {
             if page.weight >= budget, last > sequence { return last }
             last = statement.integer(1)
-            append(try record(statement), newerThan: floor)
+            if let record = try record(statement) { append(record, newerThan: floor) }
         }
         return nil
     }
 
-    private func record(_ statement: Statement) throws -> Record {
+    private mutating func record(_ statement: Statement) throws -> Record? {
         let id = RecordID(rawValue: statement.integer(0))
-        do {
-            return try Record(id: id, sequence: statement.integer(1), packed: statement.bytes(2))
-        } catch { throw StoreError.damaged(path: "record \(id)", reason: error.description) }
+        do throws(StoreError) {
+            return try RecordTable.record(id, sequence: statement.integer(1), packed: statement.bytes(2))
+        } catch {
+            guard case .damagedRecord = error else { throw error }
+            damaged.append(id)
+            return nil
+        }
     }
 
     private mutating func append(_ record: Record, newerThan sequence: Int64) {
         // Edits that came before what makes the record: it follows whole when that comes.
-        guard record.isMade else { return }
+        guard record.isMade, sequence > 0 || !record.isEmptied else { return }
         page.begin(record.id, record.envelope)
         if record.isOpen { page.noteOpen() }
         record.forEachCell { cell in
             guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
+            // Who begins has nothing that could be emptied.
+            if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
             var isEmpty = true
             for entry in record.entries[cell] where !entry.kind.isMarker {
                 var copy = entry
@@ -180,4 +204,9 @@ private struct PageReader {
     private func isOwn(_ entry: Entry) -> Bool {
         (entry.kind.isSlice || entry.kind == .integer) && own.contains(entry.dot)
     }
+}
+
+extension Record {
+    /// Whether other records can belong to it.
+    fileprivate var isCustomer: Bool { envelope.scope == .customer(id) }
 }

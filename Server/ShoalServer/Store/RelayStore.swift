@@ -136,6 +136,7 @@ extension StoreWriter {
                 record.id, record.envelope, sequence: sequence, packed: packed, isNew: stored == nil,
                 wasUnmade: wasUnmade)
             try queries.appendFeed(record.id, sequence: sequence)
+            try noteMade(record)
         }
         if record.envelope.kind == .account { try deriveAccount(record) }
         return true

@@ -65,6 +65,18 @@ public enum ServerSchema {
             ]
         ),
         (
+            "4 quarantine",
+            [
+                // Rows that could not be read, as they were, and why. Nobody is shown them and nobody writes them until
+                // they are mended.
+                """
+                CREATE TABLE quarantine (
+                    record INTEGER PRIMARY KEY, sequence INTEGER NOT NULL, cells BLOB NOT NULL, reason TEXT NOT NULL
+                )
+                """
+            ]
+        ),
+        (
             "5 relay",
             [
                 // Whether replicas are asked for what they held before the server lost something.
@@ -80,6 +92,7 @@ public enum ServerSchema {
                 "CREATE INDEX relay_record_source ON relay_record (source)",
             ]
         ),
+        (collectionMigration, collection),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -87,6 +100,7 @@ public enum ServerSchema {
         for migration in migrations {
             migrator.registerMigration(migration.name) { database in
                 for statement in migration.sql { try database.execute(sql: statement) }
+                if migration.name == collectionMigration { try MemberQueries.derive(database) }
             }
         }
         return migrator

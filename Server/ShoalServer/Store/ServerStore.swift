@@ -29,14 +29,18 @@ public final class ServerStore: Sendable {
     let pool: DatabasePool
     /// Of no epoch in particular.
     let seal: Seal
+    /// The records whose rows could not be read.
+    public let quarantine = Quarantine()
     private let published: Mutex<Published>
     private let box = WriterBox()
 
     /// Opens the database at `path`, and makes it when there is none.
     ///
-    /// - Parameter environment: draws the keys of a new database and the tags of commits.
+    /// - Parameters:
+    ///   - environment: draws the keys of a new database and the tags of commits.
+    ///   - lease: for how many milliseconds collection waits for a silent replica.
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
-    public init(path: String, environment: ServerEnvironment) throws {
+    public init(path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease) throws {
         self.path = path
         var opened: DatabasePool?
         do {
@@ -59,10 +63,13 @@ public final class ServerStore: Sendable {
             try StoreError.mapping(path: path) {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
-                    box.writer = try StoreWriter(
-                        database, state: opening.state, seal: opening.seal, random: environment.random)
-                    let recovery = box.writer?.state.recovery == true
-                    published.withLock { $0.recovery = recovery }
+                    try quarantine.load(database)
+                    let writer = try StoreWriter(
+                        database, state: opening.state, seal: opening.seal, quarantine: quarantine,
+                        lease: lease, random: environment.random)
+                    try writer.settle()
+                    box.writer = writer
+                    published.withLock { $0.recovery = writer.state.recovery }
                 }
             }
         } catch {
@@ -139,9 +146,11 @@ public final class ServerStore: Sendable {
     public func close() throws {
         try StoreError.mapping(path: path) {
             try pool.writeWithoutTransaction { _ in
+                defer {
+                    box.writer?.detach()
+                    box.writer = nil
+                }
                 try box.writer?.truncateLog()
-                box.writer?.detach()
-                box.writer = nil
             }
             try pool.close()
         }
@@ -179,13 +188,9 @@ extension ServerStore {
     /// - Returns: for each push its receipt, or why it was refused as a whole.
     /// - Throws: `StoreError`, and then nothing of the group was stored.
     public func commit(_ group: [PreparedPush]) throws -> [Result<ServerSession.Receipt, SyncProblem>] {
-        try withWriter { writer, _ in
-            let outcomes = try writer.transaction {
-                var fold = GroupFold(writer, group)
-                try fold.run()
-                try writer.nameHandedOut(time: group.map(\.time).max() ?? 0)
-                return fold.outcomes
-            }
+        try withWriter { writer, database in
+            let outcomes = try commitAroundDamage(group, writer, database)
+            writer.noteReached(group, outcomes)
             return zip(group, outcomes).map { push, outcome in receipt(outcome, of: push, writer.state) }
         }
     }

@@ -9,8 +9,11 @@ import ShoalStore
 /// durable: `transaction` puts the old state back when it fails.
 final class StoreWriter {
     let queries: CommitQueries
+    let collection: CollectionQueries
+    let hashes: HashQueries
     let relays: RelayQueries
     let random: @Sendable (Int) -> [UInt8]
+    let quarantine: Quarantine
     let seal: Seal
     private let wal: WriteAheadLog
 
@@ -34,18 +37,29 @@ final class StoreWriter {
         var relaySources: [Int64: VersionVector] = [:]
         /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
         var handedOut: [ReplicaID] = []
+        var collection = CollectionState()
+        /// Records that were collected and that somebody may still write to.
+        var collected: Set<RecordID> = []
     }
     var state: State
+    /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
+    var leases: Leases
+    /// Upkeep of the hashes that is under way.
+    var upkeep = HashUpkeep()
     private var isFailed = false
 
     init(
-        _ database: Database, state: State, seal: Seal, random: @escaping @Sendable (Int) -> [UInt8]
+        _ database: Database, state: State, seal: Seal, quarantine: Quarantine, lease: Int64,
+        random: @escaping @Sendable (Int) -> [UInt8]
     ) throws {
+        self.quarantine = quarantine
         queries = try CommitQueries(database)
         relays = try RelayQueries(database)
+        collection = try CollectionQueries(database)
+        hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
-        try wal.makeDurable()
         self.state = state
+        leases = try collection.load(length: lease, into: &self.state)
         self.seal = seal
         self.random = random
         self.state.replicaEpoch = drawReplicaEpoch()
@@ -58,7 +72,7 @@ final class StoreWriter {
     /// - Throws: what `body` throws, or `StoreError`. After `inputOutput` the disk's state is unknown, and every later
     ///   transaction is refused: trying an fsync again may report success for pages that were lost.
     func transaction<T>(_ body: () throws -> T) throws -> T {
-        guard !isFailed else { throw StoreError.inputOutput(path: "the database", reason: "it failed before") }
+        try refuseAfterFailure()
         let before = state
         do {
             try queries.begin()
@@ -67,7 +81,7 @@ final class StoreWriter {
             return result
         } catch {
             state = before
-            if case .inputOutput? = error as? StoreError { isFailed = true }
+            stopAfter(error)
             try queries.rollback()
             throw error
         }
@@ -81,8 +95,27 @@ final class StoreWriter {
         try queries.appendTag(state.commit)
     }
 
-    func checkpointIfLong() throws { try wal.checkpointIfLong() }
-    func truncateLog() throws { try wal.truncate() }
+    /// Makes durable what an earlier process may not have.
+    func settle() throws { try stopping { try wal.settle() } }
+    func checkpointIfLong() throws { try stopping { try wal.checkpointIfLong() } }
+    func truncateLog() throws { try stopping { try wal.truncate() } }
+
+    private func stopping(_ body: () throws -> Void) throws {
+        try refuseAfterFailure()
+        do { try body() } catch {
+            stopAfter(error)
+            throw error
+        }
+    }
+
+    private func refuseAfterFailure() throws(StoreError) {
+        if isFailed { throw .inputOutput(path: "the database", reason: "it failed before") }
+    }
+
+    private func stopAfter(_ error: any Error) {
+        if StoreError.isDiskFailure(error) { isFailed = true }
+    }
+
     func extendLogFile() { wal.extendFile() }
     func detach() { wal.detach() }
 }

@@ -18,6 +18,8 @@ public final class Committer: Sendable {
         var waiting: [Waiting] = []
         var isRunning = false
         var failure: StoreError?
+        /// The database is damaged where a commit wanted to write.
+        var damage: StoreError?
     }
 
     /// After so many groups on end the write-ahead log is looked at although somebody waits.
@@ -26,23 +28,47 @@ public final class Committer: Sendable {
     private let limit: Int
     private let metrics: Metrics
     private let onFailure: @Sendable (StoreError) -> Void
+    private let onDamage: @Sendable (StoreError) -> Void
     private let queue = DispatchQueue(label: "shoald.commit")
     private let state = Mutex(State())
 
     /// - Parameters:
     ///   - limit: how many pushes a group has at most.
     ///   - onFailure: called once when the disk has failed; the process must end.
+    ///   - onDamage: called once when a commit met damage; from then on nothing is written, and what can be read is read.
     public init(
-        store: ServerStore, limit: Int = 8, metrics: Metrics, onFailure: @escaping @Sendable (StoreError) -> Void
+        store: ServerStore, limit: Int = 8, metrics: Metrics,
+        onDamage: @escaping @Sendable (StoreError) -> Void = { _ in },
+        onFailure: @escaping @Sendable (StoreError) -> Void
     ) {
         self.store = store
         self.limit = max(1, limit)
         self.metrics = metrics
         self.onFailure = onFailure
+        self.onDamage = onDamage
     }
 
     /// Whether commits can be taken.
-    public var isReady: Bool { state.withLock { $0.failure == nil } }
+    public var isReady: Bool { state.withLock { $0.failure == nil && $0.damage == nil } }
+
+    /// Why a push is not even tried: after a failure none is, after damage those that would write.
+    private static func obstacle(_ push: PreparedPush, _ state: State) -> StoreError? {
+        state.failure ?? (push.operations.isEmpty ? nil : state.damage)
+    }
+
+    /// Whether pushes are being committed.
+    var isBusy: Bool { state.withLock { $0.isRunning } }
+
+    /// Does one step of collection, between groups.
+    ///
+    /// - Throws: `StoreError`.
+    func collect(time: Int64) throws -> CollectionStep {
+        if let failure = state.withLock({ $0.failure }) { throw failure }
+        do { return try store.collect(time: time) } catch let error as StoreError {
+            note(error)
+            throw error
+        }
+    }
 
     /// Commits a push together with those of other callers; returns once it is durable.
     ///
@@ -56,7 +82,7 @@ public final class Committer: Sendable {
 
     /// Commits a push in a group of its own, on the calling thread.
     public func commitAlone(_ push: PreparedPush) throws -> ServerSession.Receipt {
-        if let failure = state.withLock({ $0.failure }) { throw failure }
+        if let failure = state.withLock({ Self.obstacle(push, $0) }) { throw failure }
         metrics.countGroup(1)
         do {
             guard let result = try store.commit([push]).first else { throw SyncProblem.malformed("there is no push") }
@@ -69,7 +95,7 @@ public final class Committer: Sendable {
 
     private func enqueue(_ waiting: Waiting) {
         let (failure, starts): (StoreError?, Bool) = state.withLock { state in
-            if let failure = state.failure { return (failure, false) }
+            if let failure = Self.obstacle(waiting.push, state) { return (failure, false) }
             state.waiting.append(waiting)
             defer { state.isRunning = true }
             return (nil, !state.isRunning)
@@ -126,7 +152,14 @@ public final class Committer: Sendable {
     /// Remembers an error after which no commit may be tried.
     private func note(_ error: StoreError) {
         switch error {
-        case .inputOutput, .damaged: break
+        case .inputOutput: break
+        case .damaged:
+            let isFirst = state.withLock { state in
+                defer { state.damage = state.damage ?? error }
+                return state.damage == nil
+            }
+            if isFirst { onDamage(error) }
+            return
         default: return
         }
         let isFirst = state.withLock { state in

@@ -10,10 +10,12 @@ public final class Metrics: Sendable {
         var forks = 0
         var rollbacks = 0
         var relayed = 0
+        var quarantined = 0
         var bytesIn = 0
         var bytesOut = 0
         /// How many commits there were of each group size.
         var groups: [Int: Int] = [:]
+        var collection: CollectionStatus?
     }
     private let counters = Mutex(Counters())
 
@@ -37,7 +39,10 @@ public final class Metrics: Sendable {
     func countFork() { counters.withLock { $0.forks += 1 } }
     func countRollback() { counters.withLock { $0.rollbacks += 1 } }
     func countRelay(records: Int) { counters.withLock { $0.relayed += records } }
+    func countQuarantined() { counters.withLock { $0.quarantined += 1 } }
     func countGroup(_ size: Int) { counters.withLock { $0.groups[size, default: 0] += 1 } }
+
+    func note(_ status: CollectionStatus) { counters.withLock { $0.collection = status } }
 
     /// How many commits there were of each group size.
     public var groupSizes: [Int: Int] { counters.withLock { $0.groups } }
@@ -60,9 +65,12 @@ public final class Metrics: Sendable {
         counter("refusals_total", "Refused operations in answers.", [("", now.refusals)])
         counter("forks_total", "Pushes of logs that do not continue the known ones.", [("", now.forks)])
         counter("rollbacks_total", "Pushes that name commits which this server does not have.", [("", now.rollbacks)])
-        counter("relayed_records_total", "Records that replicas relayed after this server lost some.", [("", now.relayed)])
+        counter(
+            "relayed_records_total", "Records that replicas relayed after this server lost some.", [("", now.relayed)])
+        counter("quarantined_total", "Records set aside because their row is damaged.", [("", now.quarantined)])
         counter("received_bytes_total", "Bytes of request bodies.", [("", now.bytesIn)])
         counter("sent_bytes_total", "Bytes of answers.", [("", now.bytesOut)])
+        if let status = now.collection { lines += Self.lines(status) }
         lines.append("# HELP shoal_commit_group_size Pushes in one durable commit.")
         lines.append("# TYPE shoal_commit_group_size histogram")
         var count = 0
@@ -76,5 +84,29 @@ public final class Metrics: Sendable {
         lines.append("shoal_commit_group_size_sum \(sum)")
         lines.append("shoal_commit_group_size_count \(count)")
         return lines.joined(separator: "\n") + "\n"
+    }
+
+    private static func lines(_ status: CollectionStatus) -> [String] {
+        let samples: [(name: String, help: String, type: String, value: Int64)] = [
+            ("collected_records_total", "Deleted records that were collected.", "counter", status.records),
+            ("collected_cells_total", "Absences that were collected.", "counter", status.cells),
+            ("sequence", "The sequence of the newest commit.", "gauge", status.sequence),
+            ("collection_point", "A cursor below this takes a fresh fill.", "gauge", status.collected),
+            ("live_replicas", "Replicas that collection waits for.", "gauge", Int64(status.live)),
+            (
+                "watermark_lag", "How far the live replica that has reached least is behind the newest commit.",
+                "gauge",
+                status.sequence - status.watermark
+            ),
+            (
+                "watermark_silence_seconds", "How long that replica has been silent.", "gauge", status.silence / 1_000
+            ),
+        ]
+        return samples.flatMap { sample in
+            [
+                "# HELP shoal_\(sample.name) \(sample.help)", "# TYPE shoal_\(sample.name) \(sample.type)",
+                "shoal_\(sample.name) \(sample.value)",
+            ]
+        }
     }
 }

@@ -16,6 +16,8 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
     case relayOfOtherEpoch
     /// A relay while nobody asked for any.
     case noRecovery
+    /// The request writes into a record whose row on the server is damaged; it can be sent again once that is mended.
+    case damagedRecord(RecordID)
 
     public var description: String {
         switch self {
@@ -29,6 +31,9 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
         case .noRecovery: "this server does not ask for what replicas held; its operator runs shoald recover first"
         case .tooManyOperations(let count):
             "the request has \(count) operations; send at most \(Limits.operations) at a time"
+        case .damagedRecord(let id):
+            "the record \(id) is damaged on the server; nothing of the request was stored, and it can be sent again once "
+                + "the record is mended there"
         }
     }
 }
@@ -57,6 +62,8 @@ public final class PreparedPush: Sendable {
     let malformed: Set<Int>
     /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.
     let marks: [CommitMark]
+    /// The floor of the cursor; nil without one and in the middle of a fill.
+    let floor: Int64?
     /// Whether the server itself writes this, which alone may write accounts.
     let isServer: Bool
 
@@ -84,16 +91,20 @@ public final class PreparedPush: Sendable {
         else {
             throw .malformed("the request asks about more than its tail")
         }
-        marks = try Self.marks(push, seal.of(epoch: push.epoch))
+        (marks, floor) = try Self.marks(push, seal.of(epoch: push.epoch))
         hashes = Self.chain(operations, after: log.hash)
         malformed = Self.malformed(operations)
     }
 
-    private static func marks(_ push: ServerSession.Push, _ seal: Seal) throws(SyncProblem) -> [CommitMark] {
+    private static func marks(
+        _ push: ServerSession.Push, _ seal: Seal
+    ) throws(SyncProblem) -> ([CommitMark], floor: Int64?) {
         var marks: [CommitMark] = []
+        var floor: Int64?
         if !push.cursor.isEmpty {
             guard let cursor = seal.cursor(push.cursor, for: push.account) else { throw .foreignToken("cursor") }
             marks.append(cursor.commit)
+            if cursor.fill == nil { floor = cursor.floor }
         }
         if !push.acknowledgement.isEmpty {
             guard let mark = seal.acknowledgement(push.acknowledgement, for: push.account) else {
@@ -101,7 +112,7 @@ public final class PreparedPush: Sendable {
             }
             marks.append(mark)
         }
-        return marks
+        return (marks, floor)
     }
 
     private static func chain(_ operations: Operations, after start: OperationHash) -> [OperationHash] {

@@ -42,7 +42,8 @@ public struct SyncHandler: Sendable {
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
                 action = session.read(
-                    try await store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
+                    try await store.page(
+                        cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
                 return try wanting(response).encoded()
             }
@@ -60,7 +61,9 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
+                action = session.read(
+                    try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
+                )
             case .respond(let response):
                 return try wanting(response).encoded()
             }

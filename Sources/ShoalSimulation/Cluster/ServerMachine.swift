@@ -75,11 +75,6 @@ public final class ServerMachine {
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
     }
 
-    /// The same for scenarios, which carry the bytes themselves.
-    public func answer(_ body: [UInt8], to machine: ClientMachine) throws -> [UInt8] {
-        try handle(body, account: machine.account.id)
-    }
-
     func relay(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
         guard let handler else { throw .down }
         do {
@@ -87,6 +82,11 @@ public final class ServerMachine {
         } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
             throw .refused(error.description)
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
+    }
+
+    /// The same for scenarios, which carry the bytes themselves.
+    public func answer(_ body: [UInt8], to machine: ClientMachine) throws -> [UInt8] {
+        try handle(body, account: machine.account.id)
     }
 
     /// The server as its own programs see it; it must be up.

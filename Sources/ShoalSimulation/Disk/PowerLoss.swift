@@ -64,10 +64,11 @@ struct PowerLoss {
     private mutating func size(of file: FileContent, _ fate: Fate) -> Int {
         if case .kept = fate { return file.size }
         if case .dropped = fate { return file.durableSize }
-        let (low, high) = (min(file.size, file.durableSize), max(file.size, file.durableSize))
+        let growth = file.size - file.durableSize
         switch random.below(4) {
         case 0: return file.durableSize
-        case 1: return low + random.below(high - low + 1)
+        // File systems cut a file off at once or not at all.
+        case 1 where growth > 0: return file.durableSize + random.below(growth)
         default: return file.size
         }
     }

@@ -31,6 +31,8 @@ struct Verification {
         model = Model(events)
     }
 
+    private var collects: Bool { cluster.settings.faults.collects }
+
     mutating func run() throws {
         for failure in oracle.failures { findings.add(\.diverged, failure) }
         checkLogs()
@@ -85,6 +87,7 @@ struct Verification {
             check(record)
         }
         for (id, _) in model.envelopes.sorted(by: { $0.key < $1.key }) where !found.contains(id) {
+            if collects, !model.isPresent(id, lastCounts: []) { continue }
             findings.add(\.lost, "the server has no record \(id)")
         }
     }
@@ -96,6 +99,10 @@ struct Verification {
             return findings.add(\.resurrected, "the server has the record \(record.id), which nobody made")
         }
         if envelope != record.envelope { findings.add(\.diverged, "\(record.id) has another envelope") }
+        if collects, record.isEmptied {
+            if model.isPresent(record.id, lastCounts: []) { findings.add(\.lost, "\(record.id) was collected") }
+            return
+        }
         var lastCounts: Set<OperationHash> = []
         var there: Set<CellName> = []
         record.forEachCell { range in
@@ -142,7 +149,13 @@ struct Verification {
     }
 
     private mutating func compare(_ cell: CellName, _ actual: Set<Model.Live>) {
-        let expected = model.cells[cell] ?? []
+        var expected = model.cells[cell] ?? []
+        var actual = actual
+        if collects {
+            // Absences go when everybody has heard of them.
+            expected = expected.filter { $0.value != .absent }
+            actual = actual.filter { $0.value != .absent }
+        }
         if actual == expected { return }
         defer { if let last = findings.sentences.indices.last { findings.sentences[last] += history(cell) } }
         for live in expected where !actual.contains(live) {

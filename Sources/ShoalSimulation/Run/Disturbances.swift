@@ -85,6 +85,26 @@ extension Simulation {
         if cluster.server.disk.isHalted { serverGoesDown() }
     }
 
+    /// Perhaps the server does a step of collection; it may stop in the middle of it.
+    func collect() throws {
+        guard faults.collects, !faults.lineage, chance(30), let store = cluster.server.store else { return }
+        do {
+            let step = try store.collect(time: cluster.server.clock.now, limit: 2 + cluster.random.below(20))
+            cluster.trace.note("collect", Int64(step.swept), Int64(step.records), Int64(step.cells))
+        } catch {
+            if !cluster.server.disk.isHalted { throw error }
+        }
+    }
+
+    /// The server collects, and everybody hears of it, until nothing is left to collect.
+    func collectAll() throws {
+        for _ in 0..<3 {
+            let step = try cluster.server.opened().collectAll(time: cluster.server.clock.now)
+            cluster.trace.note("collected", Int64(step.swept), Int64(step.records), Int64(step.cells))
+            try cluster.settle()
+        }
+    }
+
     /// Everything runs again, nothing is armed, nobody is cut off.
     func mend() throws {
         partitioned = []

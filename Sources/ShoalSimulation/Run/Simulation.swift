@@ -73,6 +73,7 @@ public final class Simulation {
         try mend()
         cluster.trace.note("mended", cluster.world.now)
         try cluster.settle()
+        if faults.collects, !faults.lineage { try collectAll() }
         let findings = try cluster.verify()
         cluster.trace.note("verified", Int64(findings.operations))
         cluster.trace.note("dump", bytes: try cluster.serverDump())
@@ -240,6 +241,7 @@ public final class Simulation {
                 if faults.truncate == 0 { throw SimulationError("the server refused a request: \(reason)") }
             }
         }
+        try collect()
         if cluster.server.disk.isHalted, cluster.server.isUp { serverGoesDown() }
         transmit(answer, as: Happening.answer)
     }

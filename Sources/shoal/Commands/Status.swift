@@ -48,6 +48,9 @@ struct StatusCommand: ReplicaCommand {
         case .rollback:
             "at \(at) the server was found to have been set back; it gets this home's work again "
                 + "(\(Format.count(note.changes, "change", "changes")))"
+        case .relayed:
+            "at \(at) the server, which had lost something, got back what this home held "
+                + "(\(Format.count(note.changes, "record", "records")))"
         case .renamed: "at \(at) a record of yours got another id, because another copy of this home had drawn the same"
         }
     }

@@ -75,7 +75,7 @@ private final class WatchLog: Sendable {
         switch result {
         case .success(let report):
             if trouble.withLock({ $0.take() }) != nil { Screen.say("the server answers again") }
-            guard report.pushed + report.pulled + report.refused.count > 0 else { return }
+            guard report.pushed + report.pulled + report.relayed + report.refused.count > 0 else { return }
             var screen = Screen(isJSON: isJSON)
             screen.report(report)
             do { try screen.finish() } catch { Screen.say(Failure(error).sentence) }
@@ -98,6 +98,10 @@ extension Screen {
             .plain(
                 "sent \(Format.count(report.pushed, "change", "changes")), received \(Format.number(report.pulled))"),
             .dim(" (\(traffic), \(Format.number(report.milliseconds)) ms)"))
+        if report.relayed > 0 {
+            let records = Format.count(report.relayed, "record", "records")
+            line(.plain("gave \(records) back to the server, which had lost something"))
+        }
         for one in report.refused { line(.warning("refused: \(one.record) (\(one.reason))")) }
     }
 }

@@ -54,6 +54,9 @@ final class Scene {
         throw Child.Trouble.tooSlow(["shoald", "serve"], output: child.errorsSoFar())
     }
 
+    /// What the running server has logged.
+    var serverLog: String { server?.errorsSoFar() ?? "" }
+
     /// - Returns: the exit status.
     @discardableResult
     func stopServer(with number: Int32 = SIGTERM) async throws -> Int32 {

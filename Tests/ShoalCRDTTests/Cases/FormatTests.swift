@@ -57,7 +57,7 @@ import Testing
         #expect(batch.hash(of: 1, after: first, scratch: &scratch).rawValue == 11_204_303_204_820_528_416)
     }
 
-    @Test func aRowsBytesAreThoseOfVersionOne() {
+    private func sampleRecord() -> Record {
         let batch = sampleBatch()
         var record = Record(id: .sample)
         for index in 0..<2 {
@@ -66,12 +66,49 @@ import Testing
                 index, of: batch, dot: Dot(ReplicaID(rawValue: 0x00A5_0001), UInt32(index + 1)), time: time,
                 sequence: Int64(index + 7))
         }
+        return record
+    }
+
+    private static let body =
+        "0102" + "02" + "000100a5000102" + "010104" + "04" + "5000" + "020401034d6569" + "500dd804" + "041c0103"
+
+    @Test func aRowsBytesAreThoseOfVersionTwo() {
+        let record = sampleRecord()
         var bytes: [UInt8] = []
         record.encode(sequence: record.sequence, into: &bytes)
-        #expect(
-            hexadecimal(bytes)
-                == "010102" + "02" + "000100a5000102" + "010104" + "04"
-                + "5000" + "020401034d6569" + "500dd804" + "041c0103")
+        #expect(hexadecimal(bytes) == "02" + "d8cd6fd9" + Self.body)
+    }
+
+    @Test func aRowOfVersionOneIsStillRead() throws {
+        let record = sampleRecord()
+        var bytes: [UInt8] = []
+        record.encodeWithoutChecksum(sequence: record.sequence, into: &bytes)
+        #expect(hexadecimal(bytes) == "01" + Self.body)
+        let read = try bytes.withUnsafeBytes { try Record(id: .sample, sequence: record.sequence, packed: $0) }
+        var again: [UInt8] = []
+        read.encode(sequence: read.sequence, into: &again)
+        bytes.removeAll()
+        record.encode(sequence: record.sequence, into: &bytes)
+        #expect(again == bytes)
+    }
+
+    /// A disk that gives back another bit, or the row of another record or of another time.
+    @Test func aRowWithAnyBitFlippedIsRefused() {
+        let record = sampleRecord()
+        var bytes: [UInt8] = []
+        record.encode(sequence: record.sequence, into: &bytes)
+        func isTaken(_ bytes: [UInt8], id: RecordID = .sample, sequence: Int64) -> Bool {
+            (try? bytes.withUnsafeBytes { try Record(id: id, sequence: sequence, packed: $0) }) != nil
+                || (try? bytes.withUnsafeBytes { try Record.envelope(of: id, sequence: sequence, packed: $0) }) != nil
+        }
+        #expect(isTaken(bytes, sequence: record.sequence))
+        for bit in 0..<bytes.count * 8 {
+            var flipped = bytes
+            flipped[bit / 8] ^= 1 << UInt8(bit % 8)
+            #expect(!isTaken(flipped, sequence: record.sequence), "bit \(bit)")
+        }
+        #expect(!isTaken(bytes, id: RecordID(rawValue: RecordID.sample.rawValue + 1), sequence: record.sequence))
+        #expect(!isTaken(bytes, sequence: record.sequence + 1))
     }
 
     @Test func aKeptHashStandsForTheChain() {
@@ -121,9 +158,9 @@ import Testing
 
     @Test func aRowOfANewerFormatIsRefusedByItsVersion() {
         let failure = #expect(throws: DecodingFailure.self) {
-            try ([2, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { try Record(id: .sample, sequence: 0, packed: $0) }
+            try ([3, 0, 0, 0, 0] as [UInt8]).withUnsafeBytes { try Record(id: .sample, sequence: 0, packed: $0) }
         }
-        #expect(failure?.reason == .unknownVersion(2))
+        #expect(failure?.reason == .unknownVersion(3))
     }
 
     @Test func aBatchTellsWhichEditIsMisplaced() {

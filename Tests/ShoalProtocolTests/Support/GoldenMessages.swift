@@ -40,9 +40,27 @@ enum GoldenMessages {
             ("response-refused", response(stopped, RecordPage())),
             ("response-fork-ask", answer(.fork(fork(nil, [])))),
             ("response-fork", answer(.fork(fork(ReplicaID(epoch: 0x00A5, count: 9), known)))),
-            ("response-rollback", answer(.rollback(rollback))),
+            ("response-rollback", answer(.rollback(rollback))), ("response-recovery", recovery(taken)),
         ]
     }
+
+    /// From a server that waits for operations on one of the records, and asks for what replicas held.
+    private static func recovery(_ push: PushAnswer) -> SyncResponse {
+        var draft = Draft()
+        draft.page.begin(known, Envelope(kind: .customer, scope: .customer(known)))
+        draft.page.noteOpen()
+        draft.add(CellKey(.stage), Dot(first, 4), start + 9_500, text: "new")
+        draft.page.begin(account, Envelope(kind: .account, scope: .workspace))
+        draft.add(CellKey(.accountName), Dot(second, 1), start, text: "张敏")
+        var response = response(push, draft.page)
+        response.recovery = true
+        return response
+    }
+
+    static var relayRequest: RelayRequest {
+        RelayRequest(epoch: epoch, vector: VersionVector([first: 12, second: 47]), page: conflict())
+    }
+    static let relayResponse = RelayResponse(taken: 1, more: true)
 
     private static let continued = LogPosition(
         replica: first, position: 10, hash: OperationHash(rawValue: 0x99AA_BBCC_DDEE_FF00), end: 14)
@@ -62,8 +80,40 @@ enum GoldenMessages {
         ])
 
     static let enrollRequest = EnrollRequest(code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
+    static let enrollAgainRequest = EnrollRequest(
+        code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", former: account)
     static let enrollResponse = EnrollResponse(
         replica: first, account: account, name: "张敏", role: .sales, epoch: epoch, time: start + 5)
+
+    static var digestRequest: DigestRequest {
+        let place = UInt64(known.rawValue)
+        let ranges = [
+            DigestRange(
+                IdentifierRange(0, place + 1),
+                .list([RecordPrint(id: oily, print: 0x0123_4567_89AB_CDEF), RecordPrint(id: known, print: 1)])),
+            DigestRange(IdentifierRange(place + 1, 1 << 60), .print(0xFEDC_BA98_7654_3210)),
+            DigestRange(IdentifierRange(1 << 61, IdentifierRange.end), .list([])),
+        ]
+        return DigestRequest(epoch: epoch, cursor: "c1.9f2Q", seen: 0, ranges: ranges, wanted: [known, made(0)])
+    }
+
+    static var digestResponse: DigestResponse {
+        var batch = Operations()
+        batch.begin(record: known, time: start, creates: Envelope(kind: .customer, scope: .customer(known)))
+        batch.edit(CellKey(.name), text: "王小明")
+        var record = Record(id: known)
+        record.apply(0, of: batch, dot: Dot(first, 3), time: start)
+        var page = RecordPage()
+        page.begin(known, record.envelope)
+        for entry in record.entries { page.append(entry, from: record.arena) }
+        let ranges = [
+            DigestRange(IdentifierRange(0, 1 << 59), .print(7)),
+            DigestRange(
+                IdentifierRange(1 << 60, IdentifierRange.end), .list([RecordPrint(id: imported, print: .max)])),
+        ]
+        return DigestResponse(
+            isBehind: false, seen: 4_711, omitted: [known, made(0)], ranges: ranges, page: page, gone: [oily])
+    }
 
     // MARK: Requests
 

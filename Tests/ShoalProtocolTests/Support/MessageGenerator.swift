@@ -36,10 +36,13 @@ struct MessageGenerator {
     }
 
     mutating func response() -> SyncResponse {
-        SyncResponse(
-            push: answer(), from: opaque(), page: page(), cursor: opaque(), more: random.oneIn(2),
+        var page = page()
+        if random.oneIn(4) { page.open = Set(page.heads.map(\.id).filter { _ in random.oneIn(3) }) }
+        return SyncResponse(
+            push: answer(), from: opaque(), page: page, cursor: opaque(), more: random.oneIn(2),
             isFill: random.oneIn(2),
-            positions: (0..<random.below(4)).map { _ in dot() }, time: random.oneIn(4) ? random.integer() : clock)
+            positions: (0..<random.below(4)).map { _ in dot() }, time: random.oneIn(4) ? random.integer() : clock,
+            recovery: random.oneIn(4))
     }
 
     private mutating func answer() -> PushAnswer {

@@ -13,6 +13,14 @@ struct RefusedFrame {
             _ = isCompressed ? try SyncRequest(decoding: bytes) : try SyncRequest(json: bytes)
         } else if name.hasPrefix("response") {
             _ = isCompressed ? try SyncResponse(decoding: bytes) : try SyncResponse(json: bytes)
+        } else if name.hasPrefix("relay-request") {
+            _ = isCompressed ? try RelayRequest(decoding: bytes) : try RelayRequest(json: bytes)
+        } else if name.hasPrefix("relay-response") {
+            _ = try RelayResponse(decoding: bytes)
+        } else if name.hasPrefix("digest-request") {
+            _ = isCompressed ? try DigestRequest(decoding: bytes) : try DigestRequest(json: bytes)
+        } else if name.hasPrefix("digest-response") {
+            _ = isCompressed ? try DigestResponse(decoding: bytes) : try DigestResponse(json: bytes)
         } else if name.hasPrefix("enroll-request") {
             _ = try EnrollRequest(decoding: bytes)
         } else {
@@ -29,6 +37,10 @@ struct RefusedFrame {
         return spelling(day) + columns(day) + shapes(day) + contents(day, text) + members(day, tail)
             + counts(day, changes)
             + pages(changes) + answers(changes, refused, fork, rollback) + enrolment(enroll, enrolled)
+            + recovery(
+                try Base("response-recovery"), try Base("relay-request"), try Base("relay-response"),
+                try Base("enroll-request-former"))
+            + digests(try Base("digest-request"), try Base("digest-response"))
     }
 
     /// The compressed ones.
@@ -62,7 +74,8 @@ struct RefusedFrame {
         var name: String
         var json: [UInt8]
         init(_ name: String) throws {
-            self.name = name.hasPrefix("enroll") ? name : String(name.prefix { $0 != "-" })
+            let isWhole = ["enroll", "relay", "digest"].contains { name.hasPrefix($0) }
+            self.name = isWhole ? name : String(name.prefix { $0 != "-" })
             json = try Fixtures.read("v1/\(name).json")
         }
 
@@ -310,6 +323,28 @@ struct RefusedFrame {
         ]
     }
 
+    private static func recovery(_ answer: Base, _ relay: Base, _ joined: Base, _ enrol: Base) -> [RefusedFrame] {
+        [
+            answer.with("open-outside-the-page", #""open":[1]"#, #""open":[2]"#),
+            answer.with("open-negative", #""open":[1]"#, #""open":[-1]"#),
+            answer.with("open-descends", #""open":[1]"#, #""open":[1,0]"#),
+            answer.with("recovery-of-a-number", #""recovery":true"#, #""recovery":1"#),
+            relay.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            relay.with("no-protocol", #""protocol":1,"#, ""),
+            relay.with("no-epoch", #""epoch":"#, #""epoche":"#),
+            relay.with("no-vector", #""vector":"#, #""victor":"#),
+            relay.with("no-page", #""page":"#, #""pages":"#),
+            relay.with("vector-descends", "[[10813441,12],[10813442,47]]", "[[10813442,47],[10813441,12]]"),
+            relay.with("vector-twice", "[[10813441,12],[10813442,47]]", "[[10813441,12],[10813441,47]]"),
+            relay.with("vector-of-nothing", "[10813441,12]", "[10813441,0]"),
+            relay.with("value-left-out", "[2,2,5,20,8,1,20,136,1", "[2,2,5,20,264,1,20,136,1"),
+            joined.with("no-count", #""taken":"#, #""taking":"#),
+            joined.with("negative", #""taken":1"#, #""taken":-1"#),
+            joined.with("no-more", #""more":"#, #""less":"#),
+            enrol.with("no-identifier", #""former":""#, #""former":"!"#),
+        ]
+    }
+
     private static func enrolment(_ request: Base, _ response: Base) -> [RefusedFrame] {
         [
             request.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
@@ -320,6 +355,41 @@ struct RefusedFrame {
             response.with("account", #""account":"00000"#, #""account":"U0000"#),
             response.with("role", #""role":"sales""#, #""role":"guest""#),
             response.with("replica-out-of-range", #""replica":"#, #""replica":-"#),
+        ]
+    }
+
+    private static func digests(_ request: Base, _ response: Base) -> [RefusedFrame] {
+        [
+            request.with("no-protocol", #""protocol":1,"#, ""),
+            request.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            request.with("no-epoch", #""epoch":"#, #""epic":"#),
+            request.with("no-cursor", #""cursor":"#, #""course":"#),
+            request.with("no-seen", #""seen":"#, #""scene":"#),
+            request.with("seen-negative", #""seen":0"#, #""seen":-1"#),
+            request.with("bounds-descend", #""bounds":["","#, #""bounds":["B","#),
+            request.with("bound-ends-with-zero", #""bounds":["","#, #""bounds":["AA","#),
+            request.with("bound-beyond-the-end", #""g"]"#, #""h"]"#),
+            request.with("bound-no-digit", #""g"]"#, #""g="]"#),
+            request.with("bound-too-long", #""g"]"#, #""gAAAAAAAAAAB"]"#),
+            request.with("bound-beyond-its-bits", #""g"]"#, #""fAAAAAAAAAB"]"#),
+            request.with("mode-unknown", #""modes":"lps"#, #""modes":"lpx"#),
+            request.with("mode-missing", #""modes":"lps"#, #""modes":"lp"#),
+            request.with("count-negative", #""counts":[2,"#, #""counts":[-2,"#),
+            request.with("count-too-large", #""counts":[2,"#, #""counts":[65537,"#),
+            request.with("count-missing", #""counts":[2,0]"#, #""counts":[2]"#),
+            request.with("print-missing", #""prints":"A"#, #""prints":""#),
+            request.with("print-beyond-64-bits", #""prints":"A"#, #""prints":"Q"#),
+            request.with("print-no-digit", #""prints":"A"#, #""prints":"=A"#),
+            request.with("members-out-of-order", #""modes":"#, #""prints":"","modes":"#),
+            request.with("member-unknown", #""modes":"#, #""moods":"","modes":"#),
+            request.with(
+                "wanted-descend", #""wanted":{"n":2,"ms":[374000000000,"#, #""wanted":{"n":2,"ms":[374000000000,1,"#),
+            request.with("wanted-too-many", #""wanted":{"n":2"#, #""wanted":{"n":5001"#),
+            RefusedFrame(name: "digest-request-trailing-bytes.json", bytes: request.json + [0x30]),
+            response.with("no-behind", #""behind":"#, #""before":"#),
+            response.with("no-seen", #""seen":"#, #""scene":"#),
+            response.with("own-value", "2,2,1,0,0,1,20,8,1", "2,2,1,0,0,1,20,264,1"),
+            response.with("omitted-twice", #""omitted":{"n":2,"ms":["#, #""omitted":{"n":3,"ms":[374000000000,0,"#),
         ]
     }
 }

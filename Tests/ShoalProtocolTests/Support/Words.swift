@@ -22,10 +22,22 @@ enum Words {
             "from \(quoted(response.from))", "cursor \(quoted(response.cursor))",
             response.more ? "more follows" : "nothing follows", response.isFill ? "a fill" : "changes",
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
+            + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
+    }
+
+    static func of(_ request: RelayRequest) -> [String] {
+        let positions = request.vector.positions.sorted { $0.key < $1.key }
+        return ["epoch \(request.epoch.hexadecimal)"] + positions.map { "position \($0.rawValue):\($1)" }
+            + of(request.page)
+    }
+
+    static func of(_ response: RelayResponse) -> [String] {
+        ["\(response.taken) joined", response.more ? "more are wanted" : "no more are wanted"]
     }
 
     static func of(_ request: EnrollRequest) -> [String] {
         ["code \(quoted(request.code))", "key \(quoted(request.key))"]
+            + (request.former.map { ["formerly \($0)"] } ?? [])
     }
 
     static func of(_ response: EnrollResponse) -> [String] {
@@ -33,6 +45,26 @@ enum Words {
             "replica \(response.replica.rawValue)", "account \(response.account) \(quoted(response.name))",
             "role \(response.role.rawValue)", "epoch \(response.epoch.hexadecimal)", "time \(response.time)",
         ]
+    }
+
+    static func of(_ request: DigestRequest) -> [String] {
+        ["epoch \(request.epoch.hexadecimal)", "cursor \(quoted(request.cursor))", "seen \(request.seen)"]
+            + request.ranges.flatMap(of) + request.wanted.map { "wants \($0)" }
+    }
+
+    static func of(_ response: DigestResponse) -> [String] {
+        [response.isBehind ? "behind" : "compared", "seen \(response.seen)"]
+            + response.omitted.map { "leaves out \($0)" } + response.ranges.flatMap(of)
+            + response.gone.map { "has no \($0)" } + of(response.page)
+    }
+
+    static func of(_ said: DigestRange) -> [String] {
+        let range = "from \(said.range.lower.hexadecimal) to \(said.range.upper.hexadecimal)"
+        switch said.content {
+        case .print(let print): return ["\(range): \(print.hexadecimal)"]
+        case .list(let records):
+            return ["\(range): \(records.count) records"] + records.map { "  \($0.id): \($0.print.hexadecimal)" }
+        }
     }
 
     // MARK: Operations

@@ -96,9 +96,30 @@ extension Replica {
 
     /// One sync, by bytes as over a network.
     ///
-    /// - Parameter loses: whether the answer to the request of that number, from 1, is lost; the sync then ends.
+    /// - Parameter each: called after every exchange, and when the replica has stored its answer.
     @discardableResult
-    func sync(_ server: ServerMachine, loses: (Int) -> Bool = { _ in false }) throws -> SyncReport? {
+    func sync(_ server: ServerMachine, each: () throws -> Void = {}) throws -> SyncReport {
+        let account = try account(server)
+        var run = SyncRun(self)
+        while true {
+            switch try run.next() {
+            case .send(let body):
+                try each()
+                let answer = try server.handler.handleAlone(body, account: account)
+                try each()
+                try run.received(answer)
+            case .relay(let body): try run.received(try server.handler.relay(body, account: account).encoded())
+            case .finished(let report):
+                try each()
+                return report
+            }
+        }
+    }
+
+    /// The same over a network that loses answers: the sync then ends.
+    ///
+    /// - Parameter loses: whether the answer to the request of that number, from 1, is lost.
+    func sync(_ server: ServerMachine, loses: (Int) -> Bool) throws -> SyncReport? {
         let account = try account(server)
         var run = SyncRun(self)
         var number = 0

@@ -50,7 +50,7 @@ import Testing
         if case .inputOutput? = error {} else { Issue.record("\(String(describing: error))") }
         let again = try Replica(home: Replica.home(disk), environment: world.client(disk))
         #expect(try again.customers().map(\.id) == [id])
-        #expect(try again.sync(server)?.pushed == 1)
+        #expect(try again.sync(server).pushed == 1)
         #expect(throws: ReplicaError.self) {
             try Replica(home: "/tmp/elsewhere", environment: world.client(disk))
         }

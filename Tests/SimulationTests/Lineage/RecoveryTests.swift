@@ -87,6 +87,30 @@ struct RecoveryTests {
         #expect(try kept(scene) == dump)
     }
 
+    /// Rows are relayed in parts that fit a body; one that fits none stays where it is and keeps nobody waiting.
+    @Test func whatCannotBeCompressedGoesInPartsAndWhatFitsNoBodyStays() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let gone = try scene.machine("gone")
+        let backup = try scene.backup
+        let letters = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
+        func noise() -> String {
+            String(decoding: (0..<60_000).map { _ in letters[Int(scene.world.random() & 63)] }, as: UTF8.self)
+        }
+        // Four of 360 kB, then one of 1.5 MB; a body has 1 MiB.
+        for (index, count) in [6, 6, 6, 6, 26].enumerated() {
+            let id = try gone.replica.addCustomer(name: "c\(index)")
+            for field in 0..<count { try gone.replica.setFields(of: id, [FieldValue("x-\(field)", noise())]) }
+        }
+        try gone.sync()
+        try anna.sync()
+        try scene.restoreServer(backup)
+        _ = try scene.server.store.beginRecovery()
+        try anna.sync()
+        #expect(try anna.names() == ["c0", "c1", "c2", "c3"])
+        #expect(try anna.sync()?.relayed == 0)
+    }
+
     /// The server loses again what it got back, before everybody had come.
     @Test func aServerThatIsSetBackAgainWhileItRecovers() throws {
         let scene = try LineageScene()

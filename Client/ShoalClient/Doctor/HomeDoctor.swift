@@ -1,0 +1,109 @@
+import GRDB
+import Glibc
+import ShoalStore
+
+/// Examines a home that may be damaged, and mends of it what can be mended without a server.
+///
+/// A file that is not sound is never written: what can be read of it is copied beside it, the copy takes its place, and the
+/// old file stays under another name.
+public struct HomeDoctor {
+    private let home: String
+    private let environment: Environment
+    private var path: String { HomeDirectory.databasePath(home) }
+    private var draft: String { path + ".salvage" }
+
+    public init(home: String, environment: Environment) {
+        self.home = home
+        self.environment = environment
+    }
+
+    /// Makes the home one that can be opened, if it is not.
+    ///
+    /// - Returns: what was wrong with the file; nothing if it is sound.
+    /// - Throws: `ReplicaError`, `StoreError`; the home is as it was then.
+    public func mendFile() throws -> [Finding] {
+        let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
+        guard lock.acquire(waiting: 10_000_000_000, ticks: environment.ticks) else {
+            throw ReplicaError.busy(home: home, pid: lock.holder)
+        }
+        defer { lock.release() }
+        try finishSwap()
+        guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
+        let faults = try FileExamination.faults(path)
+        if faults.isEmpty { return [] }
+        guard !isOpenElsewhere() else { throw ReplicaError.busy(home: home, pid: lock.holder) }
+        var findings = try salvage()
+        let kept = try swap()
+        findings.insert(
+            Finding(.file, "the database was damaged (\(faults[0])); it is kept as \(kept)", isMended: true), at: 0)
+        return findings
+    }
+
+    private func salvage() throws -> [Finding] {
+        let part = draft + ".part"
+        for suffix in ["", "-wal", "-shm"] { unlink(part + suffix) }
+        let old = try StoreError.mapping(path: path) {
+            try DatabaseQueue(path: path, configuration: FileExamination.configuration)
+        }
+        defer { try? old.close() }
+        let findings = try StoreError.mapping(path: part) {
+            let new = try DatabaseQueue(path: part, configuration: StoreFile.configuration(label: "salvage"))
+            defer { try? new.close() }
+            try ReplicaSchema.migrator.migrate(new)
+            return try old.inDatabase { old in
+                try new.write { new in
+                    var salvage = Salvage(from: old, to: new, random: environment.random)
+                    try salvage.run()
+                    return salvage.findings
+                }
+            }
+        }
+        chmod(part, 0o600)
+        try synchronize(part)
+        guard rename(part, draft) == 0 else { throw failure() }
+        return findings
+    }
+
+    /// Puts the draft in the place of the database, which stays under another name.
+    private func swap() throws -> String {
+        var number = 1
+        while access("\(path).damaged-\(number)", F_OK) == 0 { number += 1 }
+        let kept = "\(path).damaged-\(number)"
+        guard link(path, kept) == 0 else { throw failure() }
+        if access(path + "-wal", F_OK) == 0 { link(path + "-wal", kept + "-wal") }
+        try finishSwap()
+        return kept
+    }
+
+    /// A write-ahead log belongs to the file beside which it was written: it goes before the draft takes that file's name.
+    /// A crash in between leaves the draft, with which the next doctor goes on.
+    private func finishSwap() throws {
+        guard access(draft, F_OK) == 0 else { return }
+        for suffix in ["-wal", "-shm"] { unlink(path + suffix) }
+        guard rename(draft, path) == 0 else { throw failure() }
+        try synchronize(home)
+    }
+
+    private func synchronize(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure() }
+        defer { close(descriptor) }
+        if fsync(descriptor) != 0 { throw failure() }
+    }
+
+    /// Whether another process has the database open: it would go on writing into the file that is put away. SQLite
+    /// holds a shared lock on these bytes for as long as it has a database in WAL mode open.
+    private func isOpenElsewhere() -> Bool {
+        let descriptor = open(path, O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var lock = flock()
+        lock.l_type = Int16(F_WRLCK)
+        lock.l_whence = Int16(SEEK_SET)
+        lock.l_start = 0x4000_0002
+        lock.l_len = 510
+        return fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != Int16(F_UNLCK)
+    }
+
+    private func failure() -> ReplicaError { .home(home, reason: String(cString: strerror(errno))) }
+}

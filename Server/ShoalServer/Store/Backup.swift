@@ -1,0 +1,158 @@
+import Foundation
+import GRDB
+import Glibc
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// GRDB has a Record of its own.
+import struct ShoalCRDT.Record
+
+/// Why there is no backup.
+public enum BackupProblem: Error, Equatable, Sendable, CustomStringConvertible {
+    case exists(String)
+    case cannotWrite(String, reason: String)
+    /// What was to be restored or mended from is not a sound database of this program.
+    case unsound(String, reason: String)
+
+    public var description: String {
+        switch self {
+        case .exists(let path): "there is a file at \(path) already; nothing was overwritten"
+        case .cannotWrite(let path, let reason): "\(path) cannot be written: \(reason)"
+        case .unsound(let path, let reason): "\(path) cannot be used: \(reason)"
+        }
+    }
+}
+
+extension ServerStore {
+    /// Writes the database as of one commit into a new file, while everybody else goes on.
+    ///
+    /// The file appears under its name whole and durable, or not at all.
+    ///
+    /// - Throws: `BackupProblem`; `StoreError`, `.full` for a full disk.
+    public func backup(to path: String) throws {
+        if access(path, F_OK) == 0 { throw BackupProblem.exists(path) }
+        let part = path + ".part-\(getpid())"
+        unlink(part)
+        defer { unlink(part) }
+        try StoreError.mapping(path: path) {
+            // Outside a transaction; the statement reads from a snapshot of its own.
+            try pool.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [part]) }
+        }
+        chmod(part, 0o600)
+        try Self.publish(part, as: path)
+    }
+
+    /// Copies a backup to where a server looks for its database, if it is sound and nothing is there.
+    ///
+    /// - Throws: `BackupProblem`; `StoreError`.
+    public static func restore(_ backup: String, to path: String) throws {
+        for suffix in ["", "-wal"] where access(path + suffix, F_OK) == 0 {
+            throw BackupProblem.exists(path + suffix)
+        }
+        guard access(backup, R_OK) == 0 else {
+            throw BackupProblem.unsound(backup, reason: String(cString: strerror(errno)))
+        }
+        let part = path + ".part-\(getpid())"
+        unlink(part)
+        defer { unlink(part) }
+        do { try FileManager.default.copyItem(atPath: backup, toPath: part) } catch {
+            throw BackupProblem.cannotWrite(path, reason: error.localizedDescription)
+        }
+        chmod(part, 0o600)
+        // The copy is what will be served, so the copy is what is checked.
+        let report = try DatabaseCheck.run(path: part)
+        guard report.isSound else {
+            throw BackupProblem.unsound(
+                backup, reason: report.problems.first ?? "it has records in quarantine")
+        }
+        for suffix in ["-wal", "-shm"] { unlink(part + suffix) }
+        try publish(part, as: path)
+    }
+
+    /// Makes a whole file durable and then gives it its name, which nothing has yet.
+    private static func publish(_ part: String, as path: String) throws {
+        try synchronize(part)
+        guard link(part, path) == 0 else {
+            if errno == EEXIST { throw BackupProblem.exists(path) }
+            throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno)))
+        }
+        unlink(part)
+        let directory = (path as NSString).deletingLastPathComponent
+        try synchronize(directory.isEmpty ? "." : directory)
+    }
+
+    private static func synchronize(_ path: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno))) }
+        defer { Glibc.close(descriptor) }
+        guard fsync(descriptor) == 0 else {
+            throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno)))
+        }
+    }
+}
+
+// MARK: - Mending
+
+extension ServerStore {
+    /// Takes records in quarantine from a backup that has them as they were when they were damaged: with the same
+    /// sequence. An older state would silently undo what was written since, so it is not taken.
+    ///
+    /// - Returns: the records that are mended. They get a new sequence, so that replicas that passed over them get them.
+    @discardableResult
+    public func mend(from backup: String) throws -> [RecordID] {
+        let waiting = quarantine.records
+        if waiting.isEmpty { return [] }
+        let rows = try Self.rows(of: waiting, in: backup)
+        let mended = try withWriter { writer, database in
+            try writer.transaction {
+                var mended: [RecordID] = []
+                for id in waiting {
+                    guard let (sequence, cells) = rows[id],
+                        let wanted = try Int64.fetchOne(
+                            database, sql: "SELECT sequence FROM quarantine WHERE record = ?", arguments: [id.rawValue]),
+                        wanted == sequence
+                    else { continue }
+                    var record = try cells.withUnsafeBytes {
+                        try RecordTable.record(id, sequence: sequence, packed: $0)
+                    }
+                    writer.state.sequence += 1
+                    record.renumber(sequence: writer.state.sequence)
+                    var packed: [UInt8] = []
+                    record.encode(sequence: writer.state.sequence, into: &packed)
+                    try writer.queries.writeRecord(
+                        id, record.envelope, sequence: writer.state.sequence, packed: packed, isNew: true,
+                        wasUnmade: false)
+                    try writer.queries.appendFeed(id, sequence: writer.state.sequence)
+                    try database.execute(sql: "DELETE FROM quarantine WHERE record = ?", arguments: [id.rawValue])
+                    mended.append(id)
+                }
+                if !mended.isEmpty { try writer.markCommit() }
+                return mended
+            }
+        }
+        for id in mended { quarantine.remove(id) }
+        return mended
+    }
+
+    private static func rows(of ids: [RecordID], in backup: String) throws -> [RecordID: (Int64, Data)] {
+        guard access(backup, R_OK) == 0 else {
+            throw BackupProblem.unsound(backup, reason: String(cString: strerror(errno)))
+        }
+        do {
+            return try StoreError.mapping(path: backup) {
+                let queue = try DatabaseQueue(path: backup, configuration: DatabaseCheck.configuration)
+                defer { try? queue.close() }
+                return try queue.inDatabase { database in
+                    var rows: [RecordID: (Int64, Data)] = [:]
+                    for id in ids {
+                        let found = try Row.fetchOne(database, sql: RecordTable.selectOne, arguments: [id.rawValue])
+                        guard let row = found, damage(id, row[0], row[1]) == nil else { continue }
+                        rows[id] = (row[0], row[1])
+                    }
+                    return rows
+                }
+            }
+        } catch let error as StoreError { throw BackupProblem.unsound(backup, reason: "\(error)") }
+    }
+}

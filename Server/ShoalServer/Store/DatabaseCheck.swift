@@ -1,0 +1,248 @@
+import CSQLite
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// GRDB has a Record of its own.
+import struct ShoalCRDT.Record
+
+/// What a check of a server's database found.
+public struct CheckReport: Codable, Sendable, Equatable {
+    public struct Quarantined: Codable, Sendable, Equatable {
+        /// 13 characters.
+        public var record: String
+        public var reason: String
+    }
+    /// A sentence each; the first fifty.
+    public var problems: [String] = []
+    /// Records set aside because their row is damaged.
+    public var quarantined: [Quarantined] = []
+    public var records = 0
+    public var logs = 0
+    public var operations = 0
+    public var accounts = 0
+
+    public var isSound: Bool { problems.isEmpty && quarantined.isEmpty }
+}
+
+extension ServerStore {
+    /// Verifies the whole database from one snapshot; everybody else goes on meanwhile.
+    public func check() throws -> CheckReport {
+        try StoreError.mapping(path: path) {
+            try pool.read { database in
+                var check = DatabaseCheck(database)
+                return check.run()
+            }
+        }
+    }
+}
+
+/// Verifies a server's database, changing nothing.
+public struct DatabaseCheck {
+    private static let mostProblems = 50
+    private let database: Database
+    private var report = CheckReport()
+    /// The last number taken of each log.
+    private var positions: [ReplicaID: UInt32] = [:]
+    private var newest: Int64 = 0
+
+    init(_ database: Database) { self.database = database }
+
+    /// Of connections that leave the file as it is.
+    static var configuration: Configuration {
+        var configuration = StoreFile.configuration(label: "check")
+        configuration.prepareDatabase { database in
+            if let connection = database.sqliteConnection { shoal_sqlite_keep_log(connection) }
+        }
+        return configuration
+    }
+
+    /// Verifies a database that no server has open, however damaged it is.
+    ///
+    /// - Throws: `StoreError.newerVersion`; damage is in the report.
+    public static func run(path: String) throws -> CheckReport {
+        do {
+            return try StoreError.mapping(path: path) {
+                let queue = try DatabaseQueue(path: path, configuration: configuration)
+                defer { try? queue.close() }
+                return try queue.inDatabase { database in
+                    try StoreFile.refuseNewer(ServerSchema.migrator, database, path: path)
+                    guard try ServerSchema.migrator.hasCompletedMigrations(database) else {
+                        throw StoreError.damaged(
+                            path: path, reason: "it is not the database of a server, or of one that never started")
+                    }
+                    var result = CheckReport()
+                    try database.inTransaction(.deferred) {
+                        var check = DatabaseCheck(database)
+                        result = check.run()
+                        return .rollback
+                    }
+                    return result
+                }
+            }
+        } catch StoreError.damaged(_, let reason) {
+            var report = CheckReport()
+            report.problems = [reason]
+            return report
+        }
+    }
+
+    mutating func run() -> CheckReport {
+        part("the file") { check in
+            for line in try String.fetchAll(check.database, sql: "PRAGMA integrity_check(20)") where line != "ok" {
+                check.note("the file: \(line)")
+            }
+        }
+        part("commits") { try $0.checkCommits() }
+        part("logs") { try $0.checkLogs() }
+        part("records") { try $0.checkRecords() }
+        part("the feed") { try $0.checkFeed() }
+        part("accounts") { try $0.checkAccounts() }
+        part("quarantine") { try $0.readQuarantine() }
+        return report
+    }
+
+    /// Damage in one part does not keep the others from being looked at.
+    private mutating func part(_ name: String, _ body: (inout DatabaseCheck) throws -> Void) {
+        do { try body(&self) } catch { note("\(name) cannot be read: \(error)") }
+    }
+
+    private mutating func note(_ problem: String) {
+        if report.problems.count < Self.mostProblems { report.problems.append(problem) }
+    }
+
+    private mutating func checkCommits() throws {
+        guard let mark = try ServerStore.newestCommit(database) else { return note("there is no commit") }
+        newest = mark.sequence
+        let server = try Row.fetchOne(database, sql: "SELECT length(seal) FROM server")
+        if server?[0] as Int? != Seal.keyLength { note("the server's own row is not in form") }
+    }
+
+    private mutating func checkLogs() throws {
+        let rows = try Row.fetchAll(database, sql: "SELECT replica, position, hash, refusals, sequence FROM log")
+        for row in rows {
+            let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row[0] as Int64))
+            let name = "the log \(replica.rawValue)"
+            guard let position = UInt32(exactly: row[1] as Int64) else {
+                note("\(name): its position is no number")
+                continue
+            }
+            positions[replica] = position
+            report.logs += 1
+            report.operations += Int(position)
+            if row["sequence"] as Int64 > newest { note("\(name) moved in a commit that is not there") }
+            try checkHashes(replica, name, position: Int64(position), hash: row["hash"])
+            let verdicts = try Row.fetchOne(
+                database, sql: "SELECT count(*), coalesce(max(number), 0) FROM verdict WHERE replica = ?",
+                arguments: [Int64(replica.rawValue)])
+            if let verdicts, verdicts[1] as Int64 > Int64(position) {
+                note("\(name) has a verdict on an operation that was never taken")
+            }
+            if let verdicts, verdicts[0] as Int64 != row["refusals"] as Int64 {
+                note("\(name) has \(verdicts[0] as Int64) verdicts instead of \(row["refusals"] as Int64)")
+            }
+        }
+    }
+
+    /// Hashes stand without a gap up to the position, whose hash is the log's. The oldest may be gone.
+    private mutating func checkHashes(_ replica: ReplicaID, _ name: String, position: Int64, hash: Int64) throws {
+        if position == 0 { return }
+        var end: Int64?
+        var last: UInt64?
+        let rows = try Row.fetchCursor(
+            database, sql: "SELECT first, hashes FROM log_hashes WHERE replica = ? ORDER BY first",
+            arguments: [Int64(replica.rawValue)])
+        while let row = try rows.next() {
+            let bytes = row[1] as Data
+            let first = row[0] as Int64
+            if bytes.isEmpty || bytes.count % 8 != 0 { return note("\(name): its hashes are not in form") }
+            if let end, end + 1 != first { return note("\(name): hashes after number \(end) are missing") }
+            end = first + Int64(bytes.count / 8) - 1
+            last = bytes.suffix(8).reversed().reduce(UInt64(0)) { $0 << 8 | UInt64($1) }
+        }
+        if end != position { return note("\(name): its hashes end at \(end ?? 0) instead of \(position)") }
+        if last != UInt64(bitPattern: hash) { note("\(name): its last hash is another one") }
+    }
+
+    private mutating func checkRecords() throws {
+        for table in ["record", "detail"] {
+            let rows = try Row.fetchCursor(database, sql: "SELECT id, sequence, cells FROM \(table)")
+            while let row = try rows.next() {
+                let id = RecordID(rawValue: row[0])
+                let sequence = row[1] as Int64
+                let record: Record
+                do {
+                    record = try (row[2] as Data).withUnsafeBytes {
+                        try RecordTable.record(id, sequence: sequence, packed: $0)
+                    }
+                } catch {
+                    note("\(error)")
+                    continue
+                }
+                report.records += 1
+                check(record, sequence, table)
+            }
+        }
+    }
+
+    private mutating func check(_ record: Record, _ sequence: Int64, _ table: String) {
+        let id = record.id
+        if !id.isValid { note("the record \(id.rawValue) has no identifier") }
+        if record.isMade, RecordTable.isDetail(id, record.envelope) != (table == "detail") {
+            note("the record \(id) lies in the wrong table")
+        }
+        if sequence > newest { note("the record \(id) changed in a commit that is not there") }
+        for entry in record.entries {
+            if entry.sequence > sequence {
+                note("the record \(id) has a cell that is newer than itself")
+                return
+            }
+            guard !entry.kind.isMarker else { continue }
+            guard let position = positions[entry.dot.replica], entry.dot.number <= position else {
+                note("the record \(id) has an operation that was never taken: \(entry.dot)")
+                return
+            }
+        }
+    }
+
+    /// Every change since the feed begins is in it.
+    private mutating func checkFeed() throws {
+        guard let first = try Int64.fetchOne(database, sql: "SELECT min(sequence) FROM feed") else { return }
+        if let last = try Int64.fetchOne(database, sql: "SELECT max(sequence) FROM feed"), last > newest {
+            note("the feed goes beyond the newest commit")
+        }
+        for table in ["record", "detail"] {
+            let missing = try Int64.fetchAll(
+                database,
+                sql: """
+                    SELECT id FROM \(table) WHERE sequence >= ? AND NOT EXISTS
+                        (SELECT 1 FROM feed WHERE feed.sequence = \(table).sequence AND feed.record = \(table).id)
+                    LIMIT 20
+                    """, arguments: [first])
+            for id in missing { note("the change of the record \(RecordID(rawValue: id)) is not in the feed") }
+        }
+    }
+
+    private mutating func checkAccounts() throws {
+        let rows = try Row.fetchAll(database, sql: "SELECT id, name, role FROM account")
+        report.accounts = rows.count
+        for row in rows where Role(rawValue: row["role"]) == nil {
+            note("the account \(row["name"] as String) has a role that is none of this version")
+        }
+        let strays = try Int.fetchOne(
+            database,
+            sql: """
+                SELECT count(*) FROM credential
+                WHERE account NOT IN (SELECT id FROM account) OR replica NOT IN (SELECT replica FROM log)
+                """)
+        if let strays, strays > 0 { note("\(strays) keys belong to no account or no log") }
+    }
+
+    private mutating func readQuarantine() throws {
+        report.quarantined = try Row.fetchAll(
+            database, sql: "SELECT record, reason FROM quarantine ORDER BY record"
+        ).map { .init(record: RecordID(rawValue: $0[0]).description, reason: $0[1]) }
+    }
+}

@@ -1,0 +1,112 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// GRDB has types of the same names.
+import class ShoalStore.Statement
+import struct ShoalCRDT.Record
+
+extension ServerStore {
+    /// Answers a digest from one snapshot of the database.
+    ///
+    /// The records are compared as of the cursor: what changed later is left out and named, so that neither side takes a
+    /// change for a difference. Until visibility rules are in force an account's view is everything.
+    ///
+    /// - Throws: `SyncProblem.otherEpoch`, `.foreignToken`; `StoreError`.
+    public func digest(
+        _ request: DigestRequest, account: RecordID, budget: Int = Limits.page
+    ) throws -> DigestResponse {
+        // After a rollback the replica's next sync brings it into the new epoch.
+        guard request.epoch == epoch else { throw SyncProblem.otherEpoch }
+        guard let cursor = seal.of(epoch: request.epoch).cursor(request.cursor, for: account) else {
+            throw SyncProblem.foreignToken("cursor")
+        }
+        let (response, damaged) = try StoreError.mapping(path: path) {
+            try pool.read { try digest($0, request, cursor, budget) }
+        }
+        try setAside(damaged)
+        return response
+    }
+
+    private func digest(
+        _ database: Database, _ request: DigestRequest, _ cursor: Cursor, _ budget: Int
+    ) throws -> (DigestResponse, [RecordID]) {
+        let behind = DigestResponse(isBehind: true, seen: request.seen)
+        guard let now = try Self.newestCommit(database), cursor.fill == nil, cursor.sequence == cursor.floor,
+            // A server that was set back has other things to settle first; the sync finds out.
+            cursor.commit.sequence <= now.sequence
+        else { return (behind, []) }
+        let tag = try Int64.fetchOne(
+            database, sql: "SELECT tag FROM commit_tag WHERE sequence = ?", arguments: [cursor.commit.sequence])
+        guard tag == Int64(cursor.commit.tag) else { return (behind, []) }
+        // What changed since must all still be in the feed.
+        let first = try Int64.fetchOne(database, sql: "SELECT min(sequence) FROM feed")
+        guard (first ?? now.sequence + 1) <= cursor.floor + 1 else { return (behind, []) }
+        let changed = try Int64.fetchAll(
+            database, sql: "SELECT DISTINCT record FROM feed WHERE sequence > ? LIMIT ?",
+            arguments: [max(cursor.floor, request.seen), Limits.digestWanted + 1])
+        guard changed.count <= Limits.digestWanted else { return (behind, []) }
+        let records = RecordsAsOf(
+            try Statement(database, RecordTable.selectRange), floor: cursor.floor, quarantined: Set(quarantine.records))
+        var response = try DigestResponder.respond(to: request, records, budget: budget)
+        response.seen = now.sequence
+        let omitted = changed.map(RecordID.init(rawValue:)) + records.quarantined
+        response.omitted = Set(omitted).sorted()
+        return (response, records.damaged)
+    }
+}
+
+/// The records that have not changed since a sequence.
+private final class RecordsAsOf: DigestRecords {
+    private let select: Statement
+    private let floor: Int64
+    private(set) var quarantined: Set<RecordID>
+    /// Those of them that were found just now.
+    private(set) var damaged: [RecordID] = []
+    private var scratch: [UInt8] = []
+
+    init(_ select: Statement, floor: Int64, quarantined: Set<RecordID>) {
+        self.select = select
+        self.floor = floor
+        self.quarantined = quarantined
+    }
+
+    private func scan(_ range: IdentifierRange, _ body: (Record) throws -> Void) throws {
+        guard range.lower < range.upper, range.upper <= IdentifierRange.end else { return }
+        try select.bind(1, Int64(bitPattern: range.lower))
+        try select.bind(2, Int64(bitPattern: range.upper - 1))
+        defer { select.reset() }
+        while try select.step() {
+            let sequence = select.integer(1)
+            let id = RecordID(rawValue: select.integer(0))
+            if sequence > floor || quarantined.contains(id) { continue }
+            let record: Record
+            do throws(StoreError) {
+                record = try RecordTable.record(id, sequence: sequence, packed: select.bytes(2))
+            } catch {
+                guard case .damagedRecord = error else { throw error }
+                quarantined.insert(id)
+                damaged.append(id)
+                continue
+            }
+            if record.isPresent { try body(record) }
+        }
+    }
+
+    func forEachFingerprint(
+        in range: IdentifierRange, _ body: (RecordID, RecordFingerprint) throws -> Void
+    ) throws {
+        try scan(range) { try body($0.id, $0.fingerprint(scratch: &scratch)) }
+    }
+
+    func record(_ id: RecordID) throws -> Record? {
+        guard id.isValid else { return nil }
+        var found: Record?
+        let place = UInt64(id.rawValue)
+        try scan(IdentifierRange(place, place + 1)) { found = $0 }
+        return found
+    }
+
+    func isOmitted(_ id: RecordID) -> Bool { quarantined.contains(id) }
+}

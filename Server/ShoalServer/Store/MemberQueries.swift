@@ -1,0 +1,65 @@
+import GRDB
+import ShoalCRDT
+import ShoalStore
+
+import class ShoalStore.Statement
+import struct ShoalCRDT.Record
+
+/// Which records belong to which: the table `member`, kept for everything that lies in `detail`.
+final class MemberQueries {
+    private let insert: Statement
+    private let remove: Statement
+    private let selectOne: Statement
+
+    init(_ database: Database) throws(StoreError) {
+        insert = try Statement(database, "INSERT OR IGNORE INTO member (scope, record) VALUES (?1, ?2)")
+        remove = try Statement(database, "DELETE FROM member WHERE scope = ?1 AND record = ?2")
+        selectOne = try Statement(database, "SELECT 1 FROM member WHERE scope = ?1 LIMIT 1")
+    }
+
+    /// The records that a record with this envelope belongs to.
+    static func scopes(_ envelope: Envelope) -> [RecordID] {
+        switch envelope.scope {
+        case .workspace: []
+        case .account(let id), .customer(let id): [id]
+        case .pair(let a, let b): [a, b]
+        }
+    }
+
+    func add(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
+        for scope in Self.scopes(envelope) { try run(insert, scope, id) }
+    }
+
+    func remove(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
+        for scope in Self.scopes(envelope) { try run(remove, scope, id) }
+    }
+
+    private func run(_ statement: Statement, _ scope: RecordID, _ id: RecordID) throws(StoreError) {
+        try statement.bind(1, scope.rawValue)
+        try statement.bind(2, id.rawValue)
+        try statement.run()
+    }
+
+    /// Whether anything belongs to a record, present or not.
+    func hasMembers(_ scope: RecordID) throws(StoreError) -> Bool {
+        try selectOne.bind(1, scope.rawValue)
+        defer { selectOne.reset() }
+        return try selectOne.step()
+    }
+
+    /// Fills the table from the records of a database of an earlier version.
+    static func derive(_ database: Database) throws {
+        let members = try MemberQueries(database)
+        let rows = try Statement(database, "SELECT id, cells FROM detail")
+        while try rows.step() {
+            let id = RecordID(rawValue: rows.integer(0))
+            try members.add(id, try envelope(of: id, packed: rows.bytes(1)))
+        }
+    }
+
+    private static func envelope(of id: RecordID, packed: UnsafeRawBufferPointer) throws(StoreError) -> Envelope {
+        do throws(DecodingFailure) { return try Record.envelope(of: id, packed: packed) } catch {
+            throw .damaged(path: "record \(id)", reason: error.description)
+        }
+    }
+}

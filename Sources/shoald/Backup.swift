@@ -1,0 +1,63 @@
+import ArgumentParser
+import Foundation
+import ShoalServer
+
+struct Backup: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Write the database as of now into a new file.",
+        discussion: """
+            The server may run meanwhile. The file appears whole and durable or not at all, and nothing is overwritten. It
+            holds keys of replicas (as SHA-256) and of the server: keep it as you keep the data directory.
+
+              shoald backup /backups/monday.db
+
+            To go back to it, stop the server, move the data directory's shoald.db* away, and
+
+              shoald restore /backups/monday.db
+            """)
+
+    @Argument(help: "Where nothing is yet.", completion: .file()) var file: String
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let path = DataDirectory.absolute(file)
+        try await Administration.with(global) { administration in
+            switch administration {
+            case .local(let store, _): try store.backup(to: path)
+            case .remote(let server):
+                let _: [String: String] = try await server.post("/v1/backup", BackupRequest(file: path))
+            }
+        }
+        if global.json { try global.printJSON([String: String]()) }
+    }
+}
+
+struct Restore: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Begin a data directory with a backup.",
+        discussion: """
+            The backup is checked first, and a database that is there is never overwritten. The server must not run. It is
+            an earlier state of itself then: replicas notice and push what it lost.
+
+              shoald restore /backups/monday.db
+            """)
+
+    @Argument(help: "What shoald backup wrote.", completion: .file()) var file: String
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let directory = try global.directory
+        try directory.make()
+        let lock = try await directory.exclusively("restore a backup")
+        defer { withExtendedLifetime(lock) {} }
+        try ServerStore.restore(DataDirectory.absolute(file), to: directory.database)
+        if global.json { try global.printJSON([String: String]()) }
+    }
+}
+
+extension DataDirectory {
+    /// The path as another process, in another directory, finds it.
+    static func absolute(_ path: String) -> String {
+        path.hasPrefix("/") ? path : FileManager.default.currentDirectoryPath + "/" + path
+    }
+}

@@ -1,0 +1,66 @@
+import ArgumentParser
+import Foundation
+import ShoalServer
+import ShoalTerminal
+
+struct Check: AsyncParsableCommand {
+    static let configuration = CommandConfiguration(
+        abstract: "Verify the database.",
+        discussion: """
+            Reads everything and changes nothing; the server may run meanwhile. The status is 1 if something is damaged.
+
+            A record whose row is damaged is set aside as soon as somebody needs it, and everything else goes on. With
+            --mend such records are taken from a backup that has them exactly as they were; replicas then get them again.
+
+              shoald check
+              shoald check --mend /backups/monday.db
+            """)
+
+    @Option(help: ArgumentHelp("Mend records that are set aside from this backup.", valueName: "file"))
+    var mend: String?
+
+    @OptionGroup var global: GlobalOptions
+
+    func run() async throws {
+        let directory = try global.directory
+        guard directory.hasDatabase else { throw Failure("there is no database in \(directory.path)") }
+        let report = try await self.report(directory)
+        if global.json {
+            try global.printJSON(report)
+        } else {
+            for problem in report.problems { print(TerminalText.line(problem)) }
+            for one in report.quarantined {
+                print(TerminalText.line("the record \(one.record) is set aside: \(one.reason)"))
+            }
+            print(
+                "\(report.records) records, \(report.logs) logs with \(report.operations) operations, "
+                    + "\(report.accounts) accounts")
+        }
+        guard report.isSound else {
+            let count = report.problems.count + report.quarantined.count
+            throw Failure("the database is damaged in \(count) \(count == 1 ? "place" : "places")")
+        }
+    }
+
+    private func report(_ directory: DataDirectory) async throws -> CheckReport {
+        let backup = mend.map { DataDirectory.absolute($0) }
+        let remote = RemoteServer(socket: try directory.socket())
+        let report = try await DataDirectory.waiting { () -> CheckReport? in
+            if let lock = try directory.lock() {
+                defer { withExtendedLifetime(lock) {} }
+                if let backup {
+                    let store = try directory.open()
+                    try store.mend(from: backup)
+                    try store.close()
+                }
+                return try DatabaseCheck.run(path: directory.database)
+            }
+            guard await remote.answers() else { return nil }
+            return try await remote.post("/v1/check", CheckRequest(mend: backup))
+        }
+        guard let report else {
+            throw Failure("the data directory \(directory.path) is in use by another process that does not answer")
+        }
+        return report
+    }
+}

@@ -1,0 +1,146 @@
+import Foundation
+import Testing
+
+/// Damage under the real programs.
+struct DoctorProgramTests {
+    /// Flips a bit of the first place in a file where `text` stands.
+    private func flip(_ path: String, at text: String) throws {
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        let place = try #require(bytes.range(of: Data(text.utf8))).lowerBound
+        bytes[place] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: path))
+    }
+
+    private func zero(_ path: String, at text: String) throws {
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+        let page = try #require(bytes.range(of: Data(text.utf8))).lowerBound / 4_096 * 4_096
+        bytes.replaceSubrange(page..<page + 4_096, with: Data(count: 4_096))
+        try bytes.write(to: URL(fileURLWithPath: path))
+    }
+
+    @Test func aSoundHomeIsWellAndComparedInTwoMessages() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            try await scene.ok("a", "customer", "add", "Chen")
+            let report = try await scene.json("a", "doctor")
+            #expect(report["findings"] == [] && report["compared"] == .bool(true))
+            #expect(report["messages"] == 2)
+            #expect(try await scene.ok("a", "doctor").contains("all is well"))
+            #expect(try await scene.ok("a", "doctor", "--rebuild").contains("all is well"))
+        }
+    }
+
+    @Test func aFlippedBitInARowIsFetchedAgainAndNothingElse() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            try await scene.enroll("b", as: "berta")
+            for name in ["Chen", "Qwertz", "Wang"] { try await scene.ok("b", "customer", "add", name) }
+            try await scene.ok("b", "sync")
+            try await scene.ok("a", "sync")
+            let before = try await scene.ok("a", "dump")
+            try await scene.ok("a", "customer", "add", "Unsent")
+            try flip(scene.home("a") + "/replica.db", at: "Qwertz")
+            let report = try await scene.json("a", "doctor")
+            #expect(report["findings"].items.allSatisfy { $0["mended"] == .bool(true) }, "\(report)")
+            #expect(!report["findings"].items.isEmpty)
+            let after = try await scene.ok("a", "dump")
+            for line in before.split(separator: "\n") { #expect(after.contains(line)) }
+            #expect(after.contains("Unsent"))
+            #expect(try await scene.json("a", "doctor")["findings"] == [])
+        }
+    }
+
+    @Test func withoutTheServerTheNextSyncFetchesIt() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            try await scene.enroll("b", as: "berta")
+            try await scene.ok("b", "customer", "add", "Qwertz")
+            try await scene.ok("b", "sync")
+            try await scene.ok("a", "sync")
+            let before = try await scene.ok("a", "dump")
+            try await scene.stopServer()
+            let well = try await scene.ok("a", "doctor")
+            #expect(well.contains("not compared"))
+            try flip(scene.home("a") + "/replica.db", at: "Qwertz")
+            let sick = try await scene.shoal("a", "doctor")
+            #expect(sick.status == 1)
+            #expect(sick.errors.contains("could not be read"))
+            try await scene.startServer()
+            try await scene.ok("a", "sync")
+            #expect(try await scene.ok("a", "dump") == before)
+            #expect(try await scene.json("a", "doctor")["findings"] == [])
+        }
+    }
+
+    @Test func aDamagedFileGivesUpItsUnsentWorkFirst() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            try await scene.enroll("b", as: "berta")
+            let filler = String(repeating: "f", count: 900)
+            for number in 0..<20 { try await scene.ok("a", "customer", "add", "Synced\(number) \(filler)") }
+            try await scene.ok("a", "sync")
+            try await scene.ok("a", "customer", "add", "Unsent")
+            try zero(scene.home("a") + "/replica.db", at: "Synced7 ")
+            let mended = try await scene.shoal("a", "doctor", "--json")
+            #expect(mended.status == 0, "\(mended.errors)")
+            #expect(FileManager.default.fileExists(atPath: scene.home("a") + "/replica.db.damaged-1"))
+            try await scene.ok("a", "sync")
+            try await scene.ok("b", "sync")
+            #expect(try await scene.ok("a", "dump") == scene.ok("b", "dump"))
+            #expect(try await scene.ok("b", "dump").contains("Unsent"))
+        }
+    }
+
+    @Test func aServerWithADamagedRowServesTheOthersAndSaysSo() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            for name in ["Chen", "Qwertz", "Wang"] { try await scene.ok("a", "customer", "add", name) }
+            try await scene.ok("a", "sync")
+            let backup = scene.home("monday.db")
+            #expect(try await scene.shoald("backup", backup).status == 0)
+            #expect(try await scene.shoald("backup", backup).status == 1)
+            #expect(try await scene.shoald("check").status == 0)
+            try await scene.stopServer()
+            try flip(scene.home("server") + "/shoald.db", at: "Qwertz")
+            #expect(try await scene.shoald("check").status == 1)
+            try await scene.startServer()
+            try await scene.enroll("b", as: "berta")
+            let dump = try await scene.ok("b", "dump")
+            #expect(dump.contains("Chen") && dump.contains("Wang") && !dump.contains("Qwertz"))
+            // The replica that has it keeps it.
+            let report = try await scene.json("a", "doctor")
+            #expect(report["omitted"] == 1)
+            #expect(try await scene.ok("a", "dump").contains("Qwertz"))
+            let check = try await scene.shoald("check", "--json")
+            #expect(check.status == 1)
+            #expect(try JSON(check.output)["quarantined"].items.count == 1)
+            #expect(try await scene.shoald("check", "--mend", backup).status == 0)
+            try await scene.ok("b", "sync")
+            #expect(try await scene.ok("b", "dump") == scene.ok("a", "dump"))
+        }
+    }
+
+    @Test func aBackupIsRestoredByTheDocumentedCommands() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            try await scene.ok("a", "customer", "add", "Chen")
+            try await scene.ok("a", "sync")
+            let backup = scene.home("monday.db")
+            #expect(try await scene.shoald("backup", backup).status == 0)
+            let before = try await scene.shoald("dump").text
+            #expect(try await scene.shoald("restore", backup).status == 1)
+            try await scene.stopServer()
+            #expect(try await scene.shoald("restore", backup).status == 1)
+            for suffix in ["", "-wal", "-shm"] {
+                try? FileManager.default.moveItem(
+                    atPath: scene.home("server") + "/shoald.db" + suffix, toPath: scene.home("old.db") + suffix)
+            }
+            #expect(try await scene.shoald("restore", backup).status == 0)
+            try await scene.startServer()
+            #expect(try await scene.shoald("dump").text == before)
+            #expect(try await scene.shoald("check").status == 0)
+            try await scene.ok("a", "sync")
+            #expect(try await scene.json("a", "doctor")["findings"] == [])
+        }
+    }
+}

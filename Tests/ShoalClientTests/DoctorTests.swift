@@ -1,0 +1,233 @@
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+import Testing
+
+@testable import ShoalClient
+
+import struct ShoalCRDT.Record
+
+/// A damaged home: found, mended where that can be told, and the log first.
+struct DoctorTests {
+    /// An operator with synced customers, and some unsent work.
+    private final class Scene {
+        let server = TinyServer()
+        let home = TemporaryHome()
+        let world = TestWorld()
+        var replica: Replica
+        var synced: [RecordID] = []
+        var unsent: [RecordID] = []
+
+        init(customers: Int = 40) throws {
+            replica = try Replica.create(
+                home: home.path, server: "http://test", key: "key", enrolment: server.enrolment("anna"),
+                environment: world.environment)
+            for number in 0..<customers {
+                synced.append(try replica.addCustomer(name: "Synced-\(number)-\(String(repeating: "s", count: 200))"))
+            }
+            try replica.sync(server)
+            for number in 0..<customers {
+                unsent.append(try replica.addCustomer(name: "Unsent-\(number)-\(String(repeating: "u", count: 200))"))
+            }
+        }
+
+        var path: String { HomeDirectory.databasePath(home.path) }
+
+        func close() throws { try replica.close() }
+        func open() throws { replica = try Replica(home: home.path, environment: world.environment) }
+
+        func tamper(_ sql: String) throws {
+            try close()
+            let queue = try DatabaseQueue(path: path)
+            try queue.write { try $0.execute(sql: sql) }
+            try queue.close()
+            try open()
+        }
+
+        /// Damages the page on which `text` stands in the closed database.
+        func strike(_ text: String, _ damage: (inout Data, Int, Int) -> Void) throws {
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            let place = try #require(bytes.range(of: Data(text.utf8))).lowerBound
+            damage(&bytes, place, place / 4_096 * 4_096)
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+
+        func doctor() throws -> [Finding] {
+            let findings = try HomeDoctor(home: home.path, environment: world.environment).mendFile()
+            try open()
+            return findings
+        }
+    }
+
+    @Test func aSoundHomeHasNoFindings() throws {
+        let scene = try Scene()
+        #expect(try scene.replica.examine() == [])
+        #expect(try scene.replica.examine(rebuilds: true) == [])
+        try scene.close()
+        #expect(try scene.doctor() == [])
+        #expect(try scene.replica.examine() == [])
+    }
+
+    /// Each tampering, what it is found as, and whether it can be mended here.
+    static let tamperings: [(String, Finding.Kind, Bool)] = [
+        ("UPDATE customer SET name = 'other' WHERE rowid = (SELECT max(rowid) FROM customer)", .derived, true),
+        ("DELETE FROM customer WHERE rowid = (SELECT min(rowid) FROM customer)", .derived, true),
+        ("INSERT INTO note VALUES (5, 6)", .derived, true),
+        ("DELETE FROM author", .derived, true),
+        ("INSERT INTO conflict VALUES (5, 6, 0)", .derived, true),
+        ("DELETE FROM tail WHERE position = 50", .tail, true),
+        ("INSERT INTO tail VALUES (12345, 50)", .tail, true),
+        ("UPDATE log SET hash = hash + 1 WHERE position = 3", .log, true),
+        ("UPDATE log SET hash = hash + 1 WHERE position = 60", .log, true),
+        ("UPDATE log SET operation = x'00' WHERE position = 3", .log, true),
+        ("UPDATE log SET operation = x'00' WHERE position = 60", .log, false),
+        ("DELETE FROM log WHERE position = 60", .log, false),
+        ("UPDATE record SET cells = substr(cells, 1, 20) WHERE rowid = (SELECT max(rowid) FROM record)", .rows, false),
+        ("DELETE FROM text_index_data WHERE id > 10", .text, true),
+    ]
+
+    @Test(arguments: tamperings) func tamperingIsFoundAndMended(
+        _ sql: String, _ kind: Finding.Kind, _ isMended: Bool
+    ) throws {
+        let scene = try Scene()
+        try scene.replica.drainTextIndex()
+        let before = try scene.replica.dumpLines
+        try scene.tamper(sql)
+        let findings = try scene.replica.examine()
+        #expect(findings.map(\.kind) == [kind], "\(findings)")
+        #expect(findings.first?.isMended == isMended)
+        #expect(try scene.replica.examine() == [], "it is mended only once")
+        let after = try scene.replica.dumpLines
+        if isMended { #expect(after == before) } else { #expect(after.count == before.count - 1) }
+        if kind == .log || kind == .tail {
+            // Whatever was lost, everything else reaches the server under its own number.
+            try scene.replica.sync(scene.server)
+            #expect(try scene.replica.status().pending == 0)
+            #expect(try scene.replica.dumpLines == scene.server.dump)
+            #expect(scene.server.logs.values.max() == 80)
+        }
+    }
+
+    /// Each kind of damage on each kind of page: nothing that can be read is lost, and what is lost is said.
+    static let places = ["Synced-7-", "Unsent-7-", "Unsent-39-"]
+
+    @Test(arguments: places, ["flipped", "zeroed", "truncated"]) func aDamagedFileIsSalvagedLogFirst(
+        _ place: String, _ kind: String
+    ) throws {
+        let scene = try Scene()
+        try scene.replica.drainTextIndex(limit: 10_000)
+        try scene.close()
+        try scene.strike(place) { bytes, at, page in
+            switch kind {
+            case "flipped": bytes[at] ^= 4
+            case "zeroed": bytes.replaceSubrange(page..<page + 4_096, with: Data(count: 4_096))
+            default: bytes = bytes.prefix(page)
+            }
+        }
+        let damaged = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+        var findings: [Finding]
+        do { findings = try scene.doctor() } catch let error as StoreError {
+            // So little is left that not even who it is can be read: said, and nothing was touched.
+            #expect(kind == "truncated", "\(error)")
+            #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path)) == damaged)
+            return
+        }
+        if kind != "flipped" {
+            #expect(findings.first?.kind == .file)
+            let kept = try Data(contentsOf: URL(fileURLWithPath: scene.path + ".damaged-1"))
+            #expect(kept == damaged, "the damaged file is kept as it was")
+        }
+        findings += try scene.replica.examine()
+        #expect(!findings.isEmpty)
+        let lost = findings.filter { $0.kind == .log && !$0.isMended }
+        try scene.replica.fetchAnew()
+        try scene.replica.sync(scene.server)
+        #expect(try scene.replica.status().pending == 0)
+        #expect(try scene.replica.dumpLines == scene.server.dump)
+        let names = Set(
+            try scene.replica.customers().map { $0.name.split(separator: "-").prefix(2).joined(separator: "-") + "-" })
+        for number in 0..<40 { #expect(names.contains("Synced-\(number)-"), "\(number)") }
+        let missing = (0..<40).filter { !names.contains("Unsent-\($0)-") }
+        #expect(missing.isEmpty == lost.isEmpty, "what is missing is said: \(missing), \(findings)")
+        if place.hasPrefix("Synced") { #expect(missing.isEmpty || kind == "truncated", "\(missing)") }
+        #expect(try scene.replica.examine() == [])
+        // Life goes on.
+        _ = try scene.replica.addCustomer(name: "Afterwards")
+        try scene.replica.sync(scene.server)
+        #expect(try scene.replica.dumpLines == scene.server.dump)
+    }
+
+    @Test func aFileWithoutItsFirstPageIsLeftAsItIs() throws {
+        let scene = try Scene()
+        try scene.close()
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+        bytes.replaceSubrange(0..<4_096, with: Data(count: 4_096))
+        try bytes.write(to: URL(fileURLWithPath: scene.path))
+        #expect(throws: StoreError.self) { try scene.doctor() }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path)) == bytes)
+        let left = try FileManager.default.contentsOfDirectory(atPath: scene.home.path)
+        #expect(!left.contains { $0.contains("damaged") }, "\(left)")
+    }
+
+    @Test func anInterruptedSwapIsFinished() throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        // As a crash leaves it between the write-ahead log's going and the draft's coming.
+        try FileManager.default.copyItem(atPath: scene.path, toPath: scene.path + ".salvage")
+        try scene.strike("Unsent-7-") { bytes, _, page in
+            bytes.replaceSubrange(page..<page + 4_096, with: Data(count: 4_096))
+        }
+        #expect(try scene.doctor() == [])
+        #expect(try scene.replica.dumpLines == before)
+        #expect(!FileManager.default.fileExists(atPath: scene.path + ".salvage"))
+    }
+
+    @Test func aRepairReplacesRowsAndTouchesNothingUnsent() throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.replica.setFields(of: scene.synced[3], [FieldValue("phone", "13800000000")])
+        let edited = try scene.replica.dumpLines
+        try scene.replica.forget([scene.synced[3], scene.synced[9]])
+        #expect(try scene.replica.dumpLines.count == before.count - 2)
+        var page = RecordPage()
+        for id in [scene.synced[3], scene.synced[9]] {
+            let record = try #require(scene.server.records[id])
+            page.begin(id, record.envelope)
+            for entry in record.entries {
+                var copy = entry
+                copy.sequence = 0
+                page.append(copy, from: record.arena)
+            }
+        }
+        let outcome = try scene.replica.repair(DigestSession.Repair(page: page, gone: []))
+        #expect(outcome.replaced == [scene.synced[3], scene.synced[9]])
+        #expect(outcome.missing.isEmpty)
+        #expect(try scene.replica.dumpLines == edited)
+        #expect(try scene.replica.examine() == [])
+    }
+
+    @Test func whatTheServerTookAndHasNotIsReported() throws {
+        let scene = try Scene()
+        let outcome = try scene.replica.repair(
+            DigestSession.Repair(page: RecordPage(), gone: [scene.synced[3]]))
+        #expect(outcome.missing == [scene.synced[3]])
+    }
+
+    @Test func aHomeWithoutItsWriteAheadLogIsAnEarlierOne() throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        try scene.open()
+        _ = try scene.replica.addCustomer(name: "In the log only")
+        let copy = TemporaryHome()
+        try FileManager.default.createDirectory(atPath: copy.path, withIntermediateDirectories: true)
+        try FileManager.default.copyItem(atPath: scene.path, toPath: HomeDirectory.databasePath(copy.path))
+        #expect(try HomeDoctor(home: copy.path, environment: scene.world.environment).mendFile() == [])
+        let replica = try Replica(home: copy.path, environment: scene.world.environment)
+        #expect(try replica.examine() == [])
+        #expect(try replica.dumpLines == before)
+    }
+}

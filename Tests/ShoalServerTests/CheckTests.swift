@@ -1,0 +1,145 @@
+import Foundation
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+import Testing
+
+@testable import ShoalServer
+
+/// What `shoald check`, `backup` and `restore` promise.
+struct CheckTests {
+    private func filled() throws -> (server: TestServer, replica: TestReplica, ids: [RecordID]) {
+        let server = try TestServer()
+        let replica = try server.replica("anna")
+        let ids = (0..<20).map { _ in replica.newID() }
+        for (number, id) in ids.enumerated() {
+            try replica.push(Operations { $0.makeCustomer(id, name: "Name-\(number)-end") })
+        }
+        // Refused: its record was never made.
+        try replica.push(Operations { $0.rename(replica.newID(), "nobody") })
+        return (server, replica, ids)
+    }
+
+    @Test func aSoundDatabaseIsSound() throws {
+        let (server, _, _) = try filled()
+        let report = try server.store.check()
+        #expect(report.isSound, "\(report.problems)")
+        #expect(report.records == 21 && report.accounts == 1)
+        #expect(report.operations == 23 && report.logs == 2)
+        try server.store.close()
+        #expect(try DatabaseCheck.run(path: server.store.path) == report)
+    }
+
+    /// Each tampering, and what the report says of it.
+    static let tamperings = [
+        ("UPDATE log SET hash = hash + 1 WHERE position = 21", "its last hash is another one"),
+        ("DELETE FROM log_hashes WHERE first = 9", "hashes after number 8 are missing"),
+        ("UPDATE log SET position = 30 WHERE position = 21", "its hashes end at 21 instead of 30"),
+        ("UPDATE log SET position = 20 WHERE position = 21", "an operation that was never taken"),
+        ("DELETE FROM verdict", "has 0 verdicts instead of 1"),
+        ("UPDATE verdict SET number = 99", "a verdict on an operation that was never taken"),
+        ("DELETE FROM feed WHERE sequence = 13", "is not in the feed"),
+        ("DELETE FROM commit_tag WHERE sequence > 20", "in a commit that is not there"),
+        ("DELETE FROM commit_tag", "there is no commit"),
+        ("INSERT INTO detail SELECT * FROM record WHERE sequence = 13", "lies in the wrong table"),
+        ("UPDATE record SET sequence = sequence - 1 WHERE sequence = 13", "is damaged: at byte 5: checksum"),
+        ("UPDATE record SET cells = substr(cells, 1, 9) WHERE sequence = 13", "checksum"),
+        ("UPDATE record SET id = id + 100000000 WHERE sequence = 13", "checksum"),
+        ("UPDATE account SET role = 'king'", "has a role that is none of this version"),
+        ("DELETE FROM account", "keys belong to no account"),
+        ("UPDATE server SET seal = x'00'", "the server's own row is not in form"),
+    ]
+
+    @Test(arguments: tamperings) func tamperingIsFound(_ sql: String, _ sentence: String) throws {
+        let (server, _, _) = try filled()
+        try server.store.execute(sql)
+        let report = try server.store.check()
+        #expect(report.problems.contains { $0.contains(sentence) }, "\(report.problems)")
+    }
+
+    @Test(arguments: Damage.allCases) func damageOfTheFileIsFound(_ damage: Damage) throws {
+        let (server, _, _) = try filled()
+        try server.store.close()
+        #expect(try damage.strike(server.store.path, at: "Name-7-end"))
+        let report = try DatabaseCheck.run(path: server.store.path)
+        #expect(!report.isSound)
+        #expect(throws: BackupProblem.self) {
+            try ServerStore.restore(server.store.path, to: server.directory + "/new.db")
+        }
+        #expect(!FileManager.default.fileExists(atPath: server.directory + "/new.db"))
+    }
+
+    @Test func aFileThatIsNoServersIsNoBackup() throws {
+        let server = try TestServer()
+        let path = server.directory + "/other.db"
+        for content in [Data(), Data(repeating: 0x41, count: 8_192)] {
+            try content.write(to: URL(fileURLWithPath: path))
+            #expect(try !DatabaseCheck.run(path: path).isSound)
+            #expect(throws: BackupProblem.self) { try ServerStore.restore(path, to: server.directory + "/new.db") }
+        }
+        #expect(throws: BackupProblem.self) {
+            try ServerStore.restore(server.directory + "/nothing.db", to: server.directory + "/new.db")
+        }
+        let left = try FileManager.default.contentsOfDirectory(atPath: server.directory)
+        #expect(!left.contains { $0.contains("part") || $0.hasPrefix("new") }, "\(left)")
+    }
+
+    @Test func aBackupIsTheDatabaseAsOfACommitWhileOthersWrite() async throws {
+        let (server, replica, _) = try filled()
+        let before = try server.dump()
+        let path = server.directory + "/backup.db"
+        try server.store.backup(to: path)
+        try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "Later") })
+        #expect(throws: BackupProblem.exists(path)) { try server.store.backup(to: path) }
+        let restored = server.directory + "/restored.db"
+        try ServerStore.restore(path, to: restored)
+        #expect(throws: BackupProblem.exists(restored)) { try ServerStore.restore(path, to: restored) }
+        let store = try ServerStore(path: restored, environment: server.environment)
+        defer { try? store.close() }
+        let dump = try store.dump()
+        var bytes: [UInt8] = []
+        while let lines = try dump.next() { bytes += lines }
+        #expect(String(decoding: bytes, as: UTF8.self) == before)
+        #expect(try store.check().isSound)
+        let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
+        #expect(mode == 0o600)
+    }
+
+    @Test func aBackupThatCannotBeWrittenLeavesNothing() throws {
+        let (server, _, _) = try filled()
+        let path = server.directory + "/nowhere/backup.db"
+        #expect(throws: (any Error).self) { try server.store.backup(to: path) }
+        #expect(!FileManager.default.fileExists(atPath: server.directory + "/nowhere"))
+    }
+
+    /// Without its write-ahead log the file is the state of the last checkpoint: sound, and replicas prove that it is
+    /// earlier. With one from another time it is neither.
+    @Test func aMissingOrStaleWriteAheadLogIsAnEarlierStateOrFound() throws {
+        let (server, replica, ids) = try filled()
+        let path = server.store.path
+        try server.store.truncateLog()
+        let before = try server.dump()
+        for id in ids { try replica.push(Operations { $0.rename(id, "Renamed") }) }
+        func copy(_ from: String, _ to: String) throws { try FileManager.default.copyItem(atPath: from, toPath: to) }
+        let missing = server.directory + "/missing.db"
+        try copy(path, missing)
+        #expect(try DatabaseCheck.run(path: missing).isSound)
+        let store = try ServerStore(path: missing, environment: server.environment)
+        let dump = try store.dump()
+        var bytes: [UInt8] = []
+        while let lines = try dump.next() { bytes += lines }
+        #expect(String(decoding: bytes, as: UTF8.self) == before)
+        #expect(try store.commit(group: [replica.push(of: replica.request(Operations()))])[0].answer.isRollback)
+        try store.close()
+        // The log of then beside the file of now.
+        let stale = server.directory + "/stale.db"
+        try copy(path + "-wal", stale + "-wal")
+        for number in 0..<40 {
+            try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "Later-\(number)") })
+        }
+        try server.store.truncateLog()
+        try copy(path, stale)
+        let report = try DatabaseCheck.run(path: stale)
+        if report.isSound { #expect(report.records == 21, "it is the state of then, whole") }
+    }
+}
