@@ -91,23 +91,6 @@ extension Services {
         }
     }
 
-    private func sync(_ request: Request) async throws -> Routes.Answer {
-        let credential = try credential(request)
-        try checkCompressed(request)
-        try gate.enter(credential.account)
-        defer { gate.leave(credential.account) }
-        let body = try await body(request)
-        let bytes = try await answer(body, credential.account)
-        var answer = Self.answer(Self.mediaType, bytes)
-        answer.response.headers[.contentEncoding] = "deflate"
-        answer.bytesIn = body.count
-        answer.metadata = [
-            "account": "\(credential.account)", "replica": "\(credential.replica.rawValue)", "in": "\(body.count)",
-            "out": "\(bytes.count)",
-        ]
-        return answer
-    }
-
     /// Who sends this, from the bearer key alone.
     private func credential(_ request: Request) throws -> Credential {
         let scheme = "bearer "

@@ -50,15 +50,17 @@ final class MemberQueries {
     /// Fills the table from the records of a database of an earlier version.
     static func derive(_ database: Database) throws {
         let members = try MemberQueries(database)
-        let rows = try Statement(database, "SELECT id, cells FROM detail")
+        let rows = try Statement(database, "SELECT id, sequence, cells FROM detail")
         while try rows.step() {
             let id = RecordID(rawValue: rows.integer(0))
-            try members.add(id, try envelope(of: id, packed: rows.bytes(1)))
+            try members.add(id, try envelope(of: id, sequence: rows.integer(1), packed: rows.bytes(2)))
         }
     }
 
-    private static func envelope(of id: RecordID, packed: UnsafeRawBufferPointer) throws(StoreError) -> Envelope {
-        do throws(DecodingFailure) { return try Record.envelope(of: id, packed: packed) } catch {
+    private static func envelope(
+        of id: RecordID, sequence: Int64, packed: UnsafeRawBufferPointer
+    ) throws(StoreError) -> Envelope {
+        do throws(DecodingFailure) { return try Record.envelope(of: id, sequence: sequence, packed: packed) } catch {
             throw .damaged(path: "record \(id)", reason: error.description)
         }
     }
