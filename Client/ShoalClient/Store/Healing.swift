@@ -17,7 +17,8 @@ struct Healing {
     func run(_ healing: ClientSession.Healing) throws {
         store.forgetCached()
         // Under other dots the tail may look different over the same rows: two copies' operations no longer share one.
-        let before = try store.log.tailRecords().sorted().map { try store.effective($0) }
+        let touched = try store.log.tailRecords().union(healing.records)
+        let before = try touched.sorted().map { try store.effective($0) }
         switch healing {
         case .askAboutTail: return
         case .fork(let fork): try heal(fork)
@@ -58,13 +59,13 @@ struct Healing {
         let rest = start + Int64(fork.known.count)
         let count = end - rest
         log.end = log.acknowledged
-        let isWritten = index == logs.count - 1
-        if isWritten || count > 0 {
-            pieces.append(
-                OwnLog(replica: replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
-            try rename(
-                after: rest, from: log, fork.of.position + UInt32(fork.known.count), to: replica, count, renaming)
+        if index == logs.count - 1 || count > 0 {
+            pieces.append(OwnLog(replica: replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
+            renaming.renumber(log.replica, fork.of.position + UInt32(fork.known.count), to: replica, count)
         }
+        try rename(fork.known, after: start, &renaming)
+        // Everything written since follows, also in logs that are pushed later.
+        try store.log.rename(after: start, upTo: store.current.endPosition, renaming, renumbered: end)
         logs.replaceSubrange(index...index, with: [log] + pieces)
         try store.setLogs(logs)
         for (offset, known) in fork.known.enumerated() {
@@ -90,18 +91,15 @@ struct Healing {
         return runs
     }
 
-    /// Gives the operations of `log` after `number` the places from 1 on in the log of `replica`, and lets everything
-    /// written later follow.
-    private func rename(
-        after position: Int64, from log: OwnLog, _ number: UInt32, to replica: ReplicaID, _ count: Int64,
-        _ known: Renaming
-    ) throws {
-        var renaming = known
-        for offset in 0..<UInt32(truncatingIfNeeded: count) {
-            renaming.dots[Dot(log.replica, number + 1 + offset)] = Dot(replica, offset + 1)
+    /// Records that the server has under another identifier, because another copy found theirs taken.
+    private func rename(_ known: [KnownOperation], after position: Int64, _ renaming: inout Renaming) throws {
+        for (offset, operation) in known.enumerated() {
+            guard let id = operation.record else { continue }
+            var batch = Operations()
+            guard try store.log.read(position + Int64(offset + 1), into: &batch) else { continue }
+            let old = batch.operations[0].record
+            if old != id { renaming.records[old] = id }
         }
-        let last = store.current.endPosition
-        if last > position { try store.log.rename(after: position, upTo: last, renaming, renumbered: position + count) }
     }
 
     // MARK: Rollback
@@ -124,9 +122,9 @@ struct Healing {
         let old = logs[last]
         let rest = old.base + Int64(old.sent)
         let count = old.endPosition - rest
-        try rename(
-            after: rest, from: old, old.sent, to: rollback.replica, count,
-            Renaming(identifierFields: Schema.identifierFields))
+        var renaming = Renaming(identifierFields: Schema.identifierFields)
+        renaming.renumber(old.replica, old.sent, to: rollback.replica, count)
+        try store.log.rename(after: rest, upTo: old.endPosition, renaming, renumbered: rest + count)
         logs[last].end = old.sent
         logs.append(OwnLog(replica: rollback.replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
         try store.setLogs(logs.filter { $0.end > 0 || $0 == logs.last })
@@ -176,5 +174,22 @@ struct Healing {
             sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, ?, ?, ?)",
             arguments: [store.correctedTime, kind.rawValue, Int64(replica.rawValue), changes])
         try store.database.execute(sql: "DELETE FROM healing WHERE id <= (SELECT max(id) FROM healing) - 100")
+    }
+}
+
+extension Renaming {
+    /// Gives `count` operations after a number the places from 1 on in another log.
+    fileprivate mutating func renumber(_ old: ReplicaID, _ number: UInt32, to new: ReplicaID, _ count: Int64) {
+        for offset in 0..<UInt32(truncatingIfNeeded: max(0, count)) {
+            dots[Dot(old, number + 1 + offset)] = Dot(new, offset + 1)
+        }
+    }
+}
+
+extension ClientSession.Healing {
+    /// Records that it may give work to which now belongs to others.
+    fileprivate var records: [RecordID] {
+        guard case .fork(let fork) = self else { return [] }
+        return fork.known.compactMap(\.record)
     }
 }

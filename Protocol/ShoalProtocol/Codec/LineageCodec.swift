@@ -18,7 +18,12 @@ extension PushAnswer.Fork {
             json.beginArray()
             json.integer(Int64(operation.dot.replica.rawValue))
             json.integer(Int64(operation.dot.number))
-            if let reason = operation.reason { json.string(reason.rawValue) }
+            if let reason = operation.reason {
+                json.string(reason.rawValue)
+            } else if operation.record != nil {
+                json.string("")
+            }
+            if let record = operation.record { json.string(record.description) }
             json.endArray()
         }
         json.endArray()
@@ -45,17 +50,23 @@ extension PushAnswer.Fork {
 extension KnownOperation {
     fileprivate init(from reader: inout JSONReader) throws {
         var numbers: [UInt32] = []
-        var reason: RefusalReason?
+        var texts: [String] = []
         try reader.readArray { reader in
-            guard reason == nil else { throw reader.error(.tooMany(limit: 3)) }
+            guard texts.count < 2 else { throw reader.error(.tooMany(limit: 4)) }
             if numbers.count < 2 {
                 numbers.append(try reader.readUInt32())
             } else {
-                reason = try reader.readReason()
+                texts.append(try reader.readString())
             }
         }
         guard numbers.count == 2, numbers[1] > 0 else { throw reader.error(.invalid("not a dot")) }
-        self.init(dot: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]), reason: reason)
+        self.init(dot: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]), reason: nil)
+        // A reason of a newer version is still a refusal.
+        if let text = texts.first, !text.isEmpty { reason = RefusalReason(rawValue: text) ?? .malformed }
+        if texts.count == 2 {
+            guard let id = RecordID(text: texts[1]) else { throw reader.error(.invalid("not an identifier")) }
+            record = id
+        }
     }
 }
 

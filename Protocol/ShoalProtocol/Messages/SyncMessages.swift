@@ -155,9 +155,12 @@ public enum PushAnswer: Sendable {
 public struct KnownOperation: Hashable, Sendable {
     public var dot: Dot
     public var reason: RefusalReason?
-    public init(dot: Dot, reason: RefusalReason?) {
+    /// The record that it made, when it was pushed with another identifier than it was written with.
+    public var record: RecordID?
+    public init(dot: Dot, reason: RefusalReason?, record: RecordID? = nil) {
         self.dot = dot
         self.reason = reason
+        self.record = record
     }
 }
 

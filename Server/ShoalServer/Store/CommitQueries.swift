@@ -39,6 +39,8 @@ final class CommitQueries {
     private let updateServerStatement: Statement
     private let insertFormerEpoch: Statement
     private let selectFormerEpoch: Statement
+    private let insertMade: Statement
+    private let selectMade: Statement
     private let database: Database
 
     init(_ database: Database) throws(StoreError) {
@@ -74,6 +76,9 @@ final class CommitQueries {
         updateServerStatement = try Statement(
             database, "UPDATE server SET epoch = ?1, recovers = ?2, replica_epoch = ?3, replicas = ?4")
         insertFormerEpoch = try Statement(database, "INSERT OR IGNORE INTO former_epoch (epoch) VALUES (?1)")
+        insertMade = try Statement(
+            database, "INSERT OR REPLACE INTO made (replica, number, record) VALUES (?1, ?2, ?3)")
+        selectMade = try Statement(database, "SELECT record FROM made WHERE replica = ?1 AND number = ?2")
         selectFormerEpoch = try Statement(database, "SELECT 1 FROM former_epoch WHERE epoch = ?1")
         selectVerdicts = try Statement(
             database,
@@ -216,6 +221,21 @@ final class CommitQueries {
                 body(number, OperationHash(rawValue: UInt64(littleEndian: word)))
             }
         }
+    }
+
+    /// Remembers which record a renumbered operation made.
+    func appendMade(_ dot: Dot, _ record: RecordID) throws(StoreError) {
+        try insertMade.bind(1, Int64(dot.replica.rawValue))
+        try insertMade.bind(2, Int64(dot.number))
+        try insertMade.bind(3, record.rawValue)
+        try insertMade.run()
+    }
+
+    func made(by dot: Dot) throws(StoreError) -> RecordID? {
+        try selectMade.bind(1, Int64(dot.replica.rawValue))
+        try selectMade.bind(2, Int64(dot.number))
+        defer { selectMade.reset() }
+        return try selectMade.step() ? RecordID(rawValue: selectMade.integer(0)) : nil
     }
 
     // MARK: Verdicts

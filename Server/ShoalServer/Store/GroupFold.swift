@@ -190,7 +190,7 @@ struct GroupFold {
             end += 1
             while end < operations.count, operations[end].continuesCommand { end += 1 }
             switch try check(start..<end, of: index, refusals: state.refusals) {
-            case .accepted: break
+            case .accepted: try noteMade(start..<end, push, log)
             case .refused(let at, let reason):
                 for operation in start..<end {
                     progress[index]?.slots[operation - firstNew] = -1
@@ -222,6 +222,15 @@ struct GroupFold {
             taken.map { .identifierTaken(number: $0, upTo: upTo, verdicts: verdicts) }
             ?? .taken(upTo: upTo, verdicts: verdicts)
         return end > firstNew ? log.replica : nil
+    }
+
+    /// Remembers what renumbered operations make: another copy that wrote them too may call it otherwise.
+    private func noteMade(_ command: Range<Int>, _ push: PreparedPush, _ log: LogPosition) throws(StoreError) {
+        for index in command {
+            let operation = push.operations.operations[index]
+            if operation.keptHash == nil || operation.creates == nil { continue }
+            try writer.queries.appendMade(Dot(log.replica, log.position + UInt32(index + 1)), operation.record)
+        }
     }
 
     private enum CommandVerdict {

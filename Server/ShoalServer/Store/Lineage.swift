@@ -133,7 +133,7 @@ extension StoreWriter {
                 continue
             }
             let verdict = try queries.verdicts(dot.replica, dot.number...dot.number).first
-            known.append(KnownOperation(dot: dot, reason: verdict?.reason))
+            known.append(KnownOperation(dot: dot, reason: verdict?.reason, record: try queries.made(by: dot)))
         }
         let isWhole = Int(push.skipped) + push.tail.count == Int(log.end - log.position)
         let replica = isWhole || known.count < push.tail.count ? try handOut(to: push.account) : nil

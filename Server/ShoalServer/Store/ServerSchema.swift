@@ -62,6 +62,13 @@ public enum ServerSchema {
                 "ALTER TABLE server ADD COLUMN recovers INTEGER NOT NULL DEFAULT 0",
                 // Epochs that ended here, or that a replica proved to have been.
                 "CREATE TABLE former_epoch (epoch INTEGER PRIMARY KEY)",
+                // What renumbered operations made: its identifier may be another one than when they were written.
+                """
+                CREATE TABLE made (
+                    replica INTEGER NOT NULL, number INTEGER NOT NULL, record INTEGER NOT NULL,
+                    PRIMARY KEY (replica, number)
+                ) WITHOUT ROWID
+                """,
             ]
         ),
         (

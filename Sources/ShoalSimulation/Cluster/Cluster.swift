@@ -95,8 +95,11 @@ public final class Cluster {
     func learn(_ answer: [UInt8], for machine: ClientMachine) throws {
         guard settings.faults.lineage, let store = server.store else { return }
         let hashes = try store.takenHashes()
-        for entry in try SyncResponse(decoding: answer).page.entries {
-            if let hash = hashes[entry.dot] { oracle.learn(entry.dot, hash, for: machine.number) }
+        let page = try SyncResponse(decoding: answer).page
+        for head in page.heads {
+            for entry in page.entries[head.entries] {
+                if let hash = hashes[entry.dot] { oracle.learn(entry.dot, of: head.id, hash, for: machine.number) }
+            }
         }
     }
 

@@ -45,7 +45,8 @@ struct Operator {
         } catch let error as ReplicaError {
             switch error {
             // Nothing was done, which is checked: the log has gained nothing.
-            case .unknownID, .unknownTag, .noConflict, .mayNotFollow, .mayNotUnfollow, .unknownAccount, .noSuchChoice,
+            case .unknownID, .wrongKind, .unknownTag, .noConflict, .mayNotFollow, .mayNotUnfollow, .unknownAccount,
+                .noSuchChoice,
                 .severalConflicts, .ambiguousTag:
                 if try !cluster.oracle.witness(machine).isEmpty {
                     cluster.oracle.fail("machine \(machine.number) refused a command and stored it")
@@ -236,7 +237,8 @@ struct Operator {
         }
         try see(id)
         if let version {
-            machine.views[id]?.bodySeen = Set(version.compactMap { cluster.oracle.event(at: $0, for: machine.number) })
+            machine.views[id]?.bodySeen = Set(
+                version.compactMap { cluster.oracle.event(at: $0, of: id, for: machine.number) })
         }
         try replica.editNote(id, value(), seen: version)
         try witness(surely: true)

@@ -10,10 +10,16 @@ public final class Oracle {
     private(set) var events: [OperationHash: Event] = [:]
     /// The hashes in the order in which they were done, so that nothing depends on how a set is laid out.
     private(set) var order: [OperationHash] = []
+    /// A place in a log, with the record that its operation acts on: where logs were copied or set back several operations
+    /// have had the same dot, hardly ever on one record.
+    private struct Place: Hashable {
+        var record: RecordID
+        var dot: Dot
+    }
     /// Where operations stand, while every place has one.
-    private var places: [Dot: OperationHash] = [:]
+    private var places: [Place: OperationHash] = [:]
     /// Where each machine believes them to stand, once logs were copied or restored.
-    private var placesOf: [Int: [Dot: OperationHash]] = [:]
+    private var placesOf: [Int: [Place: OperationHash]] = [:]
     /// Customers, notes, tags and groups that were made, in order.
     private(set) var customers: [RecordID] = []
     private(set) var notes: [RecordID: [RecordID]] = [:]
@@ -22,7 +28,10 @@ public final class Oracle {
 
     func fail(_ sentence: String) { failures.append(sentence) }
 
-    func event(at dot: Dot, for machine: Int) -> OperationHash? { placesOf[machine]?[dot] ?? places[dot] }
+    func event(at dot: Dot, of record: RecordID, for machine: Int) -> OperationHash? {
+        let place = Place(record: record, dot: dot)
+        return placesOf[machine]?[place] ?? places[place]
+    }
 
     // MARK: Seeing
 
@@ -35,7 +44,7 @@ public final class Oracle {
         var view = RecordView()
         for entry in record.entries where !entry.kind.isMarker {
             let cell = CellName(record.id, entry.key, record.text)
-            guard let event = event(at: entry.dot, for: machine) else {
+            guard let event = event(at: entry.dot, of: record.id, for: machine) else {
                 if record.envelope.kind != .account {
                     fail("machine \(machine) shows \(entry.dot.text), which nobody wrote")
                 }
@@ -60,7 +69,7 @@ public final class Oracle {
         var found: [Event] = []
         for (index, place) in logged.places.enumerated() {
             machine.witnessed = place.position
-            note(place.dot, place.hash, machine.number)
+            note(place.dot, logged.operations.operations[index].record, place.hash, machine.number)
             if events[place.hash] != nil { continue }
             let event = event(logged.operations, index, place, machine)
             events[place.hash] = event
@@ -71,11 +80,12 @@ public final class Oracle {
         return found
     }
 
-    private func note(_ dot: Dot, _ hash: OperationHash, _ machine: Int) {
-        if let known = places[dot], known != hash {
-            placesOf[machine, default: [:]][dot] = hash
+    private func note(_ dot: Dot, _ record: RecordID, _ hash: OperationHash, _ machine: Int) {
+        let place = Place(record: record, dot: dot)
+        if let known = places[place], known != hash {
+            placesOf[machine, default: [:]][place] = hash
         } else {
-            places[dot] = hash
+            places[place] = hash
         }
     }
 
@@ -136,8 +146,8 @@ public final class Oracle {
     func relearn(_ machine: ClientMachine) throws {
         let logged = try machine.opened().logged()
         for (index, place) in logged.places.enumerated() {
-            note(place.dot, place.hash, machine.number)
             let operation = logged.operations.operations[index]
+            note(place.dot, operation.record, place.hash, machine.number)
             guard let event = events[place.hash] else {
                 fail("machine \(machine.number) has an operation in its log that nobody did")
                 continue
@@ -161,8 +171,9 @@ public final class Oracle {
         if book.contains(old) { book.append(new) }
     }
 
-    func learn(_ dot: Dot, _ hash: OperationHash, for machine: Int) {
-        if places[dot] != hash { placesOf[machine, default: [:]][dot] = hash }
+    func learn(_ dot: Dot, of record: RecordID, _ hash: OperationHash, for machine: Int) {
+        let place = Place(record: record, dot: dot)
+        if places[place] != hash { placesOf[machine, default: [:]][place] = hash }
     }
 
     /// Only these are left on any disk; the others are lost, unless one is on its way to the server.

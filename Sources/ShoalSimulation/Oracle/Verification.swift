@@ -157,6 +157,7 @@ struct Verification {
             actual = actual.filter { $0.value != .absent }
         }
         if actual == expected { return }
+        defer { if let last = findings.sentences.indices.last { findings.sentences[last] += history(cell) } }
         for live in expected where !actual.contains(live) {
             if let other = actual.first(where: { $0.event == live.event }) {
                 findings.add(
@@ -171,6 +172,24 @@ struct Verification {
                 model.wasReplaced(live.event, in: cell) ? \.resurrected : \.diverged, "\(words(cell)) still has \(live)"
             )
         }
+    }
+
+    /// Who wrote what there, in the order in which it was done, and where the server has it.
+    private func history(_ cell: CellName) -> String {
+        var lines: [String] = []
+        func name(_ hash: OperationHash) -> String { String(hash.rawValue, radix: 36) }
+        for hash in oracle.order {
+            guard let event = oracle.events[hash], event.record == cell.record else { continue }
+            let dots = hashes.filter { $0.value == hash }.keys.sorted().map(\.text)
+            let place = " machine \(event.machine) \(dots) \(event.mayBeGone ? "lost with a disk" : "")"
+            for write in event.writes where write.cell == cell {
+                lines.append("\(name(hash)): \(write.value) over \(write.superseded.map(name).sorted())\(place)")
+            }
+            if !event.covered.isEmpty {
+                lines.append("\(name(hash)): deletes \(event.covered.map(name).sorted())\(place)")
+            }
+        }
+        return lines.map { "\n        \($0)" }.joined()
     }
 
     private func words(_ cell: CellName) -> String {

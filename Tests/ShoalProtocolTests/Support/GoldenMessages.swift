@@ -32,6 +32,8 @@ enum GoldenMessages {
         let stopped = PushAnswer.identifierTaken(number: 15, upTo: 14, acknowledgement: "a2.k0Pq", verdicts: refused)
         let known = [
             KnownOperation(dot: Dot(first, 11), reason: nil), KnownOperation(dot: Dot(first, 12), reason: .forbidden),
+            KnownOperation(dot: Dot(first, 13), reason: nil, record: account),
+            KnownOperation(dot: Dot(first, 14), reason: .command, record: account),
         ]
         return [
             ("response-incremental", response(taken, changes())),

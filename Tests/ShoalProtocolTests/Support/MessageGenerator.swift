@@ -78,7 +78,9 @@ struct MessageGenerator {
     }
 
     private mutating func known() -> KnownOperation {
-        KnownOperation(dot: dot(), reason: random.oneIn(2) ? random.pick(RefusalReason.allCases) : nil)
+        KnownOperation(
+            dot: dot(), reason: random.oneIn(2) ? random.pick(RefusalReason.allCases) : nil,
+            record: random.oneIn(2) ? random.pick(ids) : nil)
     }
 
     // MARK: Operations
