@@ -403,7 +403,7 @@ struct GroupFold {
             if record == nil {
                 if slot.isStored {
                     let stored = try unpack(slot) { bytes throws(DecodingFailure) in
-                        try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+                        try Record(id: slot.record, sequence: slot.sequence, packed: bytes, isChecked: true)
                     }
                     wasAway = !stored.isPresent
                     record = stored

@@ -76,7 +76,7 @@ import Testing
         let record = sampleRecord()
         var bytes: [UInt8] = []
         record.encode(sequence: record.sequence, into: &bytes)
-        #expect(hexadecimal(bytes) == "02" + "d8cd6fd9" + Self.body)
+        #expect(hexadecimal(bytes) == "02" + "b74423bd" + Self.body)
     }
 
     @Test func aRowOfVersionOneIsStillRead() throws {
