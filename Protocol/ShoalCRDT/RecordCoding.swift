@@ -199,7 +199,9 @@ extension Record {
         case formatVersion:
             let expected = try reader.fixed32()
             let body = UnsafeRawBufferPointer(rebasing: bytes[reader.offset...])
-            guard isChecked || checksum(of: body, id, sequence: sequence) == expected else { throw reader.failure(.checksum) }
+            guard isChecked || checksum(of: body, id, sequence: sequence) == expected else {
+                throw reader.failure(.checksum)
+            }
         case versionWithoutChecksum: break
         case let version: throw reader.failure(.unknownVersion(version))
         }

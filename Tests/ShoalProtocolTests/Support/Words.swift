@@ -128,7 +128,9 @@ enum Words {
                 + ["the identifier of operation \(number) is taken"]
         case .fork(let fork):
             return ["fork of \(name(fork.of)), the rest under \(fork.replica.map { "\($0.rawValue)" } ?? "no replica")"]
-                + fork.known.map { "known \(name($0.dot)) \($0.reason?.rawValue ?? "taken")\($0.record.map { " made \($0)" } ?? "")" }
+                + fork.known.map {
+                    "known \(name($0.dot)) \($0.reason?.rawValue ?? "taken")\($0.record.map { " made \($0)" } ?? "")"
+                }
         case .rollback(let rollback):
             return [
                 "rollback from epoch \(rollback.of.hexadecimal) to \(rollback.epoch.hexadecimal)",
