@@ -83,3 +83,24 @@ extension Operations {
         if !source.covers.isEmpty { cover(other.dots[source.covers].map { renaming($0) }) }
     }
 }
+
+extension Record {
+    /// Gives entries the new places of their operations.
+    ///
+    /// - Returns: whether any was renamed.
+    public mutating func rename(_ renaming: Renaming) -> Bool {
+        var isRenamed = false
+        for index in entries.indices where renaming.dots[entries[index].dot] != nil {
+            entries[index].dot = renaming(entries[index].dot)
+            isRenamed = true
+        }
+        guard isRenamed else { return false }
+        var start = 0
+        while start < entries.count {
+            let end = endOfCell(from: start)
+            entries[start..<end].sort { ($0.dot, $0.kind.order) < ($1.dot, $1.kind.order) }
+            start = end
+        }
+        return true
+    }
+}

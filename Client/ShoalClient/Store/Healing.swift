@@ -64,6 +64,7 @@ struct Healing {
             renaming.renumber(log.replica, fork.of.position + UInt32(fork.known.count), to: replica, count)
         }
         try rename(fork.known, after: start, &renaming)
+        try renameRows(renaming, of: log)
         // Everything written since follows, also in logs that are pushed later.
         try store.log.rename(after: start, upTo: store.current.endPosition, renaming, renumbered: end)
         logs.replaceSubrange(index...index, with: [log] + pieces)
@@ -91,6 +92,21 @@ struct Healing {
         return runs
     }
 
+    /// Rows of the epoch before hold what it had acknowledged under the old places, until the fill replaces them. What is
+    /// written meanwhile must not name those places, which may be another copy's now.
+    private func renameRows(_ renaming: Renaming, of log: OwnLog) throws {
+        let dots = renaming.dots.filter { $0.key.replica == log.replica && $0.key.number <= log.proven }
+        if dots.isEmpty { return }
+        var renamed: [Record] = []
+        try store.records.scan(after: RecordID(rawValue: 0)) { record, _ in
+            var copy = record
+            if copy.rename(Renaming(dots: dots)) { renamed.append(copy) }
+            return true
+        }
+        for record in renamed { try store.records.write(record, sequence: 0) }
+        store.forgetCached()
+    }
+
     /// Records that the server has under another identifier, because another copy found theirs taken.
     private func rename(_ known: [KnownOperation], after position: Int64, _ renaming: inout Renaming) throws {
         for (offset, operation) in known.enumerated() {
@@ -111,11 +127,15 @@ struct Healing {
             guard let index = logs.firstIndex(where: { $0.isOwn && $0.replica == standing.replica }) else { continue }
             // An acknowledged operation was sent, however old the copy of this home is in which it was.
             logs[index].sent = max(logs[index].sent, logs[index].acknowledged)
-            let number = min(standing.position, named.end)
-            let position = logs[index].base + Int64(number)
-            let isSame = try number == 0 || store.log.hash(at: position) == standing.hash
-            logs[index].acknowledged = isSame ? number : 0
-            logs[index].hash = isSame && number > 0 ? standing.hash : .start
+            if store.standing.epoch != rollback.epoch {
+                logs[index].proven = max(logs[index].proven, logs[index].acknowledged)
+            }
+            let named = min(standing.position, named.end)
+            let isSame = try named == 0 || store.log.hash(at: logs[index].base + Int64(named)) == standing.hash
+            // What was not acknowledged may have been refused: it is sent again, and the answer says so.
+            let number = isSame ? min(named, logs[index].acknowledged) : 0
+            logs[index].acknowledged = number
+            logs[index].hash = try number == 0 ? .start : store.log.hash(at: logs[index].base + Int64(number)) ?? .start
         }
         let last = logs.count - 1
         logs[last].sent = max(logs[last].sent, logs[last].acknowledged)

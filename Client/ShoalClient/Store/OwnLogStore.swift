@@ -17,6 +17,8 @@ struct OwnLog: Equatable {
     var end: UInt32
     /// The last number that a request ever named.
     var sent: UInt32
+    /// The last number that an earlier epoch acknowledged, while rows of that epoch are still here.
+    var proven: UInt32 = 0
     /// Whether it is this replica's to push. Otherwise its operations are known to the server under numbers of another
     /// copy's log.
     var isOwn: Bool
@@ -62,6 +64,7 @@ enum OwnLogStore {
             log.acknowledged = UInt32(truncatingIfNeeded: row["acknowledged"] as Int64)
             log.hash = OperationHash(rawValue: UInt64(bitPattern: row["hash"]))
             log.sent = UInt32(truncatingIfNeeded: row["sent"] as Int64)
+            log.proven = UInt32(truncatingIfNeeded: row["proven"] as Int64)
             log.isOwn = row["own"]
             return log
         }
@@ -73,13 +76,13 @@ enum OwnLogStore {
         for (index, log) in logs.enumerated() {
             try database.cachedStatement(
                 sql: """
-                    INSERT INTO own_log (ordinal, replica, start, base, acknowledged, hash, finish, sent, own)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO own_log (ordinal, replica, start, base, acknowledged, hash, finish, sent, proven, own)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """
             ).execute(arguments: [
                 index + 1, Int64(log.replica.rawValue), log.start, log.base, Int64(log.acknowledged),
                 Int64(bitPattern: log.hash.rawValue), index == logs.count - 1 ? nil : Int64(log.end), Int64(log.sent),
-                log.isOwn,
+                Int64(log.proven), log.isOwn,
             ])
         }
     }
@@ -89,6 +92,11 @@ enum OwnLogStore {
             .execute(arguments: [
                 Int64(log.acknowledged), Int64(bitPattern: log.hash.rawValue), Int64(log.replica.rawValue),
             ])
+    }
+
+    /// The rows are those of this epoch now.
+    static func forgetProven(_ database: Database) throws {
+        try database.cachedStatement(sql: "UPDATE own_log SET proven = 0 WHERE proven > 0").execute()
     }
 
     static func writeSent(_ number: UInt32, of replica: ReplicaID, _ database: Database) throws {

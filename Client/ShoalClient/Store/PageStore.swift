@@ -121,6 +121,8 @@ struct PageStore {
         if record.entries.isEmpty {
             if row != nil { try store.records.delete(head.id) }
         } else {
+            // After a rollback an identifier may belong to another record, which may lie in the other table.
+            if let row, row.envelope != record.envelope { try store.records.delete(head.id) }
             try store.records.write(record, sequence: 0)
         }
         if standing.fill == .replacing { try see(head.id) }
@@ -261,6 +263,7 @@ struct PageStore {
             try store.database.execute(sql: "DELETE FROM fill_seen")
         }
         try StockStore(store).dropEqual()
+        if standing.fill != .none { try store.forgetProven() }
         standing.fill = .none
     }
 }

@@ -178,11 +178,13 @@ enum ReplicaSchema {
         """
 
     private static let lineage = """
-        -- start: the position before the first operation of this row. sent: the last number ever sent. own: whether it is
+        -- start: the position before the first operation of this row. sent: the last number ever sent.
+        -- proven: the last one that an earlier epoch acknowledged, until a fill has replaced its rows. own: whether it is
         -- pushed from here; otherwise the server knows these operations in the log of another copy.
         ALTER TABLE own_log ADD COLUMN start INTEGER NOT NULL DEFAULT 0;
         UPDATE own_log SET start = base;
         ALTER TABLE own_log ADD COLUMN sent INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE own_log ADD COLUMN proven INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE own_log ADD COLUMN own INTEGER NOT NULL DEFAULT 1;
 
         -- state: 1 the hash is not over the bytes any more, 2 refused.

@@ -215,6 +215,12 @@ final class ReplicaStore {
         try OwnLogStore.writeSent(number, of: replica, database)
     }
 
+    /// The rows are those of this epoch now.
+    func forgetProven() throws {
+        try OwnLogStore.forgetProven(database)
+        for index in log.logs.indices { log.logs[index].proven = 0 }
+    }
+
     /// Replaces the list of logs, after operations were given other places.
     func setLogs(_ logs: [OwnLog]) throws {
         log.logs = logs

@@ -16,7 +16,13 @@ extension ReplicaStore {
 
     /// Lets the derived tables follow.
     func show(from old: Record?, to new: Record) throws {
-        try projection.update(from: old, to: new)
+        if let old, old.isMade, new.isMade, old.envelope != new.envelope {
+            // Another record under the same identifier: the old one goes first.
+            try projection.update(from: old, to: Record(id: old.id))
+            try projection.update(from: Record(id: new.id), to: new)
+        } else {
+            try projection.update(from: old, to: new)
+        }
         projection.table.touched.append(new.id)
     }
 
