@@ -98,7 +98,11 @@ public final class Cluster {
         let page = try SyncResponse(decoding: answer).page
         for head in page.heads {
             for entry in page.entries[head.entries] {
-                if let hash = hashes[entry.dot] { oracle.learn(entry.dot, of: head.id, hash, for: machine.number) }
+                guard let hash = hashes[entry.dot] else { continue }
+                let cell = CellName(head.id, entry.key) { slice in
+                    String(decoding: page.arena[slice.range], as: UTF8.self)
+                }
+                oracle.learn(entry.dot, in: cell, hash, for: machine.number)
             }
         }
     }

@@ -238,7 +238,7 @@ struct Operator {
         try see(id)
         if let version {
             machine.views[id]?.bodySeen = Set(
-                version.compactMap { cluster.oracle.event(at: $0, of: id, for: machine.number) })
+                version.compactMap { cluster.oracle.event(at: $0, in: CellName(id, .body), for: machine.number) })
         }
         try replica.editNote(id, value(), seen: version)
         try witness(surely: true)

@@ -10,10 +10,10 @@ public final class Oracle {
     private(set) var events: [OperationHash: Event] = [:]
     /// The hashes in the order in which they were done, so that nothing depends on how a set is laid out.
     private(set) var order: [OperationHash] = []
-    /// A place in a log, with the record that its operation acts on: where logs were copied or set back several operations
-    /// have had the same dot, hardly ever on one record.
+    /// A place in a log, with a cell that its operation acts on: where logs were copied or set back several operations
+    /// have had the same dot, hardly ever in one cell.
     private struct Place: Hashable {
-        var record: RecordID
+        var cell: CellName
         var dot: Dot
     }
     /// Where operations stand, while every place has one.
@@ -28,8 +28,8 @@ public final class Oracle {
 
     func fail(_ sentence: String) { failures.append(sentence) }
 
-    func event(at dot: Dot, of record: RecordID, for machine: Int) -> OperationHash? {
-        let place = Place(record: record, dot: dot)
+    func event(at dot: Dot, in cell: CellName, for machine: Int) -> OperationHash? {
+        let place = Place(cell: cell, dot: dot)
         return placesOf[machine]?[place] ?? places[place]
     }
 
@@ -44,7 +44,7 @@ public final class Oracle {
         var view = RecordView()
         for entry in record.entries where !entry.kind.isMarker {
             let cell = CellName(record.id, entry.key, record.text)
-            guard let event = event(at: entry.dot, of: record.id, for: machine) else {
+            guard let event = event(at: entry.dot, in: cell, for: machine) else {
                 if record.envelope.kind != .account {
                     fail("machine \(machine) shows \(entry.dot.text), which nobody wrote")
                 }
@@ -69,7 +69,7 @@ public final class Oracle {
         var found: [Event] = []
         for (index, place) in logged.places.enumerated() {
             machine.witnessed = place.position
-            note(place.dot, logged.operations.operations[index].record, place.hash, machine.number)
+            note(place.dot, logged.operations, index, place.hash, machine.number)
             if events[place.hash] != nil { continue }
             let event = event(logged.operations, index, place, machine)
             events[place.hash] = event
@@ -80,12 +80,18 @@ public final class Oracle {
         return found
     }
 
-    private func note(_ dot: Dot, _ record: RecordID, _ hash: OperationHash, _ machine: Int) {
-        let place = Place(record: record, dot: dot)
-        if let known = places[place], known != hash {
-            placesOf[machine, default: [:]][place] = hash
-        } else {
-            places[place] = hash
+    /// Where operation `index` stands, for each cell that it writes.
+    private func note(_ dot: Dot, _ batch: Operations, _ index: Int, _ hash: OperationHash, _ machine: Int) {
+        let operation = batch.operations[index]
+        var cells = batch.edits[operation.edits].map { CellName(operation.record, $0.key, batch.text) }
+        if operation.creates != nil { cells.append(CellName(operation.record, .created)) }
+        for cell in cells {
+            let place = Place(cell: cell, dot: dot)
+            if let known = places[place], known != hash {
+                placesOf[machine, default: [:]][place] = hash
+            } else {
+                places[place] = hash
+            }
         }
     }
 
@@ -147,7 +153,7 @@ public final class Oracle {
         let logged = try machine.opened().logged()
         for (index, place) in logged.places.enumerated() {
             let operation = logged.operations.operations[index]
-            note(place.dot, operation.record, place.hash, machine.number)
+            note(place.dot, logged.operations, index, place.hash, machine.number)
             guard let event = events[place.hash] else {
                 fail("machine \(machine.number) has an operation in its log that nobody did")
                 continue
@@ -171,8 +177,8 @@ public final class Oracle {
         if book.contains(old) { book.append(new) }
     }
 
-    func learn(_ dot: Dot, of record: RecordID, _ hash: OperationHash, for machine: Int) {
-        let place = Place(record: record, dot: dot)
+    func learn(_ dot: Dot, in cell: CellName, _ hash: OperationHash, for machine: Int) {
+        let place = Place(cell: cell, dot: dot)
         if places[place] != hash { placesOf[machine, default: [:]][place] = hash }
     }
 
