@@ -62,6 +62,14 @@ struct Model {
         return counted[id]?.contains { lastCounts.contains($0) && covered[id]?.contains($0) != true } == true
     }
 
+    /// The values that keep a record present, but for counters. Absences are not among them: one that was collected was
+    /// seen by everybody, and by nobody who deletes the record afterwards.
+    func values(keeping id: RecordID) -> [(cell: CellName, live: Live)] {
+        (cellsOf[id] ?? []).flatMap { cell in
+            (cells[cell] ?? []).filter { !$0.isCovered && $0.value != .absent }.map { (cell, $0) }
+        }
+    }
+
     /// The texts, other than absences, that live in a cell, each once.
     func values(in cell: CellName) -> Set<CellValue> {
         var values = Set((cells[cell] ?? []).map(\.value))

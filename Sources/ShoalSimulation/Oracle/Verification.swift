@@ -87,7 +87,7 @@ struct Verification {
             check(record)
         }
         for (id, _) in model.envelopes.sorted(by: { $0.key < $1.key }) where !found.contains(id) {
-            if collects, !model.isPresent(id, lastCounts: []) { continue }
+            if collects, model.values(keeping: id).isEmpty { continue }
             findings.add(\.lost, "the server has no record \(id)")
         }
     }
@@ -100,7 +100,8 @@ struct Verification {
         }
         if envelope != record.envelope { findings.add(\.diverged, "\(record.id) has another envelope") }
         if collects, record.isEmptied {
-            if model.isPresent(record.id, lastCounts: []) { findings.add(\.lost, "\(record.id) was collected") }
+            let present = model.values(keeping: record.id).map { "\(words($0.cell)) \($0.live)" }
+            if !present.isEmpty { findings.add(\.lost, "\(record.id) was collected in spite of \(present.sorted())") }
             return
         }
         var lastCounts: Set<OperationHash> = []
