@@ -70,6 +70,27 @@ struct DoctorTests {
         #expect(try scene.replica.examine() == [])
     }
 
+    /// A server that lost something may ask for it yet, and nobody else may have it.
+    @Test func theStockIsSalvaged() throws {
+        let scene = try Scene()
+        try scene.tamper(
+            """
+            INSERT INTO stock (generation, record, cells) SELECT 1, id, cells FROM record;
+            INSERT INTO stock_vector (generation, replica, number) VALUES (1, 7, 9);
+            INSERT INTO stock_open (record) VALUES (5);
+            """)
+        let count = { try scene.replica.read { try Int.fetchOne($0.database, sql: "SELECT count(*) FROM stock") } }
+        let before = try count()
+        try scene.close()
+        try scene.strike("Unsent-39-") { bytes, _, page in
+            bytes.replaceSubrange(page..<page + 4_096, with: Data(count: 4_096))
+        }
+        #expect(try !scene.doctor().isEmpty)
+        #expect(try count() == before && before ?? 0 > 0)
+        #expect(try scene.replica.read { try Int.fetchOne($0.database, sql: "SELECT number FROM stock_vector") } == 9)
+        #expect(try scene.replica.read { try Int.fetchOne($0.database, sql: "SELECT record FROM stock_open") } == 5)
+    }
+
     /// Each tampering, what it is found as, and whether it can be mended here.
     static let tamperings: [(String, Finding.Kind, Bool)] = [
         ("UPDATE customer SET name = 'other' WHERE rowid = (SELECT max(rowid) FROM customer)", .derived, true),

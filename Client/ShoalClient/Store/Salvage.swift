@@ -34,10 +34,15 @@ struct Salvage {
         }
         try copyRecords()
         try copyLog(tail)
-        copyPlain("aside", ["position", "reason"])
-        copyPlain("listed", ["record", "field", "token"])
-        copyPlain("healing", ["id", "time", "kind", "replica", "changes"])
-        copyPlain("quarantine", ["id", "source", "key", "bytes", "reason"])
+        try copyPlain("aside", ["position", "reason"])
+        try copyPlain("listed", ["record", "field", "token"])
+        try copyPlain("healing", ["id", "time", "kind", "replica", "changes"])
+        try copyPlain("quarantine", ["id", "source", "key", "bytes", "reason"])
+        // What a server that lost something may still ask for: this may be the last place that has it.
+        try copyPlain("stock", ["generation", "record", "cells", "is_too_large"])
+        try copyPlain("stock_vector", ["generation", "replica", "number"])
+        try copyPlain("stock_open", ["record"])
+        try copyPlain("reenrolment", ["id", "server", "code", "key"])
     }
 
     /// Runs a query as far as it goes.
@@ -157,14 +162,21 @@ struct Salvage {
         findings += Examination.findings(mend, logs)
     }
 
-    private func copyPlain(_ table: String, _ columns: [String]) {
+    /// - Throws: what is wrong with the new database, such as a full disk; the old one then stays as it is.
+    private func copyPlain(_ table: String, _ columns: [String]) throws {
         let names = columns.joined(separator: ", ")
         let marks = columns.map { _ in "?" }.joined(separator: ", ")
         for values in rows("SELECT \(names) FROM \(table)", [], \.allValues) {
-            // A row that does not fit is one that was damaged.
-            try? new.execute(
-                sql: "INSERT OR IGNORE INTO \(table) (\(names)) VALUES (\(marks))",
-                arguments: StatementArguments(values))
+            do {
+                try new.execute(
+                    sql: "INSERT OR IGNORE INTO \(table) (\(names)) VALUES (\(marks))",
+                    arguments: StatementArguments(values))
+            } catch let error as DatabaseError
+                where [.SQLITE_CONSTRAINT, .SQLITE_MISMATCH].contains(error.resultCode)
+            {
+                // A row that does not fit is one that was damaged.
+                continue
+            }
         }
     }
 }

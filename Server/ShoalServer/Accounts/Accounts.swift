@@ -16,7 +16,6 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     /// The key is another replica's.
     case keyTaken
     /// All 65,535 identifiers of this epoch are handed out.
-    case tooManyReplicas
     /// No time identifiers are left.
     case noIdentifiers
     /// A home of an account that this server does not know, while nobody asked for what replicas held.
@@ -34,7 +33,6 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .usedCode: "the enrolment code was used already; ask for a new one"
         case .badKey: "the key must be 32 bytes in base64url"
         case .keyTaken: "the key is in use by another replica; draw a new one"
-        case .tooManyReplicas: "this server has handed out all its replica identifiers"
         case .unknownFormer:
             "this home was enrolled with a server that had its account, and this one has not; if this server stands in "
                 + "for one that was lost, let its operator run shoald recover first"

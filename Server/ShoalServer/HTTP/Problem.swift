@@ -97,7 +97,7 @@ struct Problem: Error, Equatable {
         case .unknownFormer: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
         case .otherAccount: self.init(.forbidden, "other-account", "Another account", "\(error)")
         case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
-        case .tooManyReplicas, .noIdentifiers:
+        case .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")
         }
     }
