@@ -216,7 +216,7 @@ extension Record {
     }
 
     /// A cell that lost an entry or a marker without gaining one still changed: a sequence in it must say so.
-    private mutating func noteLoss(of key: CellKey, sequence: Int64) {
+    mutating func noteLoss(of key: CellKey, sequence: Int64) {
         let cell = range(of: key)
         if cell.isEmpty {
             entries.insert(

@@ -58,6 +58,7 @@ struct Healing {
         }
         let rest = start + Int64(fork.known.count)
         let count = end - rest
+        try noteFormerPlaces(of: log, after: log.acknowledgedPosition)
         log.end = log.acknowledged
         if index == logs.count - 1 || count > 0 {
             pieces.append(OwnLog(replica: replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
@@ -74,6 +75,25 @@ struct Healing {
             _ = try store.setAside(start + Int64(offset + 1), reason)
         }
         try note(.fork, replica, changes: count)
+    }
+
+    /// What an earlier epoch may have taken of a log is named by its places there, whose operations others may still name.
+    ///
+    /// - Parameter position: the operations up to it keep their places.
+    private func noteFormerPlaces(of log: OwnLog, after position: Int64) throws {
+        let last = min(log.endPosition, log.base + Int64(log.claimed))
+        guard last > position else { return }
+        let first = UInt32(truncatingIfNeeded: position + 1 - log.base)
+        try FormerPlaceStore.add(
+            Dot(log.replica, first), after: position, count: UInt32(truncatingIfNeeded: last - position), store.database)
+        try setUntold()
+    }
+
+    /// The next request says what this replica knows of places in earlier epochs.
+    private func setUntold() throws {
+        var standing = store.standing
+        standing.hasToldPlaces = false
+        try store.setStanding(standing)
     }
 
     /// Ranges of operations that stand one after the other in one log.
@@ -130,6 +150,8 @@ struct Healing {
             if store.standing.epoch != rollback.epoch {
                 logs[index].proven = max(logs[index].proven, logs[index].acknowledged)
             }
+            logs[index].vouched = max(logs[index].vouched, logs[index].acknowledged)
+            logs[index].claimed = max(logs[index].claimed, logs[index].sent)
             let named = min(standing.position, named.end)
             let isSame = try named == 0 || store.log.hash(at: logs[index].base + Int64(named)) == standing.hash
             // What was not acknowledged may have been refused: it is sent again, and the answer says so.
@@ -155,6 +177,7 @@ struct Healing {
     private func begin(_ rollback: PushAnswer.Rollback) throws {
         var standing = store.standing
         standing.acknowledgement = rollback.acknowledgement
+        standing.hasToldPlaces = false
         if standing.epoch != rollback.epoch {
             standing.epoch = rollback.epoch
             // The rows are of a server that is no more: a fill replaces them.

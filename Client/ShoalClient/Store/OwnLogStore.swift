@@ -19,6 +19,10 @@ struct OwnLog: Equatable {
     var sent: UInt32
     /// The last number that an earlier epoch acknowledged, while rows of that epoch are still here.
     var proven: UInt32 = 0
+    /// The last number that any earlier epoch acknowledged: what stands up to there stood there then.
+    var vouched: UInt32 = 0
+    /// The last number that any earlier epoch may have taken.
+    var claimed: UInt32 = 0
     /// Whether it is this replica's to push. Otherwise its operations are known to the server under numbers of another
     /// copy's log.
     var isOwn: Bool
@@ -65,6 +69,8 @@ enum OwnLogStore {
             log.hash = OperationHash(rawValue: UInt64(bitPattern: row["hash"]))
             log.sent = UInt32(truncatingIfNeeded: row["sent"] as Int64)
             log.proven = UInt32(truncatingIfNeeded: row["proven"] as Int64)
+            log.vouched = UInt32(truncatingIfNeeded: row["vouched"] as Int64)
+            log.claimed = UInt32(truncatingIfNeeded: row["claimed"] as Int64)
             log.isOwn = row["own"]
             return log
         }
@@ -76,13 +82,14 @@ enum OwnLogStore {
         for (index, log) in logs.enumerated() {
             try database.cachedStatement(
                 sql: """
-                    INSERT INTO own_log (ordinal, replica, start, base, acknowledged, hash, finish, sent, proven, own)
-                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+                    INSERT INTO own_log
+                        (ordinal, replica, start, base, acknowledged, hash, finish, sent, proven, vouched, claimed, own)
+                    VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
                     """
             ).execute(arguments: [
                 index + 1, Int64(log.replica.rawValue), log.start, log.base, Int64(log.acknowledged),
                 Int64(bitPattern: log.hash.rawValue), index == logs.count - 1 ? nil : Int64(log.end), Int64(log.sent),
-                Int64(log.proven), log.isOwn,
+                Int64(log.proven), Int64(log.vouched), Int64(log.claimed), log.isOwn,
             ])
         }
     }

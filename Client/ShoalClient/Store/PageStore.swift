@@ -64,6 +64,7 @@ struct PageStore {
         if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
         let now = store.environment.now()
         standing.clockOffset = clockOffset ?? commit.serverTime &- now
+        standing.hasToldPlaces = true
         if commit.isLast { standing.lastSync = now &+ standing.clockOffset }
         try store.setStanding(standing)
         if let number = commit.identifierTaken {

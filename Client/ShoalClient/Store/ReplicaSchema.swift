@@ -12,6 +12,7 @@ enum ReplicaSchema {
         Migration(name: "1 replica", sql: first), Migration(name: "2 lineage", sql: lineage),
         Migration(name: "4 quarantine", sql: quarantine),
         Migration(name: "5 relay", sql: relay),
+        Migration(name: "6 earlier places", sql: earlierPlaces),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -199,6 +200,25 @@ enum ReplicaSchema {
             replica INTEGER NOT NULL,
             changes INTEGER NOT NULL
         );
+        """
+
+    private static let earlierPlaces = """
+        -- vouched: the last number that any earlier epoch of the server acknowledged. claimed: the last that one may have
+        -- taken.
+        ALTER TABLE own_log ADD COLUMN vouched INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE own_log ADD COLUMN claimed INTEGER NOT NULL DEFAULT 0;
+
+        -- Operations after a position that stood elsewhere in an earlier epoch, and the place of the first of them there.
+        CREATE TABLE former_place (
+            id INTEGER PRIMARY KEY,
+            position INTEGER NOT NULL,
+            count INTEGER NOT NULL,
+            replica INTEGER NOT NULL,
+            number INTEGER NOT NULL
+        );
+
+        -- Whether the server has been told all of that in this epoch.
+        ALTER TABLE standing ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
         """
 
     private static let relay = """

@@ -25,6 +25,9 @@ extension ReplicaStore {
             refused: try frame.refused.map { number in
                 Verdict(number: number, reason: try refusal(at: pushed.base + Int64(number)))
             },
+            proven: standing.hasToldPlaces
+                ? [] : log.logs.filter { $0.isOwn && $0.vouched > 0 }.map { Dot($0.replica, $0.vouched) },
+            former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),
             wantsPage: isWhole && isLast)
     }
 

@@ -16,6 +16,8 @@ struct Standing: Sendable {
     var clockOffset: Int64 = 0
     var lastSync: Int64?
     var fill = Fill.none
+    /// Whether the server knows, in this epoch, what this replica knows of places in earlier ones.
+    var hasToldPlaces = true
 
     enum Fill: Int64 { case none = 0, initial = 1, replacing = 2 }
 }
@@ -40,17 +42,19 @@ enum StandingStore {
         standing.clockOffset = row["clock_offset"]
         standing.lastSync = row["last_sync"]
         standing.fill = Standing.Fill(rawValue: row["fill"]) ?? .none
+        standing.hasToldPlaces = row["told"]
         return standing
     }
 
     static func writeStanding(_ standing: Standing, _ database: Database) throws {
         try database.cachedStatement(
             sql: """
-                UPDATE standing SET epoch = ?, cursor = ?, acknowledgement = ?, clock_offset = ?, last_sync = ?, fill = ?
+                UPDATE standing SET epoch = ?, cursor = ?, acknowledgement = ?, clock_offset = ?, last_sync = ?, fill = ?,
+                    told = ?
                 """
         ).execute(arguments: [
             Int64(bitPattern: standing.epoch), standing.cursor, standing.acknowledgement, standing.clockOffset,
-            standing.lastSync, standing.fill.rawValue,
+            standing.lastSync, standing.fill.rawValue, standing.hasToldPlaces,
         ])
     }
 
@@ -111,7 +115,7 @@ enum StandingStore {
             throw ReplicaError.home(home, reason: "another enrolment of it has begun meanwhile")
         }
         try database.execute(
-            sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0)",
+            sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0, 1)",
             arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
         try database.execute(
             sql: "INSERT INTO own_log (ordinal, replica, base, acknowledged, hash) VALUES (1, ?, 0, 0, ?)",

@@ -2,6 +2,61 @@ import ShoalCRDT
 
 // The answers to a log that does not continue the server's; SPEC.md §3.3–3.5 and §6.4.
 
+extension SyncRequest {
+    /// What is said of places in earlier epochs; SPEC.md §3.5.
+    func writePlaces(to json: inout JSONWriter) {
+        if !proven.isEmpty {
+            json.key("proven")
+            json.beginArray()
+            for dot in proven { json.dot(dot) }
+            json.endArray()
+        }
+        if former.isEmpty { return }
+        json.key("former")
+        json.beginArray()
+        for place in former {
+            json.beginArray()
+            for number in [place.was.replica.rawValue, place.was.number, place.now.replica.rawValue, place.now.number] {
+                json.integer(Int64(number))
+            }
+            json.integer(Int64(place.count))
+            json.endArray()
+        }
+        json.endArray()
+    }
+
+    static func readProven(from reader: inout JSONReader) throws -> [Dot] {
+        var proven: [Dot] = []
+        try reader.readArray { reader in
+            guard proven.count < mostLogs else { throw reader.error(.tooMany(limit: mostLogs)) }
+            proven.append(try reader.readDot())
+        }
+        return proven
+    }
+
+    static func readFormer(from reader: inout JSONReader) throws -> [FormerPlace] {
+        var former: [FormerPlace] = []
+        try reader.readArray { reader in
+            guard former.count < Limits.formerPlaces else {
+                throw reader.error(.tooMany(limit: Limits.formerPlaces))
+            }
+            var numbers: [UInt32] = []
+            try reader.readArray { reader in
+                guard numbers.count < 5 else { throw reader.error(.tooMany(limit: 5)) }
+                numbers.append(try reader.readUInt32())
+            }
+            guard numbers.count == 5, numbers[1] > 0, numbers[3] > 0, numbers[4] > 0,
+                UInt32.max - numbers[1] >= numbers[4], UInt32.max - numbers[3] >= numbers[4]
+            else { throw reader.error(.invalid("not a run of places")) }
+            former.append(
+                FormerPlace(
+                    was: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]),
+                    now: Dot(ReplicaID(rawValue: numbers[2]), numbers[3]), count: numbers[4]))
+        }
+        return former
+    }
+}
+
 extension PushAnswer.Fork {
     func write(to json: inout JSONWriter) {
         json.key("fork")

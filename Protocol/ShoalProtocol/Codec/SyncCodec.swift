@@ -38,6 +38,7 @@ extension SyncRequest {
             frame.json.key("refused")
             frame.json.verdicts(refused)
         }
+        writePlaces(to: &frame.json)
         if !wantsPage {
             frame.json.key("page")
             frame.json.bool(false)
@@ -78,6 +79,8 @@ extension SyncRequest {
         var tail: [OperationHash] = []
         var skipped: UInt32 = 0
         var refused: [Verdict] = []
+        var proven: [Dot] = []
+        var former: [FormerPlace] = []
         var wantsPage = true
         var version: Int64?
         try reader.readObject { reader, key in
@@ -98,6 +101,8 @@ extension SyncRequest {
                 }
             case "skipped": skipped = try reader.readUInt32()
             case "refused": refused = try reader.readVerdicts(limit: limit)
+            case "proven": proven = try Self.readProven(from: &reader)
+            case "former": former = try Self.readFormer(from: &reader)
             case "page": wantsPage = try reader.readBool()
             case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
             default: try reader.skip()
@@ -110,10 +115,10 @@ extension SyncRequest {
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
         self.init(
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
-            tail: tail, skipped: skipped, refused: refused, wantsPage: wantsPage)
+            tail: tail, skipped: skipped, refused: refused, proven: proven, former: former, wantsPage: wantsPage)
     }
 
-    private static let mostLogs = 1_024
+    static let mostLogs = 1_024
 
     private static func readLogs(from reader: inout JSONReader) throws -> [LogPosition] {
         var logs: [LogPosition] = []

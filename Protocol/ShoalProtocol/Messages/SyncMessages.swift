@@ -40,12 +40,17 @@ public struct SyncRequest: Sendable {
     public var skipped: UInt32
     /// Which of the operations an earlier epoch refused, and why: they are not to be taken now.
     public var refused: [Verdict]
+    /// Up to where an earlier epoch acknowledged logs: what stands there stood there then.
+    public var proven: [Dot]
+    /// Where operations of this replica stood in earlier epochs that stand elsewhere now.
+    public var former: [FormerPlace]
     /// Whether the answer shall carry a page; not while there are more frames to push.
     public var wantsPage: Bool
 
     public init(
         epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,
-        tail: [OperationHash] = [], skipped: UInt32 = 0, refused: [Verdict] = [], wantsPage: Bool = true
+        tail: [OperationHash] = [], skipped: UInt32 = 0, refused: [Verdict] = [], proven: [Dot] = [],
+        former: [FormerPlace] = [], wantsPage: Bool = true
     ) {
         self.epoch = epoch
         self.cursor = cursor
@@ -55,6 +60,8 @@ public struct SyncRequest: Sendable {
         self.tail = tail
         self.skipped = skipped
         self.refused = refused
+        self.proven = proven
+        self.former = former
         self.wantsPage = wantsPage
     }
 }
@@ -238,6 +245,8 @@ public enum Limits {
     public static let inflated = 16 << 20
     public static let depth = 32
     public static let operations = 5_000
+    /// The most runs of former places that a request names.
+    public static let formerPlaces = 4_096
     public static let header = 16 << 10
     /// A page is closed when its weight reaches this many bytes.
     public static let page = 2 << 20

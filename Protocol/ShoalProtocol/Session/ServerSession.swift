@@ -25,13 +25,17 @@ public struct ServerSession: Sendable {
         public var skipped: UInt32
         /// What an earlier epoch refused of the operations.
         public var refused: [Verdict]
+        /// Up to where an earlier epoch acknowledged logs.
+        public var proven: [Dot]
+        /// Where operations stood in earlier epochs that stand elsewhere now.
+        public var former: [FormerPlace]
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
         public var time: Int64
 
         public init(
             account: RecordID, epoch: UInt64, acknowledgement: String, cursor: String, logs: [LogPosition],
             operations: Operations, tail: [OperationHash], skipped: UInt32 = 0,
-            refused: [Verdict] = [], time: Int64
+            refused: [Verdict] = [], proven: [Dot] = [], former: [FormerPlace] = [], time: Int64
         ) {
             self.account = account
             self.epoch = epoch
@@ -42,6 +46,8 @@ public struct ServerSession: Sendable {
             self.tail = tail
             self.skipped = skipped
             self.refused = refused
+            self.proven = proven
+            self.former = former
             self.time = time
         }
     }
@@ -108,7 +114,8 @@ public struct ServerSession: Sendable {
                 account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
                 cursor: request.cursor,
                 logs: request.logs, operations: request.operations, tail: request.tail,
-                skipped: request.skipped, refused: request.refused, time: time))
+                skipped: request.skipped, refused: request.refused, proven: request.proven, former: request.former,
+                time: time))
     }
 
     /// The push is durable, or was found to be a fork or a rollback and changed nothing.

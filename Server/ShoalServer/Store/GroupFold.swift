@@ -60,7 +60,7 @@ struct GroupFold {
 
     /// Folds everything; to be called in a transaction.
     mutating func run() throws {
-        let epoch = writer.state.epoch
+        let (epoch, sequence) = (writer.state.epoch, writer.state.sequence)
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
@@ -80,7 +80,7 @@ struct GroupFold {
             try fold(round, &moved)
             waiting = later
         }
-        let isChanged = writer.state.epoch != epoch
+        let isChanged = writer.state.epoch != epoch || writer.state.sequence != sequence
         guard !moved.isEmpty || isChanged else { return }
         try writer.markCommit()
         for replica in moved {
@@ -94,7 +94,9 @@ struct GroupFold {
         for index in round {
             switch try writer.lineage(of: group[index]) {
             case .ends(let outcome): outcomes[index] = outcome
-            case .continues(let firstNew): collect(index, from: firstNew)
+            case .continues(let firstNew):
+                try writer.notePlaces(of: group[index])
+                collect(index, from: firstNew)
             }
         }
         try read()
@@ -368,7 +370,8 @@ struct GroupFold {
     }
 
     private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
-        try writer.relayed(record)?.contains(dot) == true
+        guard let relayed = try writer.relayed(record) else { return false }
+        return relayed.contains(dot) || writer.state.earlier.was(of: dot, writer.state.logs).contains(where: relayed.contains)
     }
 
     // MARK: Writing
@@ -416,13 +419,12 @@ struct GroupFold {
             let time = min(push.operations.operations[index].time, push.time)
             // A relay has brought what became of it.
             if relayed?.contains(dot) == true { continue }
-            let isEffective =
-                writer.state.recovers
-                ? record?.apply(
-                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
-                    isKnown: { writer.isTaken($0) || relayed?.contains($0) == true })
-                : record?.apply(
-                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
+            if writer.state.recovers {
+                changed = applyRecovering(index, of: push, dot, time, sequence, relayed, to: &record) || changed
+                continue
+            }
+            let isEffective = record?.apply(
+                index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
@@ -430,6 +432,28 @@ struct GroupFold {
         if wasAway, record.isPresent { record.renumber(sequence: sequence) }
         try writer.noteMade(record)
         return record
+    }
+
+    /// Applies an operation in an epoch begun by a rollback: what it names may not have come yet, and what it or those
+    /// that came before it name may have stood elsewhere in an earlier epoch.
+    private func applyRecovering(
+        _ index: Int, of push: PreparedPush, _ dot: Dot, _ time: Int64, _ sequence: Int64, _ relayed: VersionVector?,
+        to record: inout Record?
+    ) -> Bool {
+        func apply(_ index: Int, of batch: borrowing Operations) -> Bool {
+            record?.apply(
+                index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time,
+                isKnown: { writer.isMeant($0) || relayed?.contains($0) == true }) == true
+        }
+        let (earlier, logs) = (writer.state.earlier, writer.state.logs)
+        if earlier.isEmpty { return apply(index, of: push.operations) }
+        let formerly = earlier.was(of: dot, logs)
+        if let relayed, formerly.contains(where: relayed.contains) { return false }
+        var changed = apply(0, of: push.operations.naming(at: index) { earlier.now(of: $0, logs) })
+        for place in formerly {
+            changed = record?.takeAhead(of: place, for: dot, sequence: sequence) == true || changed
+        }
+        return changed
     }
 }
 

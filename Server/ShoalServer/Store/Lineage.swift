@@ -49,6 +49,7 @@ extension StoreWriter {
             // Handed out by a server that was set back since: the log comes again from its beginning.
             guard state.recovers else { return .ends(.refused(.foreignLog(log.replica))) }
             try addLog(log.replica, account: push.account)
+            try doubt(log.replica)
         }
         for log in push.logs {
             guard let state = state.logs[log.replica] else { continue }
@@ -100,6 +101,7 @@ extension StoreWriter {
         state.epoch = random(8).reduce(0) { $0 << 8 | UInt64($1) }
         state.recovers = true
         try queries.updateServer(state)
+        try doubtAllLogs()
     }
 
     /// From where the logs of the push go on in this epoch.

@@ -36,6 +36,7 @@ extension ServerStore {
         try withWriter { writer, _ in
             try writer.transaction {
                 writer.state.recovery = true
+                if !writer.state.recovers { try writer.doubtAllLogs() }
                 writer.state.recovers = true
                 try writer.relays.setRecovering(true)
                 try writer.queries.updateServer(writer.state)
@@ -122,9 +123,14 @@ extension StoreWriter {
         let wasAway = stored != nil && !record.isPresent
         let known = try self.relayed(relayed.id)
         let sequence = state.sequence + 1
+        // Both in the terms of the row that is relayed, which knows the places of its epoch.
+        let formerly = formerPlaces(record, relayed, vector)
+        let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
+        _ = record.rename(Renaming(dots: formerly))
         let changed = record.join(relayed, vector: vector, sequence: sequence) {
-            isTaken($0) || known?.contains($0) == true
+            isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
+        _ = record.rename(Renaming(dots: now))
         if changed {
             // Replicas that filled while it was deleted have nothing of it.
             if wasAway, record.isPresent { record.renumber(sequence: sequence) }
@@ -140,6 +146,24 @@ extension StoreWriter {
         }
         if record.envelope.kind == .account { try deriveAccount(record) }
         return true
+    }
+
+    /// Where operations once stood that the server has elsewhere now, by their places now, as far as a relayed row may
+    /// speak of them.
+    private func formerPlaces(_ record: Record, _ relayed: Record, _ vector: VersionVector) -> [Dot: Dot] {
+        if state.earlier.isEmpty { return [:] }
+        let here = Set(record.entries.lazy.filter { !$0.kind.isMarker }.map(\.dot))
+        var formerly: [Dot: Dot] = [:]
+        for now in here {
+            let was = state.earlier.was(of: now, state.logs).filter { vector.contains($0) && !here.contains($0) }
+            if was.count == 1, let was = was.first, !formerly.values.contains(was) { formerly[now] = was }
+        }
+        for entry in relayed.entries where !entry.kind.isMarker && !here.contains(entry.dot) {
+            let now = state.earlier.now(of: entry.dot, state.logs)
+            guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot) else { continue }
+            formerly[now] = entry.dot
+        }
+        return formerly
     }
 
     /// An account comes back with its record, and without a key.

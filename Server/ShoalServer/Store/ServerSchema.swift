@@ -100,6 +100,7 @@ public enum ServerSchema {
             ]
         ),
         (collectionMigration, collection),
+        ("6 earlier places", EarlierPlaceQueries.schema),
     ]
 
     static var migrator: DatabaseMigrator {

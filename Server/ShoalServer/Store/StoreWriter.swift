@@ -12,6 +12,7 @@ final class StoreWriter {
     let collection: CollectionQueries
     let hashes: HashQueries
     let relays: RelayQueries
+    let places: EarlierPlaceQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
     let seal: Seal
@@ -35,6 +36,8 @@ final class StoreWriter {
         var recovery = false
         /// The vectors of what was relayed, as long as a log has not reached them.
         var relaySources: [Int64: VersionVector] = [:]
+        /// Where operations stood in earlier epochs.
+        var earlier = EarlierPlaces()
         /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
         var handedOut: [ReplicaID] = []
         var collection = CollectionState()
@@ -55,6 +58,7 @@ final class StoreWriter {
         self.quarantine = quarantine
         queries = try CommitQueries(database)
         relays = try RelayQueries(database)
+        places = try EarlierPlaceQueries(database)
         collection = try CollectionQueries(database)
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
@@ -65,6 +69,7 @@ final class StoreWriter {
         self.state.replicaEpoch = drawReplicaEpoch()
         self.state.recovery = try relays.isRecovering()
         self.state.relaySources = try relays.sources()
+        self.state.earlier = try places.load()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.

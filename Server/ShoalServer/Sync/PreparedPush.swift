@@ -52,6 +52,8 @@ public final class PreparedPush: Sendable {
     let skipped: UInt32
     /// What an earlier epoch refused, by number.
     let refused: [UInt32: RefusalReason]
+    let proven: [Dot]
+    let former: [FormerPlace]
     /// Milliseconds since 1970: the latest time that an operation may carry.
     let time: Int64
     /// The link of the hash chain after each operation.
@@ -77,6 +79,8 @@ public final class PreparedPush: Sendable {
         tail = push.tail
         skipped = push.skipped
         refused = Dictionary(push.refused.map { ($0.number, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        proven = push.proven
+        former = push.former
         time = push.time
         self.isServer = isServer
         guard let log = logs.last else { throw .malformed("the request names no log") }

@@ -77,6 +77,7 @@ public final class Cluster {
             case .send(let body):
                 run.sending(body)
                 let answer = try server.handle(body, account: machine.account.id)
+                trace.note("settle", bytes: answer, words: FrameWords.of(body, answer, machine))
                 try learn(answer, for: machine)
                 try run.received(answer)
             case .relay(let body):

@@ -128,6 +128,8 @@ extension Cluster {
             oracle.fail("machine \(machine.number) lost operations after \(end) of \(machine.witnessed) in a crash")
         }
         let found = try oracle.witness(machine)
+        // It may have stopped just after its log was healed.
+        if settings.faults.lineage { try oracle.relearn(machine) }
         if machine.isPromised, found.isEmpty {
             oracle.fail("machine \(machine.number) lost a command that had returned in a crash")
         }

@@ -199,7 +199,7 @@ public final class Simulation {
         machine.attempts += 1
         let message = Message(
             machine: machine.number, run: machine.runs, attempt: machine.attempts, body: body)
-        cluster.trace.note("send", bytes: body)
+        cluster.trace.note("send", bytes: body, words: "machine \(machine.number)")
         transmit(message, as: Happening.request)
         plan(.timeout(machine: message.machine, run: message.run, attempt: message.attempt), in: Self.patience)
     }
@@ -226,7 +226,8 @@ public final class Simulation {
         var answer = message
         do throws(ServerMachine.Silence) {
             answer.body = try cluster.server.handle(message.body, account: machine.account.id)
-            cluster.trace.note("serve", bytes: answer.body)
+            cluster.trace.note(
+                "serve", bytes: answer.body, words: FrameWords.of(message.body, answer.body, machine))
             do { try cluster.learn(answer.body, for: machine) } catch {
                 cluster.oracle.fail("the server's answer cannot be read: \(error)")
             }
@@ -251,7 +252,7 @@ public final class Simulation {
         let isAwaited = machine.runs == message.run && machine.attempts == message.attempt
         guard machine.isUp, machine.run != nil, isAwaited || (message.isStale && chance(20)) else { return }
         if message.isBroken { return isAwaited ? try retry(machine) : () }
-        cluster.trace.note("take", bytes: message.body)
+        cluster.trace.note("take", bytes: message.body, words: "machine \(machine.number)")
         // Whatever comes for this attempt now comes too late.
         machine.attempts += 1
         do {

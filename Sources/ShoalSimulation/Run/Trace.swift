@@ -19,8 +19,11 @@ public struct Trace: Sendable {
         }
     }
 
-    mutating func note(_ event: StaticString, bytes: [UInt8]) {
+    /// - Parameter words: what the bytes say; worked out only for somebody who reads it.
+    mutating func note(
+        _ event: StaticString, bytes: [UInt8], words: @autoclosure () -> String = ""
+    ) {
         let sum = bytes.withUnsafeBytes { SipHash.hash($0, key: (3, 3)) }
-        note(event, Int64(bytes.count), Int64(bitPattern: sum))
+        note(event, Int64(bytes.count), Int64(bitPattern: sum), words: words())
     }
 }

@@ -1,0 +1,198 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// GRDB has a type of the same name.
+import class ShoalStore.Statement
+
+/// What is known of the places that operations had in epochs before this one; SPEC.md §3.5.
+///
+/// What was written then names other operations by those places. Where copies of a replica were at work, two operations
+/// may lay claim to one of them.
+struct EarlierPlaces {
+    private struct Run {
+        var place: FormerPlace
+        /// Who says so.
+        var account: RecordID
+    }
+
+    /// The logs of earlier epochs, and up to where it is sure that what stands there stood there then: their authors
+    /// say that it was acknowledged.
+    private(set) var sure: [ReplicaID: UInt32] = [:]
+    private var runs: [Run] = []
+
+    var isEmpty: Bool { runs.isEmpty }
+
+    /// Whether a place surely means what stands there now.
+    func isSure(_ dot: Dot) -> Bool { dot.number <= sure[dot.replica] ?? .max }
+
+    /// Where operations stand now that once stood at a place.
+    func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
+        runs.compactMap { run in
+            guard let now = run.place.now(of: dot), logs[now.replica]?.account == run.account else { return nil }
+            return now
+        }
+    }
+
+    /// Where an operation once stood.
+    func was(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
+        guard let account = logs[dot.replica]?.account else { return [] }
+        return runs.compactMap { $0.account == account ? $0.place.was(of: dot) : nil }
+    }
+
+    fileprivate mutating func add(_ place: FormerPlace, account: RecordID) { runs.append(Run(place: place, account: account)) }
+
+    fileprivate func has(_ place: FormerPlace, account: RecordID) -> Bool {
+        runs.contains { $0.place == place && $0.account == account }
+    }
+
+    fileprivate mutating func setSure(_ number: UInt32, of replica: ReplicaID) { sure[replica] = number }
+    fileprivate mutating func forgetSure() { sure = [:] }
+}
+
+/// Their statements, prepared once on the writer connection.
+final class EarlierPlaceQueries {
+    private let selectSure: Statement
+    private let upsertSure: Statement
+    private let deleteSure: Statement
+    private let selectRuns: Statement
+    private let insertRun: Statement
+
+    static let schema = [
+        // The logs of earlier epochs: up to `sure` what stands there stood there then.
+        "CREATE TABLE earlier_log (replica INTEGER PRIMARY KEY, sure INTEGER NOT NULL)",
+        // Runs of operations that stood elsewhere in an earlier epoch, and whose replica says so.
+        """
+        CREATE TABLE former_place (
+            was_replica INTEGER NOT NULL, was_number INTEGER NOT NULL, replica INTEGER NOT NULL,
+            number INTEGER NOT NULL, count INTEGER NOT NULL, account INTEGER NOT NULL,
+            PRIMARY KEY (was_replica, was_number, replica, number, count, account)
+        ) WITHOUT ROWID
+        """,
+    ]
+
+    init(_ database: Database) throws(StoreError) {
+        selectSure = try Statement(database, "SELECT replica, sure FROM earlier_log")
+        upsertSure = try Statement(database, "INSERT OR REPLACE INTO earlier_log (replica, sure) VALUES (?1, ?2)")
+        deleteSure = try Statement(database, "DELETE FROM earlier_log")
+        selectRuns = try Statement(
+            database, "SELECT was_replica, was_number, replica, number, count, account FROM former_place")
+        insertRun = try Statement(
+            database,
+            """
+            INSERT OR IGNORE INTO former_place (was_replica, was_number, replica, number, count, account)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            """)
+    }
+
+    func load() throws(StoreError) -> EarlierPlaces {
+        var places = EarlierPlaces()
+        defer {
+            selectSure.reset()
+            selectRuns.reset()
+        }
+        while try selectSure.step() {
+            places.setSure(number(selectSure, 1), of: ReplicaID(rawValue: number(selectSure, 0)))
+        }
+        while try selectRuns.step() {
+            places.add(
+                FormerPlace(was: dot(selectRuns, 0), now: dot(selectRuns, 2), count: number(selectRuns, 4)),
+                account: RecordID(rawValue: selectRuns.integer(5)))
+        }
+        return places
+    }
+
+    private func number(_ statement: Statement, _ column: Int32) -> UInt32 {
+        UInt32(truncatingIfNeeded: statement.integer(column))
+    }
+
+    private func dot(_ statement: Statement, _ column: Int32) -> Dot {
+        Dot(ReplicaID(rawValue: number(statement, column)), number(statement, column + 1))
+    }
+
+    func setSure(_ number: UInt32, of replica: ReplicaID) throws(StoreError) {
+        try upsertSure.bind(1, Int64(replica.rawValue))
+        try upsertSure.bind(2, Int64(number))
+        try upsertSure.run()
+    }
+
+    func forgetSure() throws(StoreError) { try deleteSure.run() }
+
+    func add(_ place: FormerPlace, account: RecordID) throws(StoreError) {
+        let numbers = [place.was.replica.rawValue, place.was.number, place.now.replica.rawValue, place.now.number, place.count]
+        for (index, number) in numbers.enumerated() { try insertRun.bind(Int32(index + 1), Int64(number)) }
+        try insertRun.bind(6, account.rawValue)
+        try insertRun.run()
+    }
+}
+
+extension StoreWriter {
+    /// Whether an operation that is named was taken from its log, and surely is the one that was meant.
+    func isMeant(_ dot: Dot) -> Bool { isTaken(dot) && state.earlier.isSure(dot) }
+
+    /// From now on all logs are those of an earlier epoch, and of none is it sure what stood there.
+    func doubtAllLogs() throws(StoreError) {
+        state.earlier.forgetSure()
+        try places.forgetSure()
+        for replica in state.logs.keys { try doubt(replica) }
+    }
+
+    func doubt(_ replica: ReplicaID) throws(StoreError) {
+        state.earlier.setSure(0, of: replica)
+        try places.setSure(0, of: replica)
+    }
+
+    /// Takes note of what a replica says of places in earlier epochs. Its push fits the logs.
+    func notePlaces(of push: PreparedPush) throws {
+        guard state.recovers, !push.proven.isEmpty || !push.former.isEmpty else { return }
+        for proven in push.proven {
+            guard let log = state.logs[proven.replica], log.account == push.account,
+                let sure = state.earlier.sure[proven.replica], sure < proven.number
+            else { continue }
+            // Only what the push itself shows to be the same log as here.
+            guard let named = push.logs.first(where: { $0.replica == proven.replica }) else { continue }
+            let shown = named == push.logs.last ? named.position + UInt32(push.operations.count) : named.position
+            let number = min(proven.number, shown)
+            guard number > sure else { continue }
+            state.earlier.setSure(number, of: proven.replica)
+            try places.setSure(number, of: proven.replica)
+        }
+        var isNew = false
+        for place in push.former where !state.earlier.has(place, account: push.account) {
+            guard [place.was, place.now].allSatisfy({ state.logs[$0.replica]?.account ?? push.account == push.account })
+            else { continue }
+            state.earlier.add(place, account: push.account)
+            try places.add(place, account: push.account)
+            isNew = isNew || isTaken(place.now)
+        }
+        if isNew { try settleMarks() }
+    }
+
+    /// Lets marks hold for operations that were taken before it was known where they once stood.
+    private func settleMarks() throws {
+        var packed: [UInt8] = []
+        var place = RecordID(rawValue: 0)
+        while let open = try relays.openRecord(after: place) {
+            var record = open.record
+            place = record.id
+            let marks = Set(record.entries.filter { $0.kind == .deadAhead || $0.kind == .coveredAhead }.map(\.dot))
+            let sequence = state.sequence + 1
+            var isChanged = false
+            let wasPresent = record.isPresent
+            for mark in marks.sorted() {
+                for now in state.earlier.now(of: mark, state.logs) where isTaken(now) {
+                    isChanged = record.takeAhead(of: mark, for: now, sequence: sequence) || isChanged
+                }
+            }
+            guard isChanged else { continue }
+            if !wasPresent, record.isPresent { record.renumber(sequence: sequence) }
+            state.sequence = sequence
+            packed.removeAll(keepingCapacity: true)
+            record.encode(sequence: sequence, into: &packed)
+            try queries.writeRecord(
+                record.id, record.envelope, sequence: sequence, packed: packed, isNew: false, wasUnmade: false)
+            try queries.appendFeed(record.id, sequence: sequence)
+        }
+    }
+}
