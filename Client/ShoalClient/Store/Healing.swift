@@ -151,7 +151,7 @@ struct Healing {
                 logs[index].proven = max(logs[index].proven, logs[index].acknowledged)
             }
             logs[index].vouched = max(logs[index].vouched, logs[index].acknowledged)
-            logs[index].claimed = max(logs[index].claimed, logs[index].sent)
+            logs[index].claimed = max(logs[index].claimed, logs[index].end)
             let named = min(standing.position, named.end)
             let isSame = try named == 0 || store.log.hash(at: logs[index].base + Int64(named)) == standing.hash
             // What was not acknowledged may have been refused: it is sent again, and the answer says so.
@@ -166,6 +166,8 @@ struct Healing {
         let count = old.endPosition - rest
         var renaming = Renaming(identifierFields: Schema.identifierFields)
         renaming.renumber(old.replica, old.sent, to: rollback.replica, count)
+        // To the best of its knowledge it was not sent; but this may be a home that was set back.
+        try noteFormerPlaces(of: old, after: rest)
         try store.log.rename(after: rest, upTo: old.endPosition, renaming, renumbered: rest + count)
         logs[last].end = old.sent
         logs.append(OwnLog(replica: rollback.replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
@@ -178,7 +180,9 @@ struct Healing {
         var standing = store.standing
         standing.acknowledgement = rollback.acknowledgement
         standing.hasToldPlaces = false
+        standing.earlierEnd = max(standing.earlierEnd, store.current.endPosition)
         if standing.epoch != rollback.epoch {
+            standing.earlierEnd = .max
             standing.epoch = rollback.epoch
             // The rows are of a server that is no more: a fill replaces them.
             standing.cursor = ""

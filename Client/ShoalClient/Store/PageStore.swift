@@ -265,6 +265,7 @@ struct PageStore {
         }
         try StockStore(store).dropEqual()
         if standing.fill != .none { try store.forgetProven() }
+        if standing.earlierEnd == .max { standing.earlierEnd = store.current.endPosition }
         standing.fill = .none
     }
 }

@@ -217,7 +217,10 @@ enum ReplicaSchema {
             number INTEGER NOT NULL
         );
 
-        -- Whether the server has been told all of that in this epoch.
+        -- The operations up to this position were written over rows of an earlier epoch.
+        ALTER TABLE standing ADD COLUMN earlier_end INTEGER NOT NULL DEFAULT 0;
+
+        -- Whether the server has been told all of this in its epoch.
         ALTER TABLE standing ADD COLUMN told INTEGER NOT NULL DEFAULT 1;
         """
 

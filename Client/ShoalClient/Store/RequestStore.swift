@@ -25,6 +25,7 @@ extension ReplicaStore {
             refused: try frame.refused.map { number in
                 Verdict(number: number, reason: try refusal(at: pushed.base + Int64(number)))
             },
+            earlier: Int(max(0, min(standing.earlierEnd - pushed.acknowledgedPosition, Int64(frame.operations.count)))),
             proven: standing.hasToldPlaces
                 ? [] : log.logs.filter { $0.isOwn && $0.vouched > 0 }.map { Dot($0.replica, $0.vouched) },
             former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),

@@ -16,6 +16,9 @@ struct Standing: Sendable {
     var clockOffset: Int64 = 0
     var lastSync: Int64?
     var fill = Fill.none
+    /// The operations up to this position were written over what an earlier epoch had sent; all of them while rows of one
+    /// are still here.
+    var earlierEnd: Int64 = 0
     /// Whether the server knows, in this epoch, what this replica knows of places in earlier ones.
     var hasToldPlaces = true
 
@@ -42,6 +45,7 @@ enum StandingStore {
         standing.clockOffset = row["clock_offset"]
         standing.lastSync = row["last_sync"]
         standing.fill = Standing.Fill(rawValue: row["fill"]) ?? .none
+        standing.earlierEnd = row["earlier_end"]
         standing.hasToldPlaces = row["told"]
         return standing
     }
@@ -50,11 +54,11 @@ enum StandingStore {
         try database.cachedStatement(
             sql: """
                 UPDATE standing SET epoch = ?, cursor = ?, acknowledgement = ?, clock_offset = ?, last_sync = ?, fill = ?,
-                    told = ?
+                    earlier_end = ?, told = ?
                 """
         ).execute(arguments: [
             Int64(bitPattern: standing.epoch), standing.cursor, standing.acknowledgement, standing.clockOffset,
-            standing.lastSync, standing.fill.rawValue, standing.hasToldPlaces,
+            standing.lastSync, standing.fill.rawValue, standing.earlierEnd, standing.hasToldPlaces,
         ])
     }
 
@@ -115,7 +119,7 @@ enum StandingStore {
             throw ReplicaError.home(home, reason: "another enrolment of it has begun meanwhile")
         }
         try database.execute(
-            sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0, 1)",
+            sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0, 0, 1)",
             arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
         try database.execute(
             sql: "INSERT INTO own_log (ordinal, replica, base, acknowledged, hash) VALUES (1, ?, 0, 0, ?)",

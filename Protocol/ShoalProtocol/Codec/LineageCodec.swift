@@ -5,6 +5,10 @@ import ShoalCRDT
 extension SyncRequest {
     /// What is said of places in earlier epochs; SPEC.md §3.5.
     func writePlaces(to json: inout JSONWriter) {
+        if earlier > 0 {
+            json.key("earlier")
+            json.integer(Int64(earlier))
+        }
         if !proven.isEmpty {
             json.key("proven")
             json.beginArray()

@@ -79,6 +79,7 @@ extension SyncRequest {
         var tail: [OperationHash] = []
         var skipped: UInt32 = 0
         var refused: [Verdict] = []
+        var earlier = 0
         var proven: [Dot] = []
         var former: [FormerPlace] = []
         var wantsPage = true
@@ -101,6 +102,7 @@ extension SyncRequest {
                 }
             case "skipped": skipped = try reader.readUInt32()
             case "refused": refused = try reader.readVerdicts(limit: limit)
+            case "earlier": earlier = Int(try reader.readUInt32())
             case "proven": proven = try Self.readProven(from: &reader)
             case "former": former = try Self.readFormer(from: &reader)
             case "page": wantsPage = try reader.readBool()
@@ -113,9 +115,11 @@ extension SyncRequest {
         guard let cursor else { throw reader.error(.missingKey("cursor")) }
         guard let acknowledgement else { throw reader.error(.missingKey("acknowledgement")) }
         guard let logs, !logs.isEmpty else { throw reader.error(.missingKey("logs")) }
+        guard earlier <= operations.count else { throw reader.error(.invalid("more operations than there are")) }
         self.init(
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
-            tail: tail, skipped: skipped, refused: refused, proven: proven, former: former, wantsPage: wantsPage)
+            tail: tail, skipped: skipped, refused: refused, earlier: earlier, proven: proven, former: former,
+            wantsPage: wantsPage)
     }
 
     static let mostLogs = 1_024

@@ -40,6 +40,9 @@ public struct SyncRequest: Sendable {
     public var skipped: UInt32
     /// Which of the operations an earlier epoch refused, and why: they are not to be taken now.
     public var refused: [Verdict]
+    /// How many of the operations, from the first on, were written over what an earlier epoch had sent: they name others
+    /// by their places then.
+    public var earlier: Int
     /// Up to where an earlier epoch acknowledged logs: what stands there stood there then.
     public var proven: [Dot]
     /// Where operations of this replica stood in earlier epochs that stand elsewhere now.
@@ -49,8 +52,8 @@ public struct SyncRequest: Sendable {
 
     public init(
         epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,
-        tail: [OperationHash] = [], skipped: UInt32 = 0, refused: [Verdict] = [], proven: [Dot] = [],
-        former: [FormerPlace] = [], wantsPage: Bool = true
+        tail: [OperationHash] = [], skipped: UInt32 = 0, refused: [Verdict] = [], earlier: Int = 0,
+        proven: [Dot] = [], former: [FormerPlace] = [], wantsPage: Bool = true
     ) {
         self.epoch = epoch
         self.cursor = cursor
@@ -60,6 +63,7 @@ public struct SyncRequest: Sendable {
         self.tail = tail
         self.skipped = skipped
         self.refused = refused
+        self.earlier = earlier
         self.proven = proven
         self.former = former
         self.wantsPage = wantsPage

@@ -25,6 +25,8 @@ public struct ServerSession: Sendable {
         public var skipped: UInt32
         /// What an earlier epoch refused of the operations.
         public var refused: [Verdict]
+        /// How many of the operations name others by their places in an earlier epoch.
+        public var earlier: Int
         /// Up to where an earlier epoch acknowledged logs.
         public var proven: [Dot]
         /// Where operations stood in earlier epochs that stand elsewhere now.
@@ -35,7 +37,7 @@ public struct ServerSession: Sendable {
         public init(
             account: RecordID, epoch: UInt64, acknowledgement: String, cursor: String, logs: [LogPosition],
             operations: Operations, tail: [OperationHash], skipped: UInt32 = 0,
-            refused: [Verdict] = [], proven: [Dot] = [], former: [FormerPlace] = [], time: Int64
+            refused: [Verdict] = [], earlier: Int = 0, proven: [Dot] = [], former: [FormerPlace] = [], time: Int64
         ) {
             self.account = account
             self.epoch = epoch
@@ -46,6 +48,7 @@ public struct ServerSession: Sendable {
             self.tail = tail
             self.skipped = skipped
             self.refused = refused
+            self.earlier = earlier
             self.proven = proven
             self.former = former
             self.time = time
@@ -114,8 +117,8 @@ public struct ServerSession: Sendable {
                 account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
                 cursor: request.cursor,
                 logs: request.logs, operations: request.operations, tail: request.tail,
-                skipped: request.skipped, refused: request.refused, proven: request.proven, former: request.former,
-                time: time))
+                skipped: request.skipped, refused: request.refused, earlier: request.earlier,
+                proven: request.proven, former: request.former, time: time))
     }
 
     /// The push is durable, or was found to be a fork or a rollback and changed nothing.

@@ -27,18 +27,23 @@ struct EarlierPlaces {
     /// Whether a place surely means what stands there now.
     func isSure(_ dot: Dot) -> Bool { dot.number <= sure[dot.replica] ?? .max }
 
-    /// Where operations stand now that once stood at a place.
+    /// Where operations stand now that once stood at a place. None where it is sure that what stands there still stood
+    /// there then: only an operation that never was taken can claim that place too.
     func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
-        runs.compactMap { run in
+        if runs.isEmpty || isSure(dot) { return [] }
+        return runs.compactMap { run in
             guard let now = run.place.now(of: dot), logs[now.replica]?.account == run.account else { return nil }
             return now
         }
     }
 
-    /// Where an operation once stood.
+    /// Where an operation once stood, as far as nothing else surely did.
     func was(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
-        guard let account = logs[dot.replica]?.account else { return [] }
-        return runs.compactMap { $0.account == account ? $0.place.was(of: dot) : nil }
+        guard !runs.isEmpty, let account = logs[dot.replica]?.account else { return [] }
+        return runs.compactMap { run in
+            guard run.account == account, let was = run.place.was(of: dot), !isSure(was) else { return nil }
+            return was
+        }
     }
 
     fileprivate mutating func add(_ place: FormerPlace, account: RecordID) { runs.append(Run(place: place, account: account)) }

@@ -440,16 +440,21 @@ struct GroupFold {
         _ index: Int, of push: PreparedPush, _ dot: Dot, _ time: Int64, _ sequence: Int64, _ relayed: VersionVector?,
         to record: inout Record?
     ) -> Bool {
+        let (earlier, logs) = (writer.state.earlier, writer.state.logs)
+        let isEarlier = index < push.earlier
         func apply(_ index: Int, of batch: borrowing Operations) -> Bool {
             record?.apply(
                 index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time,
-                isKnown: { writer.isMeant($0) || relayed?.contains($0) == true }) == true
+                isKnown: {
+                    (isEarlier ? writer.isMeant($0) : writer.isTaken($0)) || relayed?.contains($0) == true
+                }) == true
         }
-        let (earlier, logs) = (writer.state.earlier, writer.state.logs)
-        if earlier.isEmpty { return apply(index, of: push.operations) }
         let formerly = earlier.was(of: dot, logs)
         if let relayed, formerly.contains(where: relayed.contains) { return false }
-        var changed = apply(0, of: push.operations.naming(at: index) { earlier.now(of: $0, logs) })
+        var changed =
+            isEarlier && !earlier.isEmpty
+            ? apply(0, of: push.operations.naming(at: index) { earlier.now(of: $0, logs) })
+            : apply(index, of: push.operations)
         for place in formerly {
             changed = record?.takeAhead(of: place, for: dot, sequence: sequence) == true || changed
         }

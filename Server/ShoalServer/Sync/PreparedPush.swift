@@ -52,6 +52,8 @@ public final class PreparedPush: Sendable {
     let skipped: UInt32
     /// What an earlier epoch refused, by number.
     let refused: [UInt32: RefusalReason]
+    /// The operations before this index name others by their places in an earlier epoch.
+    let earlier: Int
     let proven: [Dot]
     let former: [FormerPlace]
     /// Milliseconds since 1970: the latest time that an operation may carry.
@@ -79,6 +81,7 @@ public final class PreparedPush: Sendable {
         tail = push.tail
         skipped = push.skipped
         refused = Dictionary(push.refused.map { ($0.number, $0.reason) }, uniquingKeysWith: { first, _ in first })
+        earlier = push.earlier
         proven = push.proven
         former = push.former
         time = push.time
