@@ -6,11 +6,14 @@ public struct FormerPlace: Hashable, Sendable {
     /// The same operation's place now.
     public var now: Dot
     public var count: UInt32
+    /// Whether an earlier epoch acknowledged them there; otherwise it may have had others there.
+    public var isProven: Bool
 
-    public init(was: Dot, now: Dot, count: UInt32) {
+    public init(was: Dot, now: Dot, count: UInt32, isProven: Bool) {
         self.was = was
         self.now = now
         self.count = count
+        self.isProven = isProven
     }
 
     /// Where the operation stands now that once stood at a place.

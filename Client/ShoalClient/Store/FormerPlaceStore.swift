@@ -4,18 +4,22 @@ import ShoalProtocol
 
 /// Where operations of this replica stood in earlier epochs of the server that stand elsewhere now; SPEC.md §3.5.
 enum FormerPlaceStore {
-    /// Operations after a position stood at `dot` and the places that follow it.
-    static func add(_ dot: Dot, after position: Int64, count: UInt32, _ database: Database) throws {
+    /// Operations after each of these positions stood at other places, those in a log as it was.
+    static func add(_ log: OwnLog, _ positions: Range<Int64>, isProven: Bool, _ database: Database) throws {
+        if positions.isEmpty { return }
         try database.execute(
-            sql: "INSERT INTO former_place (position, count, replica, number) VALUES (?, ?, ?, ?)",
-            arguments: [position, Int64(count), Int64(dot.replica.rawValue), Int64(dot.number)])
+            sql: "INSERT INTO former_place (position, count, replica, number, proven) VALUES (?, ?, ?, ?, ?)",
+            arguments: [
+                positions.lowerBound, Int64(positions.count), Int64(log.replica.rawValue),
+                positions.lowerBound + 1 - log.base, isProven,
+            ])
     }
 
     /// The newest runs, each with its place now.
     static func read(_ logs: [OwnLog], _ database: Database) throws -> [FormerPlace] {
         var places: [FormerPlace] = []
         let rows = try Row.fetchCursor(
-            database, sql: "SELECT position, count, replica, number FROM former_place ORDER BY id DESC")
+            database, sql: "SELECT position, count, replica, number, proven FROM former_place ORDER BY id DESC")
         while let row = try rows.next() {
             var position: Int64 = row["position"]
             let end = position + (row["count"] as Int64)
@@ -28,7 +32,7 @@ enum FormerPlaceStore {
                     FormerPlace(
                         was: Dot(replica, UInt32(truncatingIfNeeded: position + 1 - base)),
                         now: Dot(log.replica, UInt32(truncatingIfNeeded: position + 1 - log.base)),
-                        count: UInt32(truncatingIfNeeded: last - position)))
+                        count: UInt32(truncatingIfNeeded: last - position), isProven: row["proven"]))
                 position = last
             }
         }

@@ -81,11 +81,11 @@ struct Healing {
     ///
     /// - Parameter position: the operations up to it keep their places.
     private func noteFormerPlaces(of log: OwnLog, after position: Int64) throws {
-        let last = min(log.endPosition, log.base + Int64(log.claimed))
-        guard last > position else { return }
-        let first = UInt32(truncatingIfNeeded: position + 1 - log.base)
+        let proven = min(log.endPosition, max(position, log.base + Int64(log.vouched)))
+        try FormerPlaceStore.add(log, position..<proven, isProven: true, store.database)
         try FormerPlaceStore.add(
-            Dot(log.replica, first), after: position, count: UInt32(truncatingIfNeeded: last - position), store.database)
+            log, proven..<max(proven, min(log.endPosition, log.base + Int64(log.claimed))), isProven: false,
+            store.database)
         try setUntold()
     }
 

@@ -214,7 +214,8 @@ enum ReplicaSchema {
             position INTEGER NOT NULL,
             count INTEGER NOT NULL,
             replica INTEGER NOT NULL,
-            number INTEGER NOT NULL
+            number INTEGER NOT NULL,
+            proven INTEGER NOT NULL
         );
 
         -- The operations up to this position were written over rows of an earlier epoch.

@@ -24,6 +24,7 @@ extension SyncRequest {
                 json.integer(Int64(number))
             }
             json.integer(Int64(place.count))
+            json.bool(place.isProven)
             json.endArray()
         }
         json.endArray()
@@ -45,17 +46,19 @@ extension SyncRequest {
                 throw reader.error(.tooMany(limit: Limits.formerPlaces))
             }
             var numbers: [UInt32] = []
+            var isProven: Bool?
             try reader.readArray { reader in
-                guard numbers.count < 5 else { throw reader.error(.tooMany(limit: 5)) }
-                numbers.append(try reader.readUInt32())
+                guard isProven == nil else { throw reader.error(.tooMany(limit: 6)) }
+                if numbers.count < 5 { numbers.append(try reader.readUInt32()) } else { isProven = try reader.readBool() }
             }
-            guard numbers.count == 5, numbers[1] > 0, numbers[3] > 0, numbers[4] > 0,
+            guard let isProven, numbers.count == 5, numbers[1] > 0, numbers[3] > 0, numbers[4] > 0,
                 UInt32.max - numbers[1] >= numbers[4], UInt32.max - numbers[3] >= numbers[4]
             else { throw reader.error(.invalid("not a run of places")) }
             former.append(
                 FormerPlace(
                     was: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]),
-                    now: Dot(ReplicaID(rawValue: numbers[2]), numbers[3]), count: numbers[4]))
+                    now: Dot(ReplicaID(rawValue: numbers[2]), numbers[3]), count: numbers[4],
+                    isProven: isProven))
         }
         return former
     }

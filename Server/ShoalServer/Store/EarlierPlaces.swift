@@ -27,12 +27,11 @@ struct EarlierPlaces {
     /// Whether a place surely means what stands there now.
     func isSure(_ dot: Dot) -> Bool { dot.number <= sure[dot.replica] ?? .max }
 
-    /// Where operations stand now that once stood at a place. None where it is sure that what stands there still stood
-    /// there then: only an operation that never was taken can claim that place too.
+    /// Where operations stand now that once stood at a place. Where it is sure that what stands there now stood there
+    /// then, what was never acknowledged there did not.
     func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
-        if runs.isEmpty || isSure(dot) { return [] }
-        return runs.compactMap { run in
-            guard let now = run.place.now(of: dot), logs[now.replica]?.account == run.account else { return nil }
+        runs.compactMap { run in
+            guard run.place.isProven || !isSure(dot), let now = run.place.now(of: dot), logs[now.replica]?.account == run.account else { return nil }
             return now
         }
     }
@@ -41,8 +40,8 @@ struct EarlierPlaces {
     func was(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
         guard !runs.isEmpty, let account = logs[dot.replica]?.account else { return [] }
         return runs.compactMap { run in
-            guard run.account == account, let was = run.place.was(of: dot), !isSure(was) else { return nil }
-            return was
+            guard run.account == account, let was = run.place.was(of: dot) else { return nil }
+            return run.place.isProven || !isSure(was) ? was : nil
         }
     }
 
@@ -71,8 +70,8 @@ final class EarlierPlaceQueries {
         """
         CREATE TABLE former_place (
             was_replica INTEGER NOT NULL, was_number INTEGER NOT NULL, replica INTEGER NOT NULL,
-            number INTEGER NOT NULL, count INTEGER NOT NULL, account INTEGER NOT NULL,
-            PRIMARY KEY (was_replica, was_number, replica, number, count, account)
+            number INTEGER NOT NULL, count INTEGER NOT NULL, proven INTEGER NOT NULL, account INTEGER NOT NULL,
+            PRIMARY KEY (was_replica, was_number, replica, number, count, proven, account)
         ) WITHOUT ROWID
         """,
     ]
@@ -82,12 +81,12 @@ final class EarlierPlaceQueries {
         upsertSure = try Statement(database, "INSERT OR REPLACE INTO earlier_log (replica, sure) VALUES (?1, ?2)")
         deleteSure = try Statement(database, "DELETE FROM earlier_log")
         selectRuns = try Statement(
-            database, "SELECT was_replica, was_number, replica, number, count, account FROM former_place")
+            database, "SELECT was_replica, was_number, replica, number, count, proven, account FROM former_place")
         insertRun = try Statement(
             database,
             """
-            INSERT OR IGNORE INTO former_place (was_replica, was_number, replica, number, count, account)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+            INSERT OR IGNORE INTO former_place (was_replica, was_number, replica, number, count, proven, account)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
             """)
     }
 
@@ -102,8 +101,9 @@ final class EarlierPlaceQueries {
         }
         while try selectRuns.step() {
             places.add(
-                FormerPlace(was: dot(selectRuns, 0), now: dot(selectRuns, 2), count: number(selectRuns, 4)),
-                account: RecordID(rawValue: selectRuns.integer(5)))
+                FormerPlace(was: dot(selectRuns, 0), now: dot(selectRuns, 2), count: number(selectRuns, 4),
+                    isProven: selectRuns.integer(5) != 0),
+                account: RecordID(rawValue: selectRuns.integer(6)))
         }
         return places
     }
@@ -127,7 +127,8 @@ final class EarlierPlaceQueries {
     func add(_ place: FormerPlace, account: RecordID) throws(StoreError) {
         let numbers = [place.was.replica.rawValue, place.was.number, place.now.replica.rawValue, place.now.number, place.count]
         for (index, number) in numbers.enumerated() { try insertRun.bind(Int32(index + 1), Int64(number)) }
-        try insertRun.bind(6, account.rawValue)
+        try insertRun.bind(6, place.isProven ? 1 : 0)
+        try insertRun.bind(7, account.rawValue)
         try insertRun.run()
     }
 }

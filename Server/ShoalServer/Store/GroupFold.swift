@@ -446,14 +446,15 @@ struct GroupFold {
             record?.apply(
                 index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time,
                 isKnown: {
-                    (isEarlier ? writer.isMeant($0) : writer.isTaken($0)) || relayed?.contains($0) == true
+                    (isEarlier && !push.isOwn($0) ? writer.isMeant($0) : writer.isTaken($0))
+                        || relayed?.contains($0) == true
                 }) == true
         }
         let formerly = earlier.was(of: dot, logs)
         if let relayed, formerly.contains(where: relayed.contains) { return false }
         var changed =
             isEarlier && !earlier.isEmpty
-            ? apply(0, of: push.operations.naming(at: index) { earlier.now(of: $0, logs) })
+            ? apply(0, of: push.operations.naming(at: index) { push.isOwn($0) ? [] : earlier.now(of: $0, logs) })
             : apply(index, of: push.operations)
         for place in formerly {
             changed = record?.takeAhead(of: place, for: dot, sequence: sequence) == true || changed

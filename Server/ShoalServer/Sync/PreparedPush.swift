@@ -62,6 +62,8 @@ public final class PreparedPush: Sendable {
     let hashes: [OperationHash]
     /// Whether operations of it were renumbered, so that another copy may have pushed them in another log.
     var isRenumbered: Bool { operations.operations.contains { $0.keptHash != nil } }
+    /// Whether a place is in a log of the replica itself, which knows where its own operations stand now.
+    func isOwn(_ dot: Dot) -> Bool { logs.contains { $0.replica == dot.replica && dot.number <= $0.end } }
     /// The operations that are not in form, by their index.
     let malformed: Set<Int>
     /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.
