@@ -27,6 +27,11 @@ struct EarlierPlaces {
     /// Whether a place surely means what stands there now.
     func isSure(_ dot: Dot) -> Bool { dot.number <= sure[dot.replica] ?? .max }
 
+    /// Whether something else may have stood there then.
+    func isDoubtful(_ dot: Dot) -> Bool {
+        !isSure(dot) || runs.contains { $0.place.isProven && $0.place.now(of: dot) != nil }
+    }
+
     /// Where operations stand now that once stood at a place. Where it is sure that what stands there now stood there
     /// then, what was never acknowledged there did not.
     func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {

@@ -303,11 +303,11 @@ struct GroupFold {
         }
         let number = log.position + UInt32(index + 1)
         for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
-            guard try areKnown(edit.supersedes, of: push, log.replica, before: number, in: operation.record) else {
+            guard try areKnown(edit.supersedes, of: push, index, log.replica, before: number, in: operation.record) else {
                 return .refused(at: index, .unknownDot)
             }
         }
-        guard try areKnown(operation.covers, of: push, log.replica, before: number, in: operation.record) else {
+        guard try areKnown(operation.covers, of: push, index, log.replica, before: number, in: operation.record) else {
             return .refused(at: index, .unknownDot)
         }
         let footprint = push.operations.footprint(of: index)
@@ -342,7 +342,8 @@ struct GroupFold {
     /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
     /// In an epoch begun by a rollback those that never came may come yet.
     private func areKnown(
-        _ dots: Range<Int>, of push: PreparedPush, _ replica: ReplicaID, before number: UInt32, in record: RecordID
+        _ dots: Range<Int>, of push: PreparedPush, _ index: Int, _ replica: ReplicaID, before number: UInt32,
+        in record: RecordID
     ) throws(StoreError) -> Bool {
         for dot in push.operations.dots[dots] {
             guard dot.number > 0, dot.replica != replica || dot.number < number else { return false }
@@ -352,6 +353,8 @@ struct GroupFold {
                 if try isRelayed(dot, in: record) { continue }
                 return false
             }
+            // Another operation may have stood there when this was written.
+            if writer.state.recovers, index < push.earlier, !push.isOwn(dot), writer.state.earlier.isDoubtful(dot) { continue }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
                 return false
             }

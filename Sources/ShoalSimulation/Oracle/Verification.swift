@@ -245,6 +245,12 @@ struct Verification {
         }
     }
 
+    /// Where two texts begin to differ.
+    private static func firstDifference(_ a: String, _ b: String) -> String {
+        let shared = zip(a, b).prefix { $0 == $1 }.count
+        return "\(a.dropFirst(max(0, shared - 80)).prefix(200)) — \(b.dropFirst(max(0, shared - 80)).prefix(200))"
+    }
+
     /// Derived tables are what deriving them anew gives.
     private mutating func checkDerived(_ machine: ClientMachine) throws {
         let replica = try machine.opened()
@@ -252,7 +258,8 @@ struct Verification {
         try replica.rebuildProjections()
         let after = (try replica.customers(), try replica.conflicts(), try replica.tags())
         if before.0 != after.0 || before.1 != after.1 || before.2 != after.2 {
-            findings.add(\.diverged, "the derived tables of machine \(machine.number) are not what its records say")
+            findings.add(\.diverged, "the derived tables of machine \(machine.number) are not what its records say: "
+                    + Self.firstDifference("\(before)", "\(after)"))
         }
     }
 }
