@@ -49,8 +49,9 @@ final class ProjectionStore {
     }
 
     private func isScopePresent(_ customer: Record) throws -> Bool {
-        if customer.isPresent { return true }
-        return try customer.isMade && table.hasNotes(customer.id)
+        // After a rollback another kind of record may stand under the identifier that notes name.
+        guard customer.isMade, customer.envelope.kind == .customer else { return false }
+        return try customer.isPresent || table.hasNotes(customer.id)
     }
 
     private func updateCustomer(_ old: Record?, _ new: Record) throws {

@@ -76,7 +76,8 @@ public final class Simulation {
         if faults.collects, !faults.lineage { try collectAll() }
         let findings = try cluster.verify()
         cluster.trace.note("verified", Int64(findings.operations))
-        cluster.trace.note("dump", bytes: try cluster.serverDump())
+        let dump = try cluster.serverDump()
+        cluster.trace.note("dump", bytes: dump, words: String(decoding: dump, as: UTF8.self))
         return findings
     }
 
