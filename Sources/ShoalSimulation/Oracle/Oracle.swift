@@ -20,6 +20,8 @@ public final class Oracle {
     private var places: [Place: OperationHash] = [:]
     /// Where each machine believes them to stand, once logs were copied or restored.
     private var placesOf: [Int: [Place: OperationHash]] = [:]
+    /// Which record each creation makes in each machine's log.
+    private var recordsOf: [Int: [OperationHash: RecordID]] = [:]
     /// Customers, notes, tags and groups that were made, in order.
     private(set) var customers: [RecordID] = []
     private(set) var notes: [RecordID: [RecordID]] = [:]
@@ -70,6 +72,9 @@ public final class Oracle {
         for (index, place) in logged.places.enumerated() {
             machine.witnessed = place.position
             note(place.dot, logged.operations, index, place.hash, machine.number)
+            if logged.operations.operations[index].creates != nil {
+                recordsOf[machine.number, default: [:]][place.hash] = logged.operations.operations[index].record
+            }
             if events[place.hash] != nil { continue }
             let event = event(logged.operations, index, place, machine)
             events[place.hash] = event
@@ -145,8 +150,11 @@ public final class Oracle {
 
     // MARK: Lineage
 
-    /// What a machine knows of places is copied with its disk.
-    func copyPlaces(from machine: Int, to copy: Int) { placesOf[copy] = placesOf[machine] }
+    /// What a machine knows of places and identifiers is copied with its disk.
+    func copyPlaces(from machine: Int, to copy: Int) {
+        placesOf[copy] = placesOf[machine]
+        recordsOf[copy] = recordsOf[machine]
+    }
 
     /// A machine's own log may have other places now, and records that it made other identifiers: it was healed.
     func relearn(_ machine: ClientMachine) throws {
@@ -158,8 +166,12 @@ public final class Oracle {
                 fail("machine \(machine.number) has an operation in its log that nobody did")
                 continue
             }
-            if operation.creates != nil, operation.record != event.record {
-                rename(event.record, to: operation.record, among: logged.places.map(\.hash))
+            if operation.creates == nil { continue }
+            // Another machine's copy may have been renamed before this one.
+            let last = recordsOf[machine.number]?[place.hash] ?? event.record
+            recordsOf[machine.number, default: [:]][place.hash] = operation.record
+            for old in Set([last, event.record]).sorted() where old != operation.record {
+                rename(old, to: operation.record, among: logged.places.map(\.hash))
             }
         }
     }
