@@ -73,6 +73,7 @@ extension StoreWriter {
                 if named[Int(number - numbers.lowerBound)] == hash { matching += 1 }
             }
             if matching != known { return .ends(try fork(push, log)) }
+            if try isRenamed(push, log, known: known) { return .ends(try fork(push, log)) }
         }
         // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
         // that the first operation tells.
@@ -81,6 +82,16 @@ extension StoreWriter {
             return .ends(try fork(push, log))
         }
         return .continues(firstNew: min(known, push.operations.count))
+    }
+
+    /// Whether a record that a known operation of the push makes is called otherwise here: another copy that pushed the same
+    /// operation found its identifier taken.
+    private func isRenamed(_ push: PreparedPush, _ log: LogPosition, known: Int) throws(StoreError) -> Bool {
+        for (index, operation) in push.operations.operations.prefix(known).enumerated() where operation.creates != nil {
+            let made = try queries.made(by: Dot(log.replica, log.position + UInt32(index + 1)))
+            if let made, made != operation.record { return true }
+        }
+        return false
     }
 
     private func storedHash(
