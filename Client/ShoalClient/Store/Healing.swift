@@ -159,6 +159,7 @@ struct Healing {
             logs[index].acknowledged = number
             logs[index].hash = try number == 0 ? .start : store.log.hash(at: logs[index].base + Int64(number)) ?? .start
         }
+        ownKnown(&logs)
         let last = logs.count - 1
         logs[last].sent = max(logs[last].sent, logs[last].acknowledged)
         let old = logs[last]
@@ -174,6 +175,19 @@ struct Healing {
         try store.setLogs(logs.filter { $0.end > 0 || $0 == logs.last })
         try begin(rollback)
         try note(.rollback, rollback.replica, changes: Int64(store.pending))
+    }
+
+    /// What the server knew in the log of another copy is pushed from here again too: the other copy may be gone.
+    private func ownKnown(_ logs: inout [OwnLog]) {
+        for index in logs.indices where !logs[index].isOwn && logs[index].start == logs[index].base {
+            if logs.contains(where: { $0.isOwn && $0.replica == logs[index].replica }) { continue }
+            logs[index].isOwn = true
+            logs[index].acknowledged = 0
+            logs[index].hash = .start
+            logs[index].vouched = logs[index].end
+            logs[index].claimed = logs[index].end
+            logs[index].proven = logs[index].end
+        }
     }
 
     private func begin(_ rollback: PushAnswer.Rollback) throws {

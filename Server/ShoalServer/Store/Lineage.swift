@@ -87,9 +87,12 @@ extension StoreWriter {
     /// Whether a record that a known operation of the push makes is called otherwise here: another copy that pushed the same
     /// operation found its identifier taken.
     private func isRenamed(_ push: PreparedPush, _ log: LogPosition, known: Int) throws(StoreError) -> Bool {
-        for (index, operation) in push.operations.operations.prefix(known).enumerated() where operation.creates != nil {
+        for index in 0..<known {
+            // Whoever asks about its tail does not say what it calls its records.
+            let operation = push.tail.isEmpty ? push.operations.operations[index] : nil
+            if let operation, operation.creates == nil { continue }
             let made = try queries.made(by: Dot(log.replica, log.position + UInt32(index + 1)))
-            if let made, made != operation.record { return true }
+            if let made, made != operation?.record { return true }
         }
         return false
     }

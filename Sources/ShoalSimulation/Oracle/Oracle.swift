@@ -92,12 +92,14 @@ public final class Oracle {
         if operation.creates != nil { cells.append(CellName(operation.record, .created)) }
         for cell in cells {
             let place = Place(cell: cell, dot: dot)
-            if let known = places[place], known != hash {
-                placesOf[machine, default: [:]][place] = hash
-            } else {
-                places[place] = hash
-            }
+            if places[place] == nil { places[place] = hash }
+            believe(hash, at: place, machine)
         }
+    }
+
+    /// What a machine learned last is what it believes.
+    private func believe(_ hash: OperationHash, at place: Place, _ machine: Int) {
+        if (placesOf[machine]?[place] ?? places[place]) != hash { placesOf[machine, default: [:]][place] = hash }
     }
 
     private func event(
@@ -190,8 +192,7 @@ public final class Oracle {
     }
 
     func learn(_ dot: Dot, in cell: CellName, _ hash: OperationHash, for machine: Int) {
-        let place = Place(cell: cell, dot: dot)
-        if places[place] != hash { placesOf[machine, default: [:]][place] = hash }
+        believe(hash, at: Place(cell: cell, dot: dot), machine)
     }
 
     /// Only these are left on any disk; the others are lost, unless one is on its way to the server.
