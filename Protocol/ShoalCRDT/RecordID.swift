@@ -87,13 +87,19 @@ public struct RecordIDAllocator: Hashable, Sendable {
 
     /// - Parameters:
     ///   - time: milliseconds since 1970; may be anything.
+    ///   - leap: random bits, if somebody else may hold a copy of this state: where the clock does not tell the two apart,
+    ///     because it stands still or was set back, up to four seconds are left out.
     /// - Returns: a new identifier, or nil when all 41 bits of milliseconds are used up.
-    public mutating func next(time: Int64, replica: ReplicaID) -> RecordID? {
+    public mutating func next(time: Int64, replica: ReplicaID, leap: UInt32 = 0) -> RecordID? {
         let since = time.subtractingReportingOverflow(RecordID.epoch)
         let milliseconds =
             since.overflow ? 0 : min(max(since.partialValue, 0), RecordID.clockLimit - 1)
         guard state < RecordID.millisecondLimit << 5 else { return nil }
-        let candidate = max(milliseconds << 5, state + 1)
+        var candidate = max(milliseconds << 5, state + 1)
+        if state >= 0, candidate == state + 1 {
+            // What is only counted into is left for counting.
+            candidate += Int64(leap & (candidate >> 5 < RecordID.clockLimit ? 0x1_FFFF : 0xF))
+        }
         guard candidate >> 5 < RecordID.millisecondLimit else { return nil }
         state = candidate
         let id = RecordID(milliseconds: candidate >> 5, count: replica.count, sequence: UInt8(candidate & 31))

@@ -70,6 +70,11 @@ struct Healing {
         try store.log.rename(after: start, upTo: store.current.endPosition, renaming, renumbered: end)
         logs.replaceSubrange(index...index, with: [log] + pieces)
         try store.setLogs(logs)
+        if !fork.acknowledgement.isEmpty {
+            var standing = store.standing
+            standing.acknowledgement = fork.acknowledgement
+            try store.setStanding(standing)
+        }
         for (offset, known) in fork.known.enumerated() {
             guard let reason = known.reason else { continue }
             _ = try store.setAside(start + Int64(offset + 1), reason)

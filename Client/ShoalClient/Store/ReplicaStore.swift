@@ -39,6 +39,8 @@ final class ReplicaStore {
     private var position: Int64 = 0
     private var hash = OperationHash.start
     private var allocator = RecordIDAllocator()
+    /// Whether this process has drawn an identifier yet.
+    private var hasLeapt = false
 
     private var book: TagBook?
 
@@ -271,7 +273,11 @@ final class ReplicaStore {
 
     /// An identifier that no record here has: a copy of this home with the same state of its allocator may have made one.
     func newID(time: Int64) throws -> RecordID {
-        while let id = allocator.next(time: time, replica: current.replica) {
+        // A copy of this home is opened by another process than the one that wrote the original.
+        var leap = hasLeapt ? 0 : UInt32(truncatingIfNeeded: environment.random())
+        hasLeapt = true
+        while let id = allocator.next(time: time, replica: current.replica, leap: leap) {
+            leap = 0
             if try !records.has(id) { return id }
         }
         throw ReplicaError.noMoreIDs

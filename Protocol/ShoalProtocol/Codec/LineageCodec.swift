@@ -74,6 +74,10 @@ extension PushAnswer.Fork {
             json.key("replica")
             json.integer(Int64(replica.rawValue))
         }
+        if !acknowledgement.isEmpty {
+            json.key("acknowledgement")
+            json.string(acknowledgement)
+        }
         json.key("known")
         json.beginArray()
         for operation in known {
@@ -96,16 +100,18 @@ extension PushAnswer.Fork {
         var of: LogPosition?
         var replica: ReplicaID?
         var known: [KnownOperation] = []
+        var acknowledgement = ""
         try reader.readObject { reader, key in
             switch key {
             case "of": of = try reader.readLog()
+            case "acknowledgement": acknowledgement = try reader.readString()
             case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
             case "known": try reader.readArray { known.append(try KnownOperation(from: &$0)) }
             default: try reader.skip()
             }
         }
         guard let of else { throw reader.error(.missingKey("of")) }
-        self.init(of: of, replica: replica, known: known)
+        self.init(of: of, replica: replica, known: known, acknowledgement: acknowledgement)
     }
 }
 

@@ -121,10 +121,13 @@ public enum PushAnswer: Sendable {
         public var replica: ReplicaID?
         /// The places and verdicts of the longest known prefix of the hashes that the request named.
         public var known: [KnownOperation]
-        public init(of: LogPosition, replica: ReplicaID?, known: [KnownOperation]) {
+        /// With a replica: proves that this server handed it out. Otherwise empty.
+        public var acknowledgement: String
+        public init(of: LogPosition, replica: ReplicaID?, known: [KnownOperation], acknowledgement: String = "") {
             self.of = of
             self.replica = replica
             self.known = known
+            self.acknowledgement = acknowledgement
         }
     }
 

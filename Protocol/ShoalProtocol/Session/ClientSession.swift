@@ -157,7 +157,10 @@ public struct ClientSession: Sendable {
         if request.skipped == 0 { known = [] }
         guard Int(request.skipped) == known.count else { return stop(.protocolError("a tail that nobody named")) }
         known += fork.known
-        if let replica = fork.replica { return heal(.fork(.init(of: log, replica: replica, known: known))) }
+        if let replica = fork.replica {
+            return heal(
+                .fork(.init(of: log, replica: replica, known: known, acknowledgement: fork.acknowledgement)))
+        }
         guard fork.known.count == request.tail.count else { return stop(.protocolError("a fork without a replica")) }
         return heal(.askAboutTail(skipping: known.count))
     }

@@ -60,7 +60,7 @@ struct GroupFold {
 
     /// Folds everything; to be called in a transaction.
     mutating func run() throws {
-        let (epoch, sequence) = (writer.state.epoch, writer.state.sequence)
+        let before = writer.state
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
@@ -80,7 +80,9 @@ struct GroupFold {
             try fold(round, &moved)
             waiting = later
         }
-        let isChanged = writer.state.epoch != epoch || writer.state.sequence != sequence
+        let isChanged =
+            writer.state.epoch != before.epoch || writer.state.sequence != before.sequence
+            || writer.state.replicas != before.replicas
         guard !moved.isEmpty || isChanged else { return }
         try writer.markCommit()
         for replica in moved {

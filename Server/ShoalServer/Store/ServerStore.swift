@@ -222,7 +222,13 @@ extension ServerStore {
                     answer: .identifierTaken(
                         number: number, upTo: upTo, acknowledgement: acknowledgement(push.epoch),
                         verdicts: verdicts)))
-        case .fork(let fork): .success(.init(answer: .fork(fork)))
+        case .fork(let fork):
+            .success(
+                .init(
+                    answer: .fork(
+                        .init(
+                            of: fork.of, replica: fork.replica, known: fork.known,
+                            acknowledgement: fork.replica == nil ? "" : acknowledgement(push.epoch)))))
         case .rollback(let replica, let logs):
             .success(
                 .init(
