@@ -74,6 +74,10 @@ extension PushAnswer.Fork {
             json.key("replica")
             json.integer(Int64(replica.rawValue))
         }
+        if skipped > 0 {
+            json.key("skipped")
+            json.integer(Int64(skipped))
+        }
         if !acknowledgement.isEmpty {
             json.key("acknowledgement")
             json.string(acknowledgement)
@@ -101,17 +105,19 @@ extension PushAnswer.Fork {
         var replica: ReplicaID?
         var known: [KnownOperation] = []
         var acknowledgement = ""
+        var skipped: UInt32 = 0
         try reader.readObject { reader, key in
             switch key {
             case "of": of = try reader.readLog()
             case "acknowledgement": acknowledgement = try reader.readString()
+            case "skipped": skipped = try reader.readUInt32()
             case "replica": replica = ReplicaID(rawValue: try reader.readUInt32())
             case "known": try reader.readArray { known.append(try KnownOperation(from: &$0)) }
             default: try reader.skip()
             }
         }
         guard let of else { throw reader.error(.missingKey("of")) }
-        self.init(of: of, replica: replica, known: known, acknowledgement: acknowledgement)
+        self.init(of: of, replica: replica, known: known, acknowledgement: acknowledgement, skipped: skipped)
     }
 }
 

@@ -123,8 +123,14 @@ public enum PushAnswer: Sendable {
         public var known: [KnownOperation]
         /// With a replica: proves that this server handed it out. Otherwise empty.
         public var acknowledgement: String
-        public init(of: LogPosition, replica: ReplicaID?, known: [KnownOperation], acknowledgement: String = "") {
+        /// How many operations before the hashes that this answers were asked about already.
+        public var skipped: UInt32
+        public init(
+            of: LogPosition, replica: ReplicaID?, known: [KnownOperation], acknowledgement: String = "",
+            skipped: UInt32 = 0
+        ) {
             self.of = of
+            self.skipped = skipped
             self.replica = replica
             self.known = known
             self.acknowledgement = acknowledgement

@@ -151,7 +151,7 @@ public struct ClientSession: Sendable {
 
     /// A fork counts only for the log as it was named: an answer to another request says nothing.
     private mutating func heal(_ fork: PushAnswer.Fork, _ request: SyncRequest, _ log: LogPosition) -> Action {
-        guard fork.of == log, fork.known.count <= request.tail.count else {
+        guard fork.of == log, fork.skipped == request.skipped, fork.known.count <= request.tail.count else {
             return stop(.protocolError("the answer is about another log"))
         }
         if request.skipped == 0 { known = [] }

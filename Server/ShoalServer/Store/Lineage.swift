@@ -153,7 +153,7 @@ extension StoreWriter {
         }
         let isWhole = Int(push.skipped) + push.tail.count == Int(log.end - log.position)
         let replica = isWhole || known.count < push.tail.count ? try handOut(to: push.account) : nil
-        return .fork(.init(of: log, replica: replica, known: known))
+        return .fork(.init(of: log, replica: replica, known: known, skipped: push.skipped))
     }
 
     /// Where operations stand in the logs of an account.

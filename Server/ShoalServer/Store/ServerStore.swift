@@ -228,7 +228,8 @@ extension ServerStore {
                     answer: .fork(
                         .init(
                             of: fork.of, replica: fork.replica, known: fork.known,
-                            acknowledgement: fork.replica == nil ? "" : acknowledgement(push.epoch)))))
+                            acknowledgement: fork.replica == nil ? "" : acknowledgement(push.epoch),
+                            skipped: fork.skipped))))
         case .rollback(let replica, let logs):
             .success(
                 .init(
