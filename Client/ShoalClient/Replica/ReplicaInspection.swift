@@ -20,6 +20,9 @@ extension Replica {
     /// The record with its dots, as the operator sees it; without entries if there is none.
     public func effectiveRecord(_ id: RecordID) throws -> ShoalCRDT.Record { try read { try $0.effective(id) } }
 
+    /// Where own operations stood in earlier epochs, each with its hash.
+    public func formerPlaces() throws -> [(dot: Dot, hash: OperationHash)] { try read { try $0.formerPlaces() } }
+
     /// The own operations after a position of the log, 0 for all.
     public func logged(after position: Int64 = 0) throws -> LoggedOperations {
         try read { try $0.logged(after: position) }

@@ -27,4 +27,23 @@ extension ReplicaStore {
         }
         return result
     }
+
+    /// Where operations stood in earlier epochs, each with its hash.
+    func formerPlaces() throws -> [(dot: Dot, hash: OperationHash)] {
+        var places: [(dot: Dot, hash: OperationHash)] = []
+        let rows = try Row.fetchCursor(
+            database,
+            sql: """
+                SELECT former_place.replica, former_place.number + log.position - former_place.position - 1, log.hash
+                FROM former_place JOIN log ON log.position > former_place.position
+                    AND log.position <= former_place.position + former_place.count
+                """)
+        while let row = try rows.next() {
+            let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row[0] as Int64))
+            places.append(
+                (Dot(replica, UInt32(truncatingIfNeeded: row[1] as Int64)),
+                 OperationHash(rawValue: UInt64(bitPattern: row[2] as Int64))))
+        }
+        return places
+    }
 }

@@ -75,6 +75,7 @@ extension Cluster {
     public func restoreServer(to image: DiskImage) throws {
         server.restore(image)
         try server.start()
+        oracle.noteServerSetBack()
         try forgetWhatIsNowhere()
     }
 

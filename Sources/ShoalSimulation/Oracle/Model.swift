@@ -50,6 +50,15 @@ struct Model {
     /// The events of each record that count something.
     private var counted: [RecordID: [OperationHash]] = [:]
 
+    /// Every event that was seen and replaced in a cell, or deleted with its record.
+    func seen(in cell: CellName) -> Set<OperationHash> { (dead[cell] ?? []).union(covered[cell.record] ?? []) }
+
+    /// What lives in a cell after all, because nobody can tell better.
+    mutating func settle(_ cell: CellName, _ live: Set<Live>) {
+        cells[cell] = live
+        if cellsOf[cell.record]?.contains(cell) != true { cellsOf[cell.record, default: []].append(cell) }
+    }
+
     func wasReplaced(_ event: OperationHash, in cell: CellName) -> Bool { dead[cell]?.contains(event) == true }
 
     /// Whether a record is there: something of it is live that no deletion has seen.

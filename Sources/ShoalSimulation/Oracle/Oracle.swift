@@ -20,6 +20,10 @@ public final class Oracle {
     private var places: [Place: OperationHash] = [:]
     /// Where each machine believes them to stand, once logs were copied or restored.
     private var placesOf: [Int: [Place: OperationHash]] = [:]
+    /// Every place that an operation ever had in any log, and those by which others have seen it.
+    private var placesHad: [OperationHash: Set<Dot>] = [:]
+    private var placesShown: [OperationHash: Set<Dot>] = [:]
+    private var isServerSetBack = false
     /// Which record each creation makes in each machine's log.
     private var recordsOf: [Int: [OperationHash: RecordID]] = [:]
     /// Customers, notes, tags and groups that were made, in order.
@@ -87,6 +91,7 @@ public final class Oracle {
 
     /// Where operation `index` stands, for each cell that it writes.
     private func note(_ dot: Dot, _ batch: Operations, _ index: Int, _ hash: OperationHash, _ machine: Int) {
+        placesHad[hash, default: []].insert(dot)
         let operation = batch.operations[index]
         var cells = batch.edits[operation.edits].map { CellName(operation.record, $0.key, batch.text) }
         if operation.creates != nil { cells.append(CellName(operation.record, .created)) }
@@ -192,7 +197,16 @@ public final class Oracle {
     }
 
     func learn(_ dot: Dot, in cell: CellName, _ hash: OperationHash, for machine: Int) {
+        placesHad[hash, default: []].insert(dot)
+        placesShown[hash, default: []].insert(dot)
         believe(hash, at: Place(cell: cell, dot: dot), machine)
+    }
+
+    func noteServerSetBack() { isServerSetBack = true }
+
+    /// - Parameter known: places of which a log still says whose they are or were.
+    func ambiguity(known: [OperationHash: Set<Dot>]) -> Ambiguity {
+        isServerSetBack ? Ambiguity(had: placesHad, shown: placesShown, known: known) : Ambiguity()
     }
 
     /// Only these are left on any disk; the others are lost, unless one is on its way to the server.

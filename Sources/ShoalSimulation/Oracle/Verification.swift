@@ -9,7 +9,8 @@ import struct ShoalCRDT.Record
 struct Verification {
     private let cluster: Cluster
     private let oracle: Oracle
-    private let model: Model
+    private var model: Model
+    private let ambiguity: Ambiguity
     private(set) var findings = Findings()
     private let hashes: [Dot: OperationHash]
     private let refused: Set<OperationHash>
@@ -23,12 +24,23 @@ struct Verification {
         hashes = try store.takenHashes()
         let taken = hashes
         refused = Set(try store.refusedDots().compactMap { taken[$0] })
+        ambiguity = try Self.ambiguity(cluster, taken)
         let known = cluster.oracle
         let there = Set(taken.values)
         let events = known.order.compactMap { known.events[$0] }.filter {
             !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
         }
         model = Model(events)
+    }
+
+    private static func ambiguity(_ cluster: Cluster, _ taken: [Dot: OperationHash]) throws -> Ambiguity {
+        var known: [OperationHash: Set<Dot>] = [:]
+        for (dot, hash) in taken { known[hash, default: []].insert(dot) }
+        for machine in cluster.machines {
+            for place in try machine.opened().logged().places { known[place.hash, default: []].insert(place.dot) }
+            for (dot, hash) in try machine.opened().formerPlaces() { known[hash, default: []].insert(dot) }
+        }
+        return cluster.oracle.ambiguity(known: known)
     }
 
     private var collects: Bool { cluster.settings.faults.collects }
@@ -158,6 +170,8 @@ struct Verification {
             actual = actual.filter { $0.value != .absent }
         }
         if actual == expected { return }
+        if allowForAmbiguity(cell, &expected, actual) { model.settle(cell, expected) }
+        if actual == expected { return }
         defer { if let last = findings.sentences.indices.last { findings.sentences[last] += history(cell) } }
         for live in expected where !actual.contains(live) {
             if let other = actual.first(where: { $0.event == live.event }) {
@@ -173,6 +187,23 @@ struct Verification {
                 model.wasReplaced(live.event, in: cell) ? \.resurrected : \.diverged, "\(words(cell)) still has \(live)"
             )
         }
+    }
+
+    /// Expects what is there where nobody can know better.
+    private func allowForAmbiguity(_ cell: CellName, _ expected: inout Set<Model.Live>, _ actual: Set<Model.Live>) -> Bool {
+        let before = expected
+        let seen = model.seen(in: cell)
+        for live in expected where !actual.contains(live) {
+            let other = actual.first { $0.event == live.event }
+            let isLess = other == nil || other?.isCovered == true
+            guard isLess ? ambiguity.mayBeTaken(live.event, for: seen) : ambiguity.mayStay(live.event) else { continue }
+            expected.remove(live)
+            if let other { expected.insert(other) }
+        }
+        for live in actual where !expected.contains(where: { $0.event == live.event }) {
+            if model.wasReplaced(live.event, in: cell), ambiguity.mayStay(live.event) { expected.insert(live) }
+        }
+        return expected != before
     }
 
     /// Who wrote what there, in the order in which it was done, and where the server has it.

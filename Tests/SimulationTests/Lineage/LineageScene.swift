@@ -29,9 +29,16 @@ final class LineageScene {
     }
 
     /// The same home on another machine.
-    func copy(_ image: DiskImage) throws -> Machine {
+    ///
+    /// - Parameter leaps: whether its identifiers differ from the original's though the clock stands still.
+    func copy(_ image: DiskImage, leaps: Bool = true) throws -> Machine {
         let disk = SimulatedDisk(image)
-        return Machine(self, disk, try Replica(home: Replica.home(disk), environment: world.client(disk)))
+        var environment = world.client(disk)
+        if !leaps {
+            let random = environment.random
+            environment.random = { random() & ~0x1_FFFF }
+        }
+        return Machine(self, disk, try Replica(home: Replica.home(disk), environment: environment))
     }
 
     // MARK: The server
@@ -78,7 +85,7 @@ final class Machine {
 
     var image: DiskImage { disk.snapshot() }
 
-    func copy() throws -> Machine { try scene.copy(disk.snapshot()) }
+    func copy(leaps: Bool = true) throws -> Machine { try scene.copy(disk.snapshot(), leaps: leaps) }
 
     /// Puts an earlier state of the home back.
     func restore(_ image: DiskImage) throws {

@@ -1,0 +1,208 @@
+import ShoalClient
+import ShoalCRDT
+import ShoalProtocol
+import ShoalServer
+import ShoalSimulation
+import Testing
+
+/// Copies of homes and servers that were set back, both at once: what was written before names operations by the places
+/// that they had then.
+struct EarlierPlaceTests {
+    /// Anna's change was taken at a place at which her copy's work is pushed after the rollback. Zoe has seen Anna's and
+    /// replaced it.
+    @Test(arguments: [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]], [false, true])
+    func aPlaceThatACopysWorkHasTaken(order: [Int], isTwice: Bool) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let zoe = try scene.machine("zoe")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        let copy = try anna.copy()
+        try anna.replica.setFields(of: id, [FieldValue("stage", "anna"), FieldValue("source", "anna")])
+        try anna.sync()
+        try zoe.sync()
+        try zoe.replica.setFields(of: id, [FieldValue("stage", "zoe")])
+        try zoe.sync()
+        // Never taken, but the copy cannot know.
+        _ = try copy.replica.addCustomer(name: "of the copy")
+        try copy.sync(loses: { $0 == 1 })
+        try scene.restoreServer(backup)
+        let machines = [anna, copy, zoe]
+        for index in order { try machines[index].sync() }
+        if isTwice {
+            try scene.restoreServer(backup)
+            for index in order.reversed() { try machines[index].sync() }
+        }
+        try scene.settle(machines)
+        #expect(try zoe.names() == ["c", "of the copy"])
+        #expect(try zoe.replica.conflicts().isEmpty)
+        let fields = try zoe.replica.customer(id).fields
+        #expect(fields.contains { $0.name == "stage" && $0.value == "zoe" })
+        #expect(fields.contains { $0.name == "source" && $0.value == "anna" })
+    }
+
+    /// The same with a deletion.
+    @Test(arguments: [[0, 1, 2], [1, 2, 0], [2, 1, 0]])
+    func aDeletionThatNamesATakenPlace(order: [Int]) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let zoe = try scene.machine("zoe")
+        _ = try anna.replica.addCustomer(name: "first")
+        try anna.sync()
+        let backup = try scene.backup
+        let copy = try anna.copy()
+        let id = try anna.replica.addCustomer(name: "deleted")
+        try anna.sync()
+        try zoe.sync()
+        try zoe.replica.deleteCustomer(id)
+        try zoe.sync()
+        _ = try copy.replica.addCustomer(name: "of the copy")
+        try copy.sync(loses: { $0 == 1 })
+        try scene.restoreServer(backup)
+        let machines = [anna, copy, zoe]
+        for index in order { try machines[index].sync() }
+        try scene.settle(machines)
+        #expect(try zoe.names() == ["first", "of the copy"])
+    }
+
+    /// What is written after the rollback names what stands at the place now.
+    @Test func laterWorkNamesPlacesOfNow() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let zoe = try scene.machine("zoe")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        let copy = try anna.copy()
+        try anna.replica.setFields(of: id, [FieldValue("stage", "anna")])
+        try anna.sync()
+        try zoe.sync()
+        try copy.replica.setFields(of: id, [FieldValue("stage", "copy")])
+        try copy.sync(loses: { $0 == 1 })
+        try scene.restoreServer(backup)
+        try copy.sync()
+        try zoe.sync()
+        // Zoe sees the copy's value now, and replaces that; Anna's comes again and stays.
+        try zoe.replica.setFields(of: id, [FieldValue("stage", "zoe")])
+        try zoe.sync()
+        try scene.settle([copy, zoe, anna])
+        let conflict = try #require(try zoe.replica.conflicts(of: id).first)
+        #expect(Set([conflict.shown.value] + conflict.others.map(\.value)) == ["anna", "zoe"])
+    }
+
+    /// A home that was set back does not know that it sent what the server took.
+    @Test(arguments: [true, false])
+    func aRestoredHomeThatSentMoreThanItKnows(isHomeFirst: Bool) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let zoe = try scene.machine("zoe")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        try anna.replica.setFields(of: id, [FieldValue("stage", "anna")])
+        let unsent = anna.image
+        try anna.sync()
+        try zoe.sync()
+        try zoe.replica.setFields(of: id, [FieldValue("stage", "zoe")])
+        try zoe.sync()
+        try anna.restore(unsent)
+        try scene.restoreServer(backup)
+        try zoe.sync()
+        try scene.settle(isHomeFirst ? [anna, zoe] : [zoe, anna])
+        #expect(try anna.replica.conflicts().isEmpty)
+        #expect(try anna.replica.customer(id).fields.contains { $0.value == "zoe" })
+    }
+
+    /// Two copies hold the same operations. The server took them in the log of one, which is gone when the server is set
+    /// back.
+    @Test func whatStoodInAnotherCopysLogComesFromHere() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        _ = try original.replica.addCustomer(name: "first")
+        try original.sync()
+        let backup = try scene.backup
+        let copy = try original.copy()
+        _ = try copy.replica.addCustomer(name: "common 1")
+        _ = try copy.replica.addCustomer(name: "common 2")
+        let second = try copy.copy()
+        _ = try original.replica.addCustomer(name: "of the original")
+        try original.sync()
+        try copy.sync()
+        _ = try second.replica.addCustomer(name: "of the second")
+        try second.sync()
+        try scene.restoreServer(backup)
+        try scene.settle([second, original])
+        #expect(try original.names() == ["common 1", "common 2", "first", "of the original", "of the second"])
+        // The copy comes after all: nothing counts twice.
+        _ = try copy.replica.addCustomer(name: "of the copy")
+        try scene.settle([second, original, copy])
+        #expect(
+            try original.names()
+                == ["common 1", "common 2", "first", "of the copy", "of the original", "of the second"])
+    }
+
+    /// A copy was made after its log was renumbered and before the record that it makes had to be renamed.
+    @Test func aCopyLearnsWhatItsRecordIsCalledNow() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        _ = try original.replica.addCustomer(name: "first")
+        try original.sync()
+        let copy = try original.copy(leaps: false)
+        for machine in [original, copy] {
+            try machine.replica.write { commands in
+                commands.time = 1_760_000_500_000
+                _ = try commands.addCustomer(name: machine === original ? "of the original" : "of the copy")
+            }
+        }
+        try original.sync()
+        // Two requests until the log is renumbered; the third finds the identifier taken.
+        try copy.sync(loses: { $0 == 3 })
+        let second = try copy.copy()
+        try copy.sync()
+        let row = try #require(try second.replica.customers().first { $0.name == "of the copy" })
+        _ = try second.replica.addNote(to: row.id, "note")
+        try second.sync()
+        try scene.settle([second, copy, original])
+        for row in try original.replica.customers() {
+            #expect(
+                try original.replica.notes(of: row.id).map(\.body) == (row.name == "of the copy" ? ["note"] : []))
+        }
+    }
+
+    /// A copy got an identifier for its log that the server does not remember having handed out.
+    @Test func aHandedOutReplicaThatTheServerForgot() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        _ = try original.replica.addCustomer(name: "first")
+        try original.sync()
+        let copy = try original.copy()
+        _ = try original.replica.addCustomer(name: "of the original")
+        try original.sync()
+        let backup = try scene.backup
+        _ = try copy.replica.addCustomer(name: "of the copy")
+        try copy.sync(loses: { $0 == 3 })
+        try scene.restoreServer(backup)
+        try copy.sync()
+        try scene.settle([copy, original])
+        #expect(try original.names() == ["first", "of the copy", "of the original"])
+    }
+
+    @Test func copiesWhoseClockStandsStillDrawDifferentIdentifiers() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        _ = try original.replica.addCustomer(name: "first")
+        try original.sync()
+        let copies = [original, try original.copy(), try original.copy()]
+        var ids: Set<RecordID> = []
+        for copy in copies {
+            try copy.replica.write { commands in
+                commands.time = 0
+                for _ in 0..<20 { ids.insert(try commands.addCustomer(name: "c")) }
+            }
+        }
+        #expect(ids.count == 60)
+        try scene.settle(copies)
+        #expect(try original.replica.customers().count == 61)
+    }
+}
