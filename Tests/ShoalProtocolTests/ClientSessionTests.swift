@@ -161,8 +161,8 @@ import Testing
         guard let log = first.logs.last else { return }
         _ = session.start(first)
         let known = [10, 11].map { KnownOperation(dot: Dot(replica, $0), reason: nil) }
-        func fork(_ replica: ReplicaID?, _ known: [KnownOperation]) -> SyncResponse {
-            response(.fork(.init(of: log, replica: replica, known: known)))
+        func fork(_ replica: ReplicaID?, _ known: [KnownOperation], after skipped: UInt32 = 0) -> SyncResponse {
+            response(.fork(.init(of: log, replica: replica, known: known, skipped: skipped)))
         }
         guard case .heal(.askAboutTail(skipping: 0)) = session.receive(fork(nil, [])) else {
             Issue.record("nobody asks about the tail")
@@ -178,7 +178,10 @@ import Testing
         }
         ask.skipped = 1
         _ = session.healed(next: ask)
-        guard case .heal(.fork(let healing)) = session.receive(fork(replica, [known[1]])) else {
+        // The answer to the first part, once more.
+        var other = session
+        #expect(words(other.receive(fork(nil, [known[0]]))).hasPrefix("stop protocolError"))
+        guard case .heal(.fork(let healing)) = session.receive(fork(replica, [known[1]], after: 1)) else {
             Issue.record("the fork is not healed")
             return
         }

@@ -17,6 +17,7 @@ struct StoreTests {
             "3 collection": "31baa8c17727c078",
             "4 quarantine": "70ff032458680953",
             "5 relay": "23d697049ae51e97",
+            "6 earlier places": "b6ca8c3835c4dc82",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")
