@@ -82,11 +82,8 @@ extension SyncRequest {
         var version: Int64?
         try reader.readObject { reader, key in
             switch key {
-            case "protocol":
-                version = try reader.readInteger()
-                if version != Int64(ProtocolVersion.current) {
-                    throw FrameError.protocolVersion(Int(clamping: version ?? 0))
-                }
+            case "protocol": version = try reader.readProtocol()
+            case "needs": try reader.readNeeds()
             case "epoch": epoch = try reader.readHexadecimal()
             case "cursor": cursor = try reader.readString()
             case "acknowledgement": acknowledgement = try reader.readString()
@@ -191,6 +188,7 @@ extension SyncResponse {
         var recovery = RecoveryMembers()
         try reader.readObject { reader, key in
             switch key {
+            case "needs": try reader.readNeeds()
             case "push": push = try PushAnswer(from: &reader)
             case "from": from = try reader.readString()
             case "cursor": cursor = try reader.readString()
