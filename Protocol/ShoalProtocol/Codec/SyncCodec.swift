@@ -329,7 +329,7 @@ extension JSONReader {
         return log
     }
 
-    /// A reason of a newer version is still a refusal.
+    /// A reason of a later version is still a refusal, and so is what is no reason.
     mutating func readReason() throws -> RefusalReason { RefusalReason(rawValue: try readString()) ?? .malformed }
 
     fileprivate mutating func readVerdicts(limit: Int = .max) throws -> [Verdict] {

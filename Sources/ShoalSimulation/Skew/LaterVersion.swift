@@ -36,6 +36,9 @@ public enum LaterVersion {
         return try Deflate.compress(try extended(json[...], isFrame: true), dictionary: FrameDictionary.bytes)
     }
 
+    /// A reason of this version, said where the one before says `forbidden`.
+    public static let reason = "not-in-this-shop"
+
     /// The objects in a frame that may have members of later versions: SPEC.md §6.4.
     private static let open: Set<String> = ["push", "fork", "rollback"]
 
@@ -57,7 +60,12 @@ public enum LaterVersion {
                 let name = key.string
                 if name == "protocol" { return }
                 json.key(bytes: Array(name.utf8)[...])
-                json.raw(open.contains(name) ? try extended(value, isFrame: false)[...] : value)
+                if name == "verdicts" {
+                    let words = String(decoding: value, as: UTF8.self).replacing("forbidden", with: reason)
+                    json.raw(Array(words.utf8)[...])
+                } else {
+                    json.raw(open.contains(name) ? try extended(value, isFrame: false)[...] : value)
+                }
             }
         }
         json.key("afterwards")

@@ -198,6 +198,23 @@ import Testing
         #expect(try scene[0].opened().effectiveRecord(plain).entries.isEmpty)
     }
 
+    /// What the server refuses for a reason that the client does not know is set aside like anything else.
+    @Test func aReasonOfALaterServerIsKeptByItsName() throws {
+        let scene = try SkewScene(machines: 1, ahead: 0, isServerAhead: true)
+        let machine = scene[0]
+        try machine.opened().write { try $0.set(machine.account.id, .accountName, "somebody else") }
+        let report = try scene.cluster.sync(machine)
+        #expect(report.refused.map(\.reason) == [LaterVersion.reason])
+        #expect(try machine.opened().refused().map(\.reason) == [LaterVersion.reason])
+        #expect(try machine.opened().refused().flatMap(\.values).map(\.value) == ["somebody else"])
+        #expect(try scene.cluster.sync(machine).refused.isEmpty)
+        let known = RefusalReason.allCases.map(\.rawValue)
+        #expect(known.allSatisfy { RefusalReason(rawValue: $0)?.rawValue == $0 } && Set(known).count == known.count)
+        for text in ["", "Not a name", String(repeating: "a", count: 65), "é"] {
+            #expect(RefusalReason(rawValue: text) == nil)
+        }
+    }
+
     // MARK: What needs a later version
 
     private func needing(_ body: [UInt8]) throws -> [UInt8] {
