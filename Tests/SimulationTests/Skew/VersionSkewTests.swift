@@ -160,13 +160,18 @@ import Testing
         let copy = try cluster.copy(of: scene[0])
         let written = try scene.later(scene[0])
         for (machine, text) in [(scene[0], "original"), (copy, "copy")] {
-            try cluster.perform(machine, on: scene.visit) {
-                try $0.write {
-                    try $0.write(LaterVersion.run, json: #""\#(text)""#, LaterVersion.script, of: scene.visit)
+            // What is written last names the operation before, which gets another place in one of the logs.
+            var before: [Dot] = []
+            for part in ["draft of the \(text)", text] {
+                try machine.opened().write {
+                    try $0.write(
+                        LaterVersion.run, json: #""\#(part)""#, LaterVersion.script, of: scene.visit, supersedes: before
+                    )
                 }
+                before = try machine.opened().logged().places.suffix(1).map(\.dot)
             }
         }
-        try scene.settle()
+        try cluster.settle()
         for machine in cluster.machines {
             let lines = try scene.later(machine)
             #expect(Set(lines).isSuperset(of: written) && lines.count == written.count + 2)
