@@ -124,7 +124,7 @@ let package = Package(
                 "ShoalCRDT", "ShoalProtocol", "ShoalStore", "ShoalClient", "ShoalServer", "ShoalSimulation", "CSQLite",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ], exclude: ["Fixtures"]),
         .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "CSQLite"]),
     ],
     swiftLanguageModes: [.v6]

@@ -32,6 +32,16 @@ public enum ValueKind: UInt8, Sendable {
     /// A value of a kind that this version does not know, as the JSON it came in.
     case json = 5
 
+    // Values of cell types that later versions define, as the JSON they came in. This version keeps them under their
+    // dots and passes them on, and does nothing else with them: see `isForeign`.
+    case foreign6 = 6
+    case foreign7 = 7
+    case foreign8 = 8
+    case foreign9 = 9
+    case foreign10 = 10
+    case foreign11 = 11
+    case foreign12 = 12
+
     /// Not a value: a dot of this cell that was superseded before it arrived.
     case deadAhead = 13
     /// Not a value: a dot of this record that was covered by a deletion before it arrived.
@@ -40,7 +50,12 @@ public enum ValueKind: UInt8, Sendable {
     case emptied = 15
 
     @inlinable public var isMarker: Bool { rawValue >= ValueKind.deadAhead.rawValue }
-    @inlinable public var isSlice: Bool { self == .text || self == .json }
+    /// Whether only later versions know how such values merge. An author who does not know that has not seen them: they
+    /// are neither shown nor a conflict, and no edit supersedes them.
+    @inlinable public var isForeign: Bool { rawValue &- 6 <= 6 }
+    /// Whether the value is one of JSON, kept byte for byte.
+    @inlinable public var isJSON: Bool { rawValue &- 5 <= 7 }
+    @inlinable public var isSlice: Bool { self == .text || isJSON }
 }
 
 /// The place of a cell in its record. Elements that are text are slices of the arena of whatever holds the key.

@@ -38,7 +38,7 @@ extension Operations {
             }
             output.append(edit.kind.rawValue)
             switch edit.kind {
-            case .text, .json: append(edit.slice, to: &output)
+            case _ where edit.kind.isSlice: append(edit.slice, to: &output)
             case .integer, .count: output.appendSigned(edit.integer)
             default: break
             }

@@ -87,12 +87,13 @@ extension Record {
         }
     }
 
-    /// The entry whose value a cell shows: of the values that are not absent the one with the greatest (time, dot).
+    /// The entry whose value a cell shows: of the values that this version knows and that are not absent the one with the
+    /// greatest (time, dot).
     public func shown(in cell: Range<Int>) -> Entry? {
         var best: Entry?
         for index in cell {
             let entry = entries[index]
-            if entry.kind.isMarker || entry.kind == .absent { continue }
+            if entry.kind.isMarker || entry.kind == .absent || entry.kind.isForeign { continue }
             if let current = best, !entry.isShown(before: current) { continue }
             best = entry
         }
@@ -107,7 +108,7 @@ extension Record {
         var others: [Entry] = []
         for index in cell {
             let entry = entries[index]
-            if entry.kind.isMarker || entry.kind == .absent || entry.kind == .count { continue }
+            if entry.kind.isMarker || entry.kind == .absent || entry.kind == .count || entry.kind.isForeign { continue }
             if isSameValue(entry, shown) { continue }
             if let same = others.firstIndex(where: { isSameValue($0, entry) }) {
                 if others[same].dot < entry.dot { others[same] = entry }
@@ -130,10 +131,10 @@ extension Record {
         return a.kind.isSlice ? compareBytes(arena, a.slice, arena, b.slice) == 0 : a.integer == b.integer
     }
 
-    /// The live dots of a cell: what an edit of it supersedes.
+    /// The live dots of a cell that an edit of it supersedes: those of values that its author can have seen.
     public func liveDots(in cell: Range<Int>) -> [Dot] {
         if cell.isEmpty { return [] }
-        return entries[cell].compactMap { $0.kind.isMarker ? nil : $0.dot }
+        return entries[cell].compactMap { $0.kind.isMarker || $0.kind.isForeign ? nil : $0.dot }
     }
 
     /// The dots of all entries that are not covered yet, each once and ascending: what a deletion covers.

@@ -144,7 +144,7 @@ extension Record {
         if hint != 0 { output.appendVarint(hint) }
         if entry.sequence != sequence { output.appendVarint(UInt64(bitPattern: sequence &- entry.sequence)) }
         switch entry.kind {
-        case .text, .json: append(entry.slice, to: &output)
+        case _ where entry.kind.isSlice: append(entry.slice, to: &output)
         case .integer, .count: output.appendSigned(entry.integer)
         default: break
         }

@@ -48,7 +48,7 @@ extension Record {
             scratch.appendFixed(entry.dot.replica.rawValue)
             scratch.appendVarint(UInt64(entry.dot.number))
             switch entry.kind {
-            case .text, .json: append(entry.slice, toFingerprint: &scratch)
+            case _ where entry.kind.isSlice: append(entry.slice, toFingerprint: &scratch)
             case .integer, .count: scratch.appendSigned(entry.integer)
             default: break
             }

@@ -70,6 +70,9 @@ public struct Settings: Sendable, Equatable {
     public var page: Int
     /// Of 100 events of an operator, how many are syncs.
     public var syncs: Int
+    /// How many of the machines, from the first on, run a program one version ahead, and whether the server does.
+    public var ahead = 0
+    public var isServerAhead = false
     public var faults: Faults
 
     /// What the seed says; most runs are small, some have 50 replicas.

@@ -18,6 +18,8 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "The weight at which a page is closed.") var page: Int?
     @Option(help: "A kind of fault to leave out; repeatable.") var without: [String] = []
     @Flag(help: "Homes are copied and restored, and the server is set back.") var lineage = false
+    @Option(help: "How many machines run a program one version ahead.") var ahead = 0
+    @Flag(help: "The server is one version ahead.") var serverAhead = false
     @Flag(help: "Say in words what happens.") var trace = false
     @Flag(help: "Do not make failing runs smaller.") var whole = false
     @Flag(help: "Print the hash of each run's trace.") var hashes = false
@@ -48,6 +50,8 @@ struct SimulateCommand: ParsableCommand {
         settings.steps = steps ?? settings.steps
         settings.frame = frame ?? settings.frame
         settings.page = page ?? settings.page
+        settings.ahead = ahead
+        settings.isServerAhead = serverAhead
         settings.faults.lineage = lineage
         for name in without where !settings.remove(fault: name) {
             throw ValidationError("there is no kind of fault \(name)")

@@ -95,10 +95,72 @@ import Testing
         #expect(response.encoded() == answer)
     }
 
-    @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
-        let frames = (Self.requests + Self.responses + ["digest-request", "digest-response"]).flatMap {
-            ["\($0).bin", "\($0).json", "\($0).txt"]
+    @Test func aDigestThatIsBehindIsReadAndWrittenAsEver() throws {
+        let response = GoldenMessages.digestBehind
+        try record(
+            "digest-response-behind", json: response.json(), compressed: response.encoded(), words: Words.of(response))
+        let json = try Fixtures.read("v1/digest-response-behind.json")
+        let words = try Fixtures.text("v1/digest-response-behind.txt").split(separator: "\n").map(String.init)
+        #expect(try Words.of(DigestResponse(json: json)) == words)
+        #expect(try DigestResponse(decoding: Fixtures.read("v1/digest-response-behind.bin")).json() == json)
+        #expect(response.json() == json)
+    }
+
+    /// What a program one version ahead says is read as what this version knows of it.
+    @Test(arguments: requests) func aRequestOfALaterVersionIsRead(_ name: String) throws {
+        let plain = try Fixtures.read("v1/\(name).json")
+        let later = GoldenMessages.later(plain, isRequest: true)
+        #expect(later != plain)
+        #expect(try Words.of(SyncRequest(json: later)) == Words.of(SyncRequest(json: plain)))
+    }
+
+    @Test(arguments: responses) func aResponseOfALaterVersionIsRead(_ name: String) throws {
+        let plain = try Fixtures.read("v1/\(name).json")
+        let later = GoldenMessages.later(plain, isRequest: false)
+        #expect(later != plain)
+        #expect(try Words.of(SyncResponse(json: later)) == Words.of(SyncResponse(json: plain)))
+    }
+
+    @Test func theOtherMessagesOfALaterVersionAreRead() throws {
+        func later(_ name: String, isRequest: Bool) throws -> [UInt8] {
+            GoldenMessages.later(try Fixtures.read("v1/\(name).json"), isRequest: isRequest)
         }
+        #expect(try EnrollRequest(decoding: later("enroll-request", isRequest: true)) == GoldenMessages.enrollRequest)
+        #expect(
+            try EnrollResponse(decoding: later("enroll-response", isRequest: false)) == GoldenMessages.enrollResponse)
+        #expect(try RelayResponse(decoding: later("relay-response", isRequest: false)) == GoldenMessages.relayResponse)
+        #expect(
+            try Words.of(RelayRequest(json: later("relay-request", isRequest: true)))
+                == Words.of(GoldenMessages.relayRequest))
+        #expect(
+            try Words.of(DigestRequest(json: later("digest-request", isRequest: true)))
+                == Words.of(GoldenMessages.digestRequest))
+        #expect(
+            try Words.of(DigestResponse(json: later("digest-response", isRequest: false)))
+                == Words.of(GoldenMessages.digestResponse))
+    }
+
+    /// What would be misread by this version says so, and is refused by name before anything else of it is looked at.
+    @Test func aFrameThatNeedsALaterVersionIsRefusedByItsVersion() throws {
+        let body = Array(#"{"protocol":3,"needs":2,"logs":7,"logs":[[[["#.utf8)
+        let expected = FrameError.protocolVersion(2)
+        #expect(throws: expected) { try SyncRequest(json: body) }
+        #expect(throws: expected) { try RelayRequest(json: body) }
+        #expect(throws: expected) { try DigestRequest(json: body) }
+        #expect(throws: expected) { try EnrollRequest(decoding: body) }
+        #expect(throws: expected) { try SyncResponse(json: body) }
+        #expect(throws: expected) { try RelayResponse(decoding: body) }
+        #expect(throws: expected) { try DigestResponse(json: body) }
+        #expect(throws: expected) { try EnrollResponse(decoding: body) }
+        #expect(throws: FrameError.protocolVersion(0)) { try SyncRequest(json: Array(#"{"protocol":0}"#.utf8)) }
+        #expect(expected.description.contains("version 2") && expected.description.contains("version 1"))
+    }
+
+    @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
+        let frames = (Self.requests + Self.responses + ["digest-request", "digest-response", "digest-response-behind"])
+            .flatMap {
+                ["\($0).bin", "\($0).json", "\($0).txt"]
+            }
         let enrolment = ["request", "response"].flatMap { ["enroll-\($0).json", "enroll-\($0).txt"] }
         let recovery = ["enroll-request-former", "relay-response", "relay-request"].flatMap {
             ["\($0).json", "\($0).txt"]

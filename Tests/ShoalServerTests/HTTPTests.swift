@@ -144,6 +144,8 @@ struct HTTPTests {
         var other = replica.request(Operations())
         other.epoch ^= 1
         let otherEpoch = try other.encoded()
+        let later = replica.request(Operations()).json()
+        let needs = try Deflate.compress(Array(#"{"protocol":2,"needs":2,"#.utf8) + later.dropFirst())
         let bomb = try Deflate.compress([UInt8](repeating: 0x20, count: 20 << 20))
         try await serving(server) { send, base in
             let sync = "\(base)/v1/sync"
@@ -161,6 +163,7 @@ struct HTTPTests {
                 (request(sync, try Deflate.compress(Array("not JSON".utf8)), key: key), 400, "malformed"),
                 (request(sync, Array(good.dropLast()), key: key), 400, "malformed"),
                 (request(sync, good + [0], key: key), 400, "malformed"),
+                (request(sync, needs, key: key), 400, "protocol-version"),
                 (request(sync, bomb, key: key), 413, "too-large"),
                 (request(sync, [UInt8](repeating: 0, count: Limits.body + 1), key: key), 413, "too-large"),
                 (request(sync, otherEpoch, key: key), 409, "other-epoch"),

@@ -65,6 +65,23 @@ public final class Commands {
         isContinuing = false
     }
 
+    /// Writes one operation cell by cell: how what this version has no command for is written. The record must be there.
+    ///
+    /// - Parameter edits: adds edits, strictly ascending by cell, or covered dots to the operation begun last; gets the
+    ///   effective record.
+    /// - Throws: `ReplicaError.unknownID`, and `invalidValue` for edits that are not in order.
+    public func edit(_ id: RecordID, _ edits: (inout Operations, Record) -> Void) throws {
+        let record = try store.effective(id)
+        guard record.isMade else { throw ReplicaError.unknownID(id.description) }
+        begin(id)
+        edits(&batch, record)
+        guard batch.count == 1, batch.firstMisplacedEdit(of: 0) == nil else {
+            throw ReplicaError.invalidValue(field: "the operation", reason: "its cells are not in order")
+        }
+        try store.append(batch, to: record)
+        isContinuing = false
+    }
+
     // MARK: Operations
 
     /// Runs `body` as one command: its operations are taken or refused together.

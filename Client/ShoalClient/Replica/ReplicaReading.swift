@@ -159,7 +159,7 @@ extension Replica {
                     if edit.key.elementKind == .text { label = batch.text(edit.key.elementSlice) }
                     if edit.key.elementKind == .id { label += "@\(authors.account(edit.key.elementID))" }
                     switch edit.kind {
-                    case .text, .json: return FieldValue(label, batch.text(edit.slice))
+                    case _ where edit.kind.isSlice: return FieldValue(label, batch.text(edit.slice))
                     case .integer, .count: return FieldValue(label, String(edit.integer))
                     case .present: return FieldValue(label, "yes")
                     default: return FieldValue(label, "")

@@ -30,7 +30,7 @@ extension Record {
     /// A value as people read it.
     func display(_ entry: Entry) -> String {
         switch entry.kind {
-        case .text, .json: text(entry.slice)
+        case _ where entry.kind.isSlice: text(entry.slice)
         case .integer, .count: String(entry.integer)
         case .present: "yes"
         default: ""

@@ -53,7 +53,7 @@ extension ReplicaStore {
     private func refusal(at position: Int64) throws -> RefusalReason {
         let reason = try String.fetchOne(
             database, sql: "SELECT reason FROM aside WHERE position = ?", arguments: [position])
-        return reason.flatMap(RefusalReason.init) ?? .forbidden
+        return reason.flatMap(RefusalReason.init(rawValue:)) ?? .forbidden
     }
 
     /// What of the stock is relayed next; rows that the server has again are not.

@@ -3,7 +3,7 @@ import ShoalProtocol
 
 /// The server as a client sees it: its two routes, and what their answers mean.
 struct Endpoint: Sendable {
-    static let mediaType = "application/vnd.shoal.v1+json"
+    static let mediaType = ProtocolVersion.mediaType
 
     var server: String
     /// The replica's credential; empty while enrolling.

@@ -52,11 +52,8 @@ extension DigestRequest {
         var wanted: [RecordID] = []
         try reader.readObject { reader, key in
             switch key {
-            case "protocol":
-                version = try reader.readInteger()
-                if version != Int64(ProtocolVersion.current) {
-                    throw FrameError.protocolVersion(Int(clamping: version ?? 0))
-                }
+            case "protocol": version = try reader.readProtocol()
+            case "needs": try reader.readNeeds()
             case "epoch": epoch = try reader.readHexadecimal()
             case "cursor": cursor = try reader.readString()
             case "seen": seen = try reader.readInteger(in: 0...Int64.max)
@@ -124,6 +121,7 @@ extension DigestResponse {
         var gone: [RecordID] = []
         try reader.readObject { reader, key in
             switch key {
+            case "needs": try reader.readNeeds()
             case "behind": isBehind = try reader.readBool()
             case "seen": seen = try reader.readInteger(in: 0...Int64.max)
             case "omitted": omitted = try DigestCodec.readIdentifiers(limit: Limits.digestRecords, from: &reader)

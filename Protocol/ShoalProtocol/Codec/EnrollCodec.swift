@@ -28,11 +28,8 @@ extension EnrollRequest {
                 var former: RecordID?
                 try reader.readObject { reader, name in
                     switch name {
-                    case "protocol":
-                        version = try reader.readInteger()
-                        if version != Int64(ProtocolVersion.current) {
-                            throw FrameError.protocolVersion(Int(clamping: version ?? 0))
-                        }
+                    case "protocol": version = try reader.readProtocol()
+                    case "needs": try reader.readNeeds()
                     case "code": code = try reader.readString()
                     case "key": key = try reader.readString()
                     case "former":
@@ -82,6 +79,7 @@ extension EnrollResponse {
                 var time: Int64?
                 try reader.readObject { reader, key in
                     switch key {
+                    case "needs": try reader.readNeeds()
                     case "replica": replica = try reader.readUInt32()
                     case "account": account = RecordID(text: try reader.readString())
                     case "name": name = try reader.readString()

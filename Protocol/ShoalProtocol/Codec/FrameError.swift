@@ -11,7 +11,7 @@ public enum FrameError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .tooLarge(let limit): "the body is longer than \(limit) bytes"
         case .protocolVersion(let version):
-            "the body speaks version \(version) of the protocol, and this program version \(ProtocolVersion.current)"
+            "the body needs version \(version) of the protocol, and this program speaks version \(ProtocolVersion.current)"
         case .compression(let error): "\(error)"
         case .json(let error): "\(error)"
         }

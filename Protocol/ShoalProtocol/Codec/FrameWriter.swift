@@ -24,8 +24,8 @@ struct FrameWriter {
 }
 
 /// The preset dictionary of all frames: the protocol's own words, the likeliest last.
-enum FrameDictionary {
-    static let bytes: [UInt8] = Array(
+public enum FrameDictionary {
+    public static let bytes: [UInt8] = Array(
         ##"""
         "known":"tail":"fork":"rollback":"identifierTaken":"derived":"replica":"hashes":"json":"names":"integers":"covers":"alphabet":"verdicts":[["unknown-dot"]],"fill":true,"more":true,"sequence":["counts":[1],"count":["elements":{"n":1,"ms":["scope":["new":{"n":1,"ms":[],"counts":[1]},"own":"stamps":["number":["time":["stamp":["element":[],"text":{"100":["20":["70,1,0"],"supersedes":{"replicas":[],"replica":["page":{"n":1,"shapes":[[5,3,0,1]],"shape":[],"records":{"n":1,"ms":[],"counts":[1]},{"push":{"taken":1,"acknowledgement":"","verdicts":[]},"from":"","cursor":"","more":false,"fill":false,"positions":[],"time":1,"page":{"epoch":"","cursor":"","acknowledgement":"","logs":[[65537,0,"0000000000000000",1]],"operations":{"n":1,"shapes":[[3,5,3,100,8,0]],"shape":[],"at":[],"salt":[],"ids":{"n":1,"ms":[],"counts":[1]},"elements":{"n":1,"ms":[],"counts":[1]},"target":[],"element":[]}}
         """##.utf8)

@@ -135,7 +135,7 @@ extension KnownOperation {
         }
         guard numbers.count == 2, numbers[1] > 0 else { throw reader.error(.invalid("not a dot")) }
         self.init(dot: Dot(ReplicaID(rawValue: numbers[0]), numbers[1]), reason: nil)
-        // A reason of a newer version is still a refusal.
+        // A reason of a later version is still a refusal, and so is what is no reason.
         if let text = texts.first, !text.isEmpty { reason = RefusalReason(rawValue: text) ?? .malformed }
         if texts.count == 2 {
             guard let id = RecordID(text: texts[1]) else { throw reader.error(.invalid("not an identifier")) }

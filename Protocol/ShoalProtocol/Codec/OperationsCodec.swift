@@ -204,7 +204,7 @@ enum OperationsCodec {
             }
             switch edit.kind {
             case .text: texts.add(edit.slice, of: edit.key.field)
-            case .json: raw.append(edit.slice)
+            case _ where edit.kind.isJSON: raw.append(edit.slice)
             case .integer, .count: integers.append(Column.zigzag(edit.integer))
             default: break
             }

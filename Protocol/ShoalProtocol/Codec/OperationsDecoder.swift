@@ -201,7 +201,7 @@ extension OperationsCodec {
                     }
                     switch edit.kind {
                     case .text: demand.texts[edit.field.rawValue, default: 0] += 1
-                    case .json: demand.raw += 1
+                    case _ where edit.kind.isJSON: demand.raw += 1
                     case .integer, .count: demand.integers += 1
                     default: break
                     }
@@ -345,8 +345,8 @@ extension OperationsCodec {
                 guard let slice else { throw reader.error(.invalid("a text outside the alphabet")) }
                 guard slice.count <= Limits.text else { throw reader.error(.tooLong(limit: Limits.text)) }
                 result.edit(key, .text, slice: slice, supersedes: seen)
-            case .json:
-                result.edit(key, .json, slice: raw[next.raw], supersedes: seen)
+            case _ where edit.kind.isJSON:
+                result.edit(key, edit.kind, slice: raw[next.raw], supersedes: seen)
                 next.raw += 1
             case .integer, .count:
                 result.edit(key, edit.kind, integer: Column.unzigzag(integers?[next.integer] ?? 0), supersedes: seen)

@@ -200,7 +200,7 @@ enum PageCodec {
         private mutating func addValue(_ entry: Entry) {
             switch entry.kind {
             case .text: texts.add(entry.slice, of: entry.key.field)
-            case .json: raw.append(entry.slice)
+            case _ where entry.kind.isJSON: raw.append(entry.slice)
             case .integer, .count: integers.append(Column.zigzag(entry.integer))
             default: break
             }

@@ -170,7 +170,7 @@ extension PageCodec {
                     if run.code & Code.own == 0 {
                         switch run.kind {
                         case .text: demand.texts[run.field.rawValue, default: 0] += run.count
-                        case .json: demand.raw += run.count
+                        case _ where run.kind.isJSON: demand.raw += run.count
                         case .integer, .count: demand.integers += run.count
                         default: break
                         }
@@ -272,7 +272,7 @@ extension PageCodec {
                         let slice = result.withArena { texts.take(run.field, alphabet, into: &$0) }
                         guard let slice else { throw reader.error(.invalid("a text outside the alphabet")) }
                         entry.slice = slice
-                    case .json:
+                    case _ where run.kind.isJSON:
                         entry.slice = raw[next.raw]
                         next.raw += 1
                     case .integer, .count:

@@ -49,11 +49,8 @@ extension RelayRequest {
         var page: RecordPage?
         try reader.readObject { reader, key in
             switch key {
-            case "protocol":
-                version = try reader.readInteger()
-                if version != Int64(ProtocolVersion.current) {
-                    throw FrameError.protocolVersion(Int(clamping: version ?? 0))
-                }
+            case "protocol": version = try reader.readProtocol()
+            case "needs": try reader.readNeeds()
             case "epoch": epoch = try reader.readHexadecimal()
             case "vector": vector = try Self.readVector(from: &reader)
             case "page": page = try PageCodec.read(from: &reader)
@@ -107,6 +104,7 @@ extension RelayResponse {
                 var more: Bool?
                 try reader.readObject { reader, key in
                     switch key {
+                    case "needs": try reader.readNeeds()
                     case "taken": taken = try reader.readInteger()
                     case "more": more = try reader.readBool()
                     default: try reader.skip()

@@ -86,11 +86,8 @@ extension SyncRequest {
         var version: Int64?
         try reader.readObject { reader, key in
             switch key {
-            case "protocol":
-                version = try reader.readInteger()
-                if version != Int64(ProtocolVersion.current) {
-                    throw FrameError.protocolVersion(Int(clamping: version ?? 0))
-                }
+            case "protocol": version = try reader.readProtocol()
+            case "needs": try reader.readNeeds()
             case "epoch": epoch = try reader.readHexadecimal()
             case "cursor": cursor = try reader.readString()
             case "acknowledgement": acknowledgement = try reader.readString()
@@ -200,6 +197,7 @@ extension SyncResponse {
         var recovery = RecoveryMembers()
         try reader.readObject { reader, key in
             switch key {
+            case "needs": try reader.readNeeds()
             case "push": push = try PushAnswer(from: &reader)
             case "from": from = try reader.readString()
             case "cursor": cursor = try reader.readString()
@@ -340,7 +338,7 @@ extension JSONReader {
         return log
     }
 
-    /// A reason of a newer version is still a refusal.
+    /// A reason of a later version is still a refusal, and so is what is no reason.
     mutating func readReason() throws -> RefusalReason { RefusalReason(rawValue: try readString()) ?? .malformed }
 
     fileprivate mutating func readVerdicts(limit: Int = .max) throws -> [Verdict] {

@@ -7,7 +7,8 @@ import ShoalCRDT
 ///       {"field":"tag","element":"…","entries":[{"value":true,…,"covered":true}]}]}
 ///
 /// Cells are in the order of their keys, entries in the order of their dots. A present element is `true`; an integer is a
-/// number, a count `{"count":n}`, a value of a newer version stands as it came. Absences, which have no value and are
+/// number, a count `{"count":n}`, a value of a newer version stands as it came, with the number of its cell type as `type`
+/// if it has one. Absences, which have no value and are
 /// collected in time, empty cells and sequences are not part of it.
 public enum RecordDump {
     /// The line of a record without its line feed, or nil if the record is not present.
@@ -81,7 +82,7 @@ public enum RecordDump {
         json.key("value")
         switch entry.kind {
         case .text: json.string(bytes: arena[entry.slice.range])
-        case .json: json.raw(arena[entry.slice.range])
+        case _ where entry.kind.isJSON: json.raw(arena[entry.slice.range])
         case .integer: json.integer(entry.integer)
         case .count:
             json.beginObject()
@@ -89,6 +90,10 @@ public enum RecordDump {
             json.integer(entry.integer)
             json.endObject()
         default: json.bool(true)
+        }
+        if entry.kind.isForeign {
+            json.key("type")
+            json.integer(Int64(entry.kind.rawValue))
         }
         json.key("at")
         json.integer(entry.time)

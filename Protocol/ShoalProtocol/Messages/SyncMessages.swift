@@ -1,8 +1,12 @@
 import ShoalCRDT
 
-/// The version of the protocol that this code speaks.
+/// The version of the protocol that this code speaks; SPEC.md §9.
 public enum ProtocolVersion {
     public static let current = 1
+    /// The version of the form of frames: of paths and media type. Versions of one form differ in what an older reader bears.
+    public static let form = 1
+    /// The media type of bodies.
+    public static let mediaType = "application/vnd.shoal.v\(form)+json"
 }
 
 /// Where a log that this replica ever wrote stands, as the replica knows it.
@@ -71,25 +75,43 @@ public struct SyncRequest: Sendable {
 }
 
 /// Why the server refused an operation. A refused operation consumes its number.
-public enum RefusalReason: String, Sendable, CaseIterable {
+///
+/// Later versions have more reasons, which are kept by name; all are refusals.
+public struct RefusalReason: RawRepresentable, Hashable, Sendable, CaseIterable {
+    public let rawValue: String
+
+    /// - Returns: nil for what is no name: 1 to 64 lower-case letters of ASCII, digits and hyphens.
+    public init?(rawValue: String) {
+        let isName = rawValue.utf8.allSatisfy { 0x61...0x7A ~= $0 || 0x30...0x39 ~= $0 || $0 == 0x2D }
+        guard isName, 1...64 ~= rawValue.utf8.count else { return nil }
+        self.rawValue = rawValue
+    }
+
+    private init(_ name: StaticString) { rawValue = name.description }
+
     /// It supersedes or covers a dot that the server never saw or refused.
-    case unknownDot = "unknown-dot"
+    public static let unknownDot = RefusalReason("unknown-dot")
     /// Its record was never made.
-    case unknownRecord = "unknown-record"
+    public static let unknownRecord = RefusalReason("unknown-record")
     /// Its record was erased or collected.
-    case deletedRecord = "deleted-record"
+    public static let deletedRecord = RefusalReason("deleted-record")
     /// It makes a record whose derived identifier stands for another key.
-    case keyMismatch = "key-mismatch"
+    public static let keyMismatch = RefusalReason("key-mismatch")
     /// Another operation of its command was refused.
-    case command = "command"
+    public static let command = RefusalReason("command")
     /// The account may not do this.
-    case forbidden = "forbidden"
+    public static let forbidden = RefusalReason("forbidden")
     /// Its record would outgrow what a page can carry.
-    case tooLarge = "too-large"
+    public static let tooLarge = RefusalReason("too-large")
     /// It was written by a copy of a replica before the lease, and the server cannot tell any more whether it was taken.
-    case tooOld = "too-old"
+    public static let tooOld = RefusalReason("too-old")
     /// It is not in the form that the specification asks for.
-    case malformed = "malformed"
+    public static let malformed = RefusalReason("malformed")
+
+    /// Those of this version.
+    public static let allCases: [RefusalReason] = [
+        .unknownDot, .unknownRecord, .deletedRecord, .keyMismatch, .command, .forbidden, .tooLarge, .tooOld, .malformed,
+    ]
 }
 
 /// The server's verdict on an operation that it refused; stored, and repeated with every answer that covers it.

@@ -8,8 +8,9 @@ extension Kind {
     public static let tag = Kind(rawValue: 4)
     public static let note = Kind(rawValue: 5)
 
-    /// Whether records of this kind stay even when they are deleted: others name them for good.
-    public var isKept: Bool { self == .account || self == .tag || self == .tagGroup }
+    /// Whether records of this kind stay even when they are deleted: others name them for good, or may, when only a later
+    /// version knows the kind.
+    public var isKept: Bool { self != .customer && self != .note }
 }
 
 /// The fields that this version knows; numbers are unique over all kinds and never used again.

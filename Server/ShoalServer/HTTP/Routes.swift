@@ -123,7 +123,7 @@ extension Services {
         }
     }
 
-    static let mediaType = "application/vnd.shoal.v\(ProtocolVersion.current)+json"
+    static let mediaType = ProtocolVersion.mediaType
 
     /// Refuses bodies of another media type, with a sentence of its own for other versions of the protocol.
     func checkMediaType(_ request: Request, orJSON: Bool = false) throws {
@@ -132,7 +132,7 @@ extension Services {
         if type == Self.mediaType || (orJSON && type == "application/json") { return }
         if type.hasPrefix("application/vnd.shoal.v"), type.hasSuffix("+json") {
             throw Problem.mediaType(
-                "this server speaks version \(ProtocolVersion.current) of the protocol, not that of \(type); update the older side"
+                "this server speaks \(Self.mediaType), not \(type); update the older side"
             )
         }
         throw Problem.mediaType("the body must be \(Self.mediaType)")

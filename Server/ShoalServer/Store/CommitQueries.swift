@@ -257,7 +257,7 @@ final class CommitQueries {
             guard let number = UInt32(exactly: selectVerdicts.integer(0)),
                 let reason = RefusalReason(rawValue: selectVerdicts.string(1))
             else {
-                throw .damaged(path: "verdict of \(replica.rawValue)", reason: "the verdict is not one of this version")
+                throw .damaged(path: "verdict of \(replica.rawValue)", reason: "the verdict names no reason")
             }
             verdicts.append(Verdict(number: number, reason: reason))
         }

@@ -10,6 +10,8 @@ public final class ClientMachine {
     public let clock: MachineClock
     let random: SeededSource
     private let options: Replica.Options
+    /// Whether its program is one version ahead.
+    let isAhead: Bool
     public private(set) var replica: Replica?
     /// The sync under way, and how many there were: answers to an earlier one are stale.
     var run: SyncRun?
@@ -28,7 +30,7 @@ public final class ClientMachine {
 
     init(
         number: Int, account: (id: RecordID, name: String), world: WorldClock, seed: UInt64, options: Replica.Options,
-        image: DiskImage
+        image: DiskImage, isAhead: Bool = false
     ) {
         self.number = number
         self.account = account
@@ -36,6 +38,7 @@ public final class ClientMachine {
         clock = MachineClock(world)
         random = SeededSource(seed: seed)
         self.options = options
+        self.isAhead = isAhead
     }
 
     static func environment(_ clock: MachineClock, _ random: SeededSource, _ homes: SimulatedHomes) -> Environment {
@@ -51,6 +54,9 @@ public final class ClientMachine {
         replica = try Replica(
             home: Self.home(disk), environment: Self.environment(clock, random, SimulatedHomes(disk)), options: options)
     }
+
+    /// A request as its program says it.
+    func spoken(_ body: [UInt8]) throws -> [UInt8] { isAhead ? try LaterVersion.spoken(body) : body }
 
     /// Ends the program, if it still runs; what is on the disk is as the crash says.
     func crash(_ crash: SimulatedDisk.Crash) {

@@ -26,7 +26,8 @@ public final class Cluster {
         self.trace = trace
         random = SplitMix64(seed: settings.seed)
         world = WorldClock(start: Self.start)
-        server = try ServerMachine(world: world, seed: random.next(), page: settings.page)
+        server = try ServerMachine(
+            world: world, seed: random.next(), page: settings.page, isAhead: settings.isServerAhead)
         let book = Accounts(store: try server.opened(), environment: server.environment)
         for number in 0..<settings.accounts {
             let name = "account \(number)"
@@ -40,7 +41,7 @@ public final class Cluster {
         let seed = random.next()
         let machine = ClientMachine(
             number: machines.count, account: account, world: world, seed: seed, options: options(seed),
-            image: try ClientMachine.blank.get())
+            image: try ClientMachine.blank.get(), isAhead: machines.count < settings.ahead)
         let key = Self.key(machine.random)
         let answer = try book.enroll(EnrollRequest(code: try book.newCode(name: account.name).code, key: key))
         try machine.start()
@@ -74,13 +75,15 @@ public final class Cluster {
         var run = SyncRun(try machine.opened())
         while true {
             switch try run.next() {
-            case .send(let body):
+            case .send(let plain):
+                let body = try machine.spoken(plain)
                 run.sending(body)
                 let answer = try server.handle(body, account: machine.account.id)
                 trace.note("settle", bytes: answer, words: FrameWords.of(body, answer, machine))
                 try learn(answer, for: machine)
                 try run.received(answer)
-            case .relay(let body):
+            case .relay(let plain):
+                let body = try machine.spoken(plain)
                 run.sending(body)
                 try run.received(try server.relay(body, account: machine.account.id))
             case .finished(let report):

@@ -52,7 +52,7 @@ extension Cluster {
         let seed = random.next()
         let copy = ClientMachine(
             number: machines.count, account: machine.account, world: world, seed: seed, options: options(seed),
-            image: machine.disk.snapshot())
+            image: machine.disk.snapshot(), isAhead: machine.isAhead)
         copy.witnessed = machine.witnessed
         copy.clock.set(machine.clock.fault)
         oracle.copyPlaces(from: machine.number, to: copy.number)

@@ -17,15 +17,18 @@ public final class ServerMachine {
     public let clock: MachineClock
     let random: SeededSource
     private let page: Int
+    /// Whether its program is one version ahead.
+    private let isAhead: Bool
     private(set) var store: ServerStore?
     private var handler: SyncHandler?
     let metrics = Metrics()
 
-    init(world: WorldClock, seed: UInt64, page: Int) throws {
+    init(world: WorldClock, seed: UInt64, page: Int, isAhead: Bool = false) throws {
         disk = SimulatedDisk()
         clock = MachineClock(world)
         random = SeededSource(seed: seed)
         self.page = page
+        self.isAhead = isAhead
         try start()
     }
 
@@ -69,7 +72,7 @@ public final class ServerMachine {
     func handle(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
         guard let handler else { throw .down }
         do {
-            return try handler.handleAlone(body, account: account)
+            return try spoken(try handler.handleAlone(body, account: account))
         } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
             throw .refused(error.description)
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
@@ -78,10 +81,14 @@ public final class ServerMachine {
     func relay(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
         guard let handler else { throw .down }
         do {
-            return try handler.relay(body, account: account).encoded()
+            return try spoken(try handler.relay(body, account: account).encoded())
         } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
             throw .refused(error.description)
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
+    }
+
+    private func spoken(_ answer: [UInt8]) throws -> [UInt8] {
+        isAhead ? try LaterVersion.spoken(answer) : answer
     }
 
     /// The same for scenarios, which carry the bytes themselves.

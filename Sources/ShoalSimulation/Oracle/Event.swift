@@ -47,6 +47,8 @@ public enum CellValue: Hashable, Sendable {
     case integer(Int64)
     case count(Int64)
     case json(String)
+    /// Of a cell type of a later version: the number of the type, and the value.
+    case foreign(UInt8, String)
     case marker
 
     init(_ kind: ValueKind, integer: Int64, text: () -> String) {
@@ -58,12 +60,19 @@ public enum CellValue: Hashable, Sendable {
             case .integer: .integer(integer)
             case .count: .count(integer)
             case .json: .json(text())
-            case .deadAhead, .coveredAhead, .emptied: .marker
+            case _ where kind.isForeign: .foreign(kind.rawValue, text())
+            default: .marker
             }
     }
 
     var isCount: Bool {
         if case .count = self { return true }
+        return false
+    }
+
+    /// Whether only programs of a later version see it.
+    var isForeign: Bool {
+        if case .foreign = self { return true }
         return false
     }
 }
@@ -115,14 +124,15 @@ struct RecordView {
         var cell: CellName
         var event: OperationHash
         var isCovered: Bool
-        var isCount: Bool
+        /// Whether no edit replaces it: a counter's part, or what the operator's program does not know.
+        var isLasting: Bool
     }
     var entries: [Seen] = []
     /// Of the body: what was seen when the editing began; nil: all that is there now.
     var bodySeen: Set<OperationHash>?
 
     func live(in cell: CellName) -> Set<OperationHash> {
-        Set(entries.lazy.filter { $0.cell == cell && !$0.isCount }.map(\.event))
+        Set(entries.lazy.filter { $0.cell == cell && !$0.isLasting }.map(\.event))
     }
 
     var uncovered: Set<OperationHash> { Set(entries.lazy.filter { !$0.isCovered }.map(\.event)) }

@@ -16,9 +16,11 @@ struct ExpectedConflicts {
                 scopes.insert(customer)
             }
         }
-        for (id, envelope) in model.envelopes where scopes.contains(id) {
+        let known = Set(Schema.kindNames.map(\.0))
+        for (id, envelope) in model.envelopes where scopes.contains(id) && known.contains(envelope.kind) {
             for cell in model.cellsOf[id] ?? [] {
                 if cell.field == .created || cell.field == .tagFolded || cell.field == .groupFolded { continue }
+                if cell.field == .unknownOperation { continue }
                 let values = model.values(in: cell)
                 if values.count < 2 { continue }
                 var label = Schema.name(of: cell.field)
@@ -35,7 +37,7 @@ struct ExpectedConflicts {
 
     private static func words(_ value: CellValue) -> String {
         switch value {
-        case .text(let text), .json(let text): text
+        case .text(let text), .json(let text), .foreign(_, let text): text
         case .integer(let number), .count(let number): String(number)
         case .present: "yes"
         case .absent, .marker: ""

@@ -79,11 +79,9 @@ struct Model {
         }
     }
 
-    /// The texts, other than absences, that live in a cell, each once.
+    /// The values, other than absences, that live in a cell and that everybody knows, each once.
     func values(in cell: CellName) -> Set<CellValue> {
-        var values = Set((cells[cell] ?? []).map(\.value))
-        values.remove(.absent)
-        return values
+        Set((cells[cell] ?? []).lazy.map(\.value).filter { $0 != .absent && !$0.isForeign })
     }
 
     func hasElement(_ cell: CellName) -> Bool { cells[cell]?.contains { $0.value == .present } == true }

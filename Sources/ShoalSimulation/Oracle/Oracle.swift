@@ -58,7 +58,8 @@ public final class Oracle {
             }
             view.entries.append(
                 RecordView.Seen(
-                    cell: cell, event: event, isCovered: entry.isCovered, isCount: entry.kind == .count))
+                    cell: cell, event: event, isCovered: entry.isCovered,
+                    isLasting: entry.kind == .count || entry.kind.isForeign))
         }
         return view
     }
@@ -118,16 +119,18 @@ public final class Oracle {
         if operation.creates != nil {
             let cell = CellName(id, .created)
             event.writes.append(Event.Write(cell: cell, value: .present, superseded: []))
-            added.append(RecordView.Seen(cell: cell, event: place.hash, isCovered: false, isCount: false))
+            added.append(RecordView.Seen(cell: cell, event: place.hash, isCovered: false, isLasting: false))
         }
         for edit in batch.edits[operation.edits] {
             let cell = CellName(id, edit.key, batch.text)
             let value = CellValue(edit.kind, integer: edit.integer) { batch.text(edit.slice) }
-            var seen = value.isCount ? [] : view.live(in: cell)
+            // Operations of later versions, and values of their cell types, stand beside one another.
+            let isLasting = value.isCount || value.isForeign
+            var seen = isLasting || edit.key.field == .unknownOperation ? [] : view.live(in: cell)
             if edit.key.field == .body, let body = view.bodySeen { seen.formIntersection(body) }
             event.writes.append(Event.Write(cell: cell, value: value, superseded: seen))
             view.entries.removeAll { $0.cell == cell && seen.contains($0.event) }
-            added.append(RecordView.Seen(cell: cell, event: place.hash, isCovered: false, isCount: value.isCount))
+            added.append(RecordView.Seen(cell: cell, event: place.hash, isCovered: false, isLasting: isLasting))
         }
         if !operation.covers.isEmpty {
             event.covered = view.uncovered

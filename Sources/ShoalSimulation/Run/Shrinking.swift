@@ -29,6 +29,8 @@ public struct Shrinking {
                 isSmaller = attempt { $0.replicas = replicas } || isSmaller
             }
             isSmaller = attempt { $0.accounts = 1 } || isSmaller
+            isSmaller = attempt { $0.ahead -= 1 } || isSmaller
+            isSmaller = attempt { $0.isServerAhead = false } || isSmaller
             isSmaller = attempt { $0.frame = 5_000 } || isSmaller
             isSmaller = attempt { $0.page = 2 << 20 } || isSmaller
         }
@@ -38,7 +40,7 @@ public struct Shrinking {
         var smaller = settings
         change(&smaller)
         if smaller == settings { return false }
-        if smaller.replicas > settings.replicas || smaller.steps > settings.steps { return false }
+        if smaller.replicas > settings.replicas || smaller.steps > settings.steps || smaller.ahead < 0 { return false }
         runs += 1
         guard fails(smaller) else { return false }
         settings = smaller
@@ -56,6 +58,8 @@ extension Settings: CustomStringConvertible {
         if steps != drawn.steps { parts.append("--steps \(steps)") }
         if frame != drawn.frame { parts.append("--frame \(frame)") }
         if page != drawn.page { parts.append("--page \(page)") }
+        if ahead != drawn.ahead { parts.append("--ahead \(ahead)") }
+        if isServerAhead { parts.append("--server-ahead") }
         for kind in Faults.kinds {
             var without = faults
             kind.remove(&without)

@@ -158,10 +158,11 @@ public final class Simulation {
                 machine.run = run
                 if faults.lineage { try cluster.oracle.relearn(machine) }
                 switch step {
-                case .send(let body): send(body, machine)
+                case .send(let body): send(try machine.spoken(body), machine)
                 case .relay(let body):
                     // A person asked for it, and waits for it at a good network.
-                    try machine.run?.received(try cluster.server.relay(body, account: machine.account.id))
+                    try machine.run?.received(
+                        try cluster.server.relay(machine.spoken(body), account: machine.account.id))
                     try advance(machine)
                 case .finished(let report):
                     cluster.trace.note(

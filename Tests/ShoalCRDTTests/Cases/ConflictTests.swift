@@ -41,6 +41,33 @@ import Testing
         #expect(record.kept(.name) == [.text("c"), .text("a")])
     }
 
+    /// Who does not know how values merge has not seen them: they stay beside whatever else is written.
+    @Test func whatALaterVersionWroteIsNeitherShownNorAConflictNorSuperseded() {
+        var batch = Operations()
+        let id = RecordID(rawValue: 40)
+        func dot(_ number: UInt32) -> Dot { Dot(ReplicaID(rawValue: 7), number) }
+        batch.begin(record: id, time: 1, creates: Envelope(kind: Kind(rawValue: 1), scope: .workspace))
+        batch.edit(CellKey(.name), text: "known")
+        for value in ["[1]", "[2]"] {
+            batch.begin(record: id, time: 9)
+            batch.edit(CellKey(.name), .foreign7, slice: batch.store(value.utf8))
+        }
+        var record = Record(id: id)
+        for index in 0..<3 { record.apply(index, of: batch, dot: dot(UInt32(index + 1)), time: Int64(1 + 8 * index)) }
+        let cell = record.range(of: CellKey(.name))
+        #expect(cell.count == 3)
+        #expect(record.shown(in: cell)?.dot == dot(1))
+        #expect(record.conflicting(in: cell).isEmpty)
+        #expect(record.liveDots(in: cell) == [dot(1)])
+        // Whoever deletes the record has seen it all the same.
+        #expect(record.uncoveredDots() == [dot(1), dot(2), dot(3)])
+        // Who knows them supersedes them like anything else.
+        batch.begin(record: id, time: 20)
+        batch.edit(CellKey(.name), .foreign7, slice: batch.store("[3]".utf8), supersedes: [dot(2), dot(3)])
+        record.apply(3, of: batch, dot: dot(4), time: 20)
+        #expect(record.entries[record.range(of: CellKey(.name))].map(\.dot) == [dot(1), dot(4)])
+    }
+
     @Test func ofEqualTimesTheGreaterDotIsShown() {
         var history = customer(replicas: 2)
         history.perform(.write(.name, "a"), by: 0, at: 30)

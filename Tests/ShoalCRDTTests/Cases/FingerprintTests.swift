@@ -28,6 +28,19 @@ import Testing
         #expect(fingerprint(record { _ in }).sum == 79_089_184_167_017_623_430_035_511_731_917_611_097)
     }
 
+    @Test func itCoversWhatLaterVersionsWrite() {
+        func typed(_ kind: ValueKind, _ json: String) -> RecordFingerprint {
+            fingerprint(
+                record { batch in
+                    batch.begin(record: .sample, time: 6)
+                    batch.edit(CellKey(.name), kind, slice: batch.store(json.utf8))
+                })
+        }
+        #expect(typed(.foreign6, "[1]") == typed(.foreign6, "[1]"))
+        #expect(typed(.foreign6, "[1]") != typed(.foreign6, "[2]"))
+        #expect(typed(.foreign6, "[1]") != typed(.foreign7, "[1]"))
+    }
+
     @Test func whatSidesThatAgreeDifferInIsLeftOut() {
         let plain = record { _ in }
         var other = plain

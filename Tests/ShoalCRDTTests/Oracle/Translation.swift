@@ -47,7 +47,7 @@ extension Record {
         case .json: .json(Bytes(arena[entry.slice.range]))
         case .integer: .integer(entry.integer)
         case .count: .count(entry.integer)
-        case .deadAhead, .coveredAhead, .emptied: nil
+        default: nil
         }
     }
 

@@ -22,7 +22,8 @@ enum GoldenMessages {
         [
             ("request", request(day())), ("request-first", request(Operations(), cursor: "", acknowledgement: "")),
             ("request-text", request(texts())), ("request-tail", tail()),
-            ("request-push", push()),
+            ("request-push", push()), ("request-refused", refusedBefore()), ("request-tail-next", nextTail()),
+            ("request-types", request(types())),
         ]
     }
 
@@ -43,6 +44,7 @@ enum GoldenMessages {
             ("response-fork-ask", answer(.fork(fork(nil, [])))),
             ("response-fork", answer(.fork(fork(ReplicaID(epoch: 0x00A5, count: 9), known)))),
             ("response-rollback", answer(.rollback(rollback))), ("response-recovery", recovery(taken)),
+            ("response-begins", beginning(taken)), ("response-types", response(taken, typedPage())),
         ]
     }
 
@@ -98,6 +100,10 @@ enum GoldenMessages {
         ]
         return DigestRequest(epoch: epoch, cursor: "c1.9f2Q", seen: 0, ranges: ranges, wanted: [known, made(0)])
     }
+
+    /// Nothing was compared: the replica syncs first.
+    static let digestBehind = DigestResponse(
+        isBehind: true, seen: 0, omitted: [], ranges: [], page: RecordPage(), gone: [])
 
     static var digestResponse: DigestResponse {
         var batch = Operations()
@@ -204,6 +210,36 @@ enum GoldenMessages {
         return request
     }
 
+    /// After a rollback: what an earlier epoch refused keeps its verdict.
+    private static func refusedBefore() -> SyncRequest {
+        var request = push()
+        request.refused = [Verdict(number: 11, reason: .forbidden)]
+        request.logs[1].end = 11
+        request.wantsPage = true
+        return request
+    }
+
+    /// The part of a long tail that follows what was asked about.
+    private static func nextTail() -> SyncRequest {
+        var request = tail()
+        request.skipped = 5_000
+        request.logs[1].end = 5_013
+        return request
+    }
+
+    /// Values of types of cell that later versions define.
+    private static func types() -> Operations {
+        var batch = Operations()
+        batch.begin(record: known, time: start + 1, salt: 15)
+        batch.edit(CellKey(.stage), .foreign6, slice: batch.store(#"{"run":["a", 1]}"#.utf8))
+        batch.edit(
+            CellKey(Field(rawValue: 4_002), text: batch.store("x".utf8)), .foreign12,
+            slice: batch.store("-1.50e3".utf8),
+            supersedes: [Dot(second, 42)])
+        batch.edit(CellKey(.unknownOperation, id: RecordID(rawValue: 12)), .foreign7, slice: batch.store("null".utf8))
+        return batch
+    }
+
     private static func tail() -> SyncRequest {
         var request = request(Operations())
         request.tail = [1, 0xFFFF_FFFF_FFFF_FFFF, 0x0123_4567_89AB_CDEF].map { OperationHash(rawValue: $0) }
@@ -247,6 +283,29 @@ enum GoldenMessages {
             if let text { entry.slice = self.text(text) }
             page.append(entry, from: arena, isOwn: isOwn)
         }
+
+        mutating func add(
+            _ key: CellKey, _ dot: Dot, _ time: Int64, foreign kind: ValueKind, json: String = "",
+            isCovered: Bool = false, isOwn: Bool = false
+        ) {
+            var entry = Entry(key: key, kind: kind, isCovered: isCovered, dot: dot, time: time, sequence: 0)
+            entry.slice = text(json)
+            page.append(entry, from: arena, isOwn: isOwn)
+        }
+    }
+
+    /// The frames of a version ahead: what this one does not know is added to golden ones, which they are read as.
+    static func later(_ json: [UInt8], isRequest: Bool) -> [UInt8] {
+        var text = String(decoding: json, as: UTF8.self)
+        let added = #""later":{"page":[1.5,{"needs":9}],"n":null},"#
+        if isRequest {
+            text = text.replacing(#"{"protocol":1,"#, with: #"{"protocol":2,"needs":1,"# + added)
+        } else {
+            text = #"{"protocol":2,"needs":1,"# + added + text.dropFirst()
+            text = text.replacing(#"{"taken":"#, with: "{" + added + #""taken":"#)
+            text = text.replacing(#"{"of":"#, with: "{" + added + #""of":"#)
+        }
+        return Array((text.dropLast() + #","afterwards":true}"#).utf8)
     }
 
     private static func changes() -> RecordPage {
@@ -303,6 +362,24 @@ enum GoldenMessages {
         draft.add(CellKey(.stage), Dot(second, 46), start + 9_600, kind: .absent)
         draft.add(
             CellKey(Field(rawValue: 4_001)), Dot(second, 47), start + 9_700, kind: .json, text: "{\"shade\":[1, 2]}")
+        return draft.page
+    }
+
+    private static func beginning(_ push: PushAnswer) -> SyncResponse {
+        var response = response(push, fill(), from: "c1.9f2Q", more: true, isFill: true, positions: [])
+        response.beginsFill = true
+        return response
+    }
+
+    private static func typedPage() -> RecordPage {
+        var draft = Draft()
+        draft.page.begin(known, Envelope(kind: .customer, scope: .customer(known)))
+        draft.add(CellKey(.stage), Dot(first, 4), start + 9_500, text: "new")
+        draft.add(CellKey(.stage), Dot(first, 11), start + 1, foreign: .foreign6, isOwn: true)
+        draft.add(CellKey(.stage), Dot(second, 46), start + 2, foreign: .foreign6, json: #"{"run":["b", 2]}"#)
+        draft.add(
+            CellKey(Field(rawValue: 4_002), text: draft.text("x")), Dot(second, 47), start + 3, foreign: .foreign12,
+            json: "[]", isCovered: true)
         return draft.page
     }
 

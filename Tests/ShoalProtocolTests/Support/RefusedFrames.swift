@@ -158,7 +158,7 @@ struct RefusedFrame {
             day.with("shape-scope", "[3,300,4]", "[3,300,5]"),
             day.with("shape-covers-none", "[34,1]", "[34,0]"),
             day.with("shape-element-kind", "[2,20,8,2]", "[2,20,11,2]"),
-            day.with("shape-value-kind", "[2,20,8,2]", "[2,20,24,2]"),
+            day.with("shape-value-kind", "[2,20,8,2]", "[2,20,64,2]"),
             day.with("shape-marker", "[2,20,8,2]", "[2,20,60,2]"),
             day.with("shape-negative", "[2,20,8,2]", "[2,20,8,-2]"),
             day.with("shape-asks-for-more-dots", "[2,20,8,2]", "[2,20,8,3]"),
@@ -210,7 +210,7 @@ struct RefusedFrame {
 
     private static func members(_ day: Base, _ tail: Base) -> [RefusedFrame] {
         [
-            day.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            day.with("newer-protocol", #""protocol":1"#, #""protocol":2,"needs":2"#),
             day.with("no-protocol", #""protocol":1,"#, ""),
             day.with("no-epoch", #""epoch":"00a500000000beef","#, ""),
             day.with("no-cursor", #""cursor":"c1.9f2Q","#, ""),
@@ -273,7 +273,7 @@ struct RefusedFrame {
             changes.with("scope-missing", "[5,5,2,0,64,1,", "[5,3,2,0,64,1,"),
             changes.with("run-of-none", "[2,2,1,49,10,1]", "[2,2,1,49,10,0]"),
             changes.with("run-code", "[2,2,1,49,10,1]", "[2,2,1,49,512,1]"),
-            changes.with("value-kind", "70,5,1,4000,16,1]", "70,25,1,4000,16,1]"),
+            changes.with("value-kind", "70,5,1,4000,16,1]", "70,53,1,4000,16,1]"),
             changes.with("marker-of-a-dead-dot", "100,60,1]", "100,52,1]"),
             changes.with("marker-covered", "100,60,1]", "100,124,1]"),
             changes.with("marker-own", "100,60,1]", "100,316,1]"),
@@ -330,7 +330,7 @@ struct RefusedFrame {
             answer.with("open-negative", #""open":[1]"#, #""open":[-1]"#),
             answer.with("open-descends", #""open":[1]"#, #""open":[1,0]"#),
             answer.with("recovery-of-a-number", #""recovery":true"#, #""recovery":1"#),
-            relay.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            relay.with("newer-protocol", #""protocol":1"#, #""protocol":2,"needs":2"#),
             relay.with("no-protocol", #""protocol":1,"#, ""),
             relay.with("no-epoch", #""epoch":"#, #""epoche":"#),
             relay.with("no-vector", #""vector":"#, #""victor":"#),
@@ -348,7 +348,7 @@ struct RefusedFrame {
 
     private static func enrolment(_ request: Base, _ response: Base) -> [RefusedFrame] {
         [
-            request.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            request.with("newer-protocol", #""protocol":1"#, #""protocol":2,"needs":2"#),
             request.with("no-protocol", #""protocol":1,"#, ""),
             request.with("no-code", #""code":"#, #""coda":"#),
             request.with("no-key", #""key":"#, #""lock":"#),
@@ -362,7 +362,7 @@ struct RefusedFrame {
     private static func digests(_ request: Base, _ response: Base) -> [RefusedFrame] {
         [
             request.with("no-protocol", #""protocol":1,"#, ""),
-            request.with("newer-protocol", #""protocol":1"#, #""protocol":2"#),
+            request.with("newer-protocol", #""protocol":1"#, #""protocol":2,"needs":2"#),
             request.with("no-epoch", #""epoch":"#, #""epic":"#),
             request.with("no-cursor", #""cursor":"#, #""course":"#),
             request.with("no-seen", #""seen":"#, #""scene":"#),

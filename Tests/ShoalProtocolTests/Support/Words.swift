@@ -13,6 +13,8 @@ enum Words {
             lines.append("log \(log.replica.rawValue): \(log.position) \(log.hash.hexadecimal), ends at \(log.end)")
         }
         if !request.wantsPage { lines.append("no page yet") }
+        if request.skipped > 0 { lines.append("after \(request.skipped) asked about already") }
+        lines += request.refused.map(name)
         for hash in request.tail { lines.append("tail \(hash.hexadecimal)") }
         return lines + of(request.operations, after: request.logs.last)
     }
@@ -20,7 +22,8 @@ enum Words {
     static func of(_ response: SyncResponse) -> [String] {
         of(response.push) + [
             "from \(quoted(response.from))", "cursor \(quoted(response.cursor))",
-            response.more ? "more follows" : "nothing follows", response.isFill ? "a fill" : "changes",
+            response.more ? "more follows" : "nothing follows",
+            response.isFill ? response.beginsFill ? "the beginning of a fill" : "a fill" : "changes",
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
             + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
     }
@@ -173,6 +176,7 @@ enum Words {
     private static func value(_ kind: ValueKind, _ integer: Int64, _ slice: Slice, _ arena: [UInt8]) -> String {
         switch kind {
         case .text: quoted(arena[slice.range])
+        case _ where kind.isForeign: "type \(kind.rawValue) \(String(decoding: arena[slice.range], as: UTF8.self))"
         case .json: "json \(String(decoding: arena[slice.range], as: UTF8.self))"
         case .integer: "\(integer)"
         case .count: "count \(integer)"

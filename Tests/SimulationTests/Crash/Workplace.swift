@@ -10,12 +10,14 @@ import Synchronization
 /// A clock that moves a little with each look, and randomness that follows from a seed.
 final class SeededWorld: Sendable {
     private struct State {
-        var time: Int64 = 1_760_000_000_000
+        var time: Int64
         var random: SplitMix64
     }
     private let state: Mutex<State>
 
-    init(seed: UInt64) { state = Mutex(State(random: SplitMix64(seed: seed))) }
+    init(seed: UInt64, time: Int64 = 1_760_000_000_000) {
+        state = Mutex(State(time: time, random: SplitMix64(seed: seed)))
+    }
 
     func now() -> Int64 {
         state.withLock { state in

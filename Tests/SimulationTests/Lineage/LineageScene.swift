@@ -50,6 +50,12 @@ final class LineageScene {
         }
     }
 
+    /// The server's disk after its program has ended as it should.
+    func serverImage() throws -> DiskImage {
+        try server.store.close()
+        return serverDisk.snapshot()
+    }
+
     func restoreServer(_ image: DiskImage) throws {
         serverDisk.crash(.processes)
         serverDisk.restore(image)
@@ -84,6 +90,9 @@ final class Machine {
     }
 
     var image: DiskImage { disk.snapshot() }
+
+    func close() throws { try replica.close() }
+    func open() throws { replica = try Replica(home: Replica.home(disk), environment: scene.world.client(disk)) }
 
     func copy(leaps: Bool = true) throws -> Machine { try scene.copy(disk.snapshot(), leaps: leaps) }
 
