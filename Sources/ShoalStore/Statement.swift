@@ -123,6 +123,22 @@ public final class Statement {
         sqlite3_reset(handle)
     }
 
+    /// Runs with these bytes bound to a parameter, without a copy of them.
+    public func run(_ index: Int32, _ bytes: [UInt8]) throws(StoreError) {
+        let handle = try prepared()
+        let code = bytes.withUnsafeBytes { buffer in
+            let code = sqlite3_bind_blob(
+                handle, index, buffer.baseAddress, Int32(truncatingIfNeeded: buffer.count), shoal_sqlite_static())
+            return code == SQLITE_OK ? sqlite3_step(handle) : code
+        }
+        // The bytes are the caller's again.
+        defer {
+            sqlite3_reset(handle)
+            sqlite3_bind_null(handle, index)
+        }
+        if code != SQLITE_DONE && code != SQLITE_ROW { throw failure(code) }
+    }
+
     public func integer(_ column: Int32) -> Int64 { sqlite3_column_int64(handle, column) }
     public func isNull(_ column: Int32) -> Bool { sqlite3_column_type(handle, column) == SQLITE_NULL }
     public func string(_ column: Int32) -> String {
