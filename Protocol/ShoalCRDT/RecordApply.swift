@@ -37,7 +37,9 @@ extension Record {
                 apply(
                     edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
                 || changed
-            if clock < .max { lower(edit.key, batch.arena, by: dot, time: time, sequence: sequence, clock: clock) }
+            if clock < .max, !cell.isEmpty {
+                lower(edit.key, batch.arena, by: dot, time: time, sequence: sequence, clock: clock)
+            }
         }
         if !operation.covers.isEmpty {
             changed = cover(batch.dots[operation.covers], by: dot, sequence: sequence, isKnown) || changed

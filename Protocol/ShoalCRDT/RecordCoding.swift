@@ -80,38 +80,49 @@ extension Record {
     }
 
     private func encodeStamps(into output: inout [UInt8]) -> [Stamp] {
-        var stamps: [Stamp] = []
-        for entry in entries {
-            let stamp = Stamp(dot: entry.dot, time: entry.time)
-            if stamps.last != stamp { stamps.append(stamp) }
-        }
-        if stamps.count > 1 {
-            stamps.sort()
-            var unique = 0
-            for index in stamps.indices where index == 0 || stamps[index] != stamps[unique - 1] {
-                stamps[unique] = stamps[index]
-                unique += 1
-            }
-            stamps.removeSubrange(unique...)
-        }
+        let stamps = distinctStamps()
         output.appendVarint(stamps.count)
-        var replicas: [ReplicaID] = []
+        var replicas = 0
         var previous = Stamp(dot: Dot(rawValue: 0), time: id.time)
         for (index, stamp) in stamps.enumerated() {
             let replica = stamp.dot.replica
             if index > 0, replica == previous.dot.replica {
-                output.appendVarint(replicas.count)
+                output.appendVarint(replicas)
                 output.appendVarint(UInt64(stamp.dot.number - previous.dot.number))
             } else {
                 // Stamps ascend, so a replica that is not the one before is a new one.
                 output.append(0)
                 output.appendFixed(replica.rawValue)
                 output.appendVarint(UInt64(stamp.dot.number))
-                replicas.append(replica)
+                replicas += 1
             }
             output.appendSigned(stamp.time &- previous.time)
             previous = stamp
         }
+        return stamps
+    }
+
+    /// The stamps of all entries, ascending, each once.
+    private func distinctStamps() -> [Stamp] {
+        var stamps: [Stamp] = []
+        stamps.reserveCapacity(entries.count)
+        var isAscending = true
+        for entry in entries {
+            let stamp = Stamp(dot: entry.dot, time: entry.time)
+            if let last = stamps.last {
+                if last == stamp { continue }
+                if stamp < last { isAscending = false }
+            }
+            stamps.append(stamp)
+        }
+        if isAscending { return stamps }
+        stamps.sort()
+        var unique = 0
+        for index in stamps.indices where index == 0 || stamps[index] != stamps[unique - 1] {
+            stamps[unique] = stamps[index]
+            unique += 1
+        }
+        stamps.removeSubrange(unique...)
         return stamps
     }
 
@@ -224,7 +235,7 @@ extension Record {
         guard count <= reader.bytes.count else { throw reader.failure(.truncated) }
         var stamps: [Stamp] = []
         stamps.reserveCapacity(count)
-        var replicas: [ReplicaID] = []
+        var replicas = 0
         var previous = Stamp(dot: Dot(rawValue: 0), time: id.time)
         for _ in 0..<count {
             let reference = try reader.varint(as: Int.self)
@@ -232,10 +243,10 @@ extension Record {
             let replica: ReplicaID
             if reference == 0 {
                 replica = ReplicaID(rawValue: try reader.fixed32())
-                replicas.append(replica)
+                replicas += 1
                 number = try reader.varint(as: UInt32.self)
             } else {
-                guard reference == replicas.count else { throw reader.failure(.outOfRange) }
+                guard reference == replicas else { throw reader.failure(.outOfRange) }
                 replica = previous.dot.replica
                 let sum = previous.dot.number.addingReportingOverflow(try reader.varint(as: UInt32.self))
                 guard !sum.overflow else { throw reader.failure(.outOfRange) }

@@ -108,8 +108,7 @@ public final class RecordTable {
         let upsert = Self.isDetail(record.id, record.envelope) ? upsertDetail : upsertRecord
         try upsert.bind(1, record.id.rawValue)
         try upsert.bind(2, sequence)
-        try upsert.bind(3, scratch)
-        try upsert.run()
+        try upsert.run(3, scratch)
     }
 
     public func delete(_ id: RecordID) throws(StoreError) {

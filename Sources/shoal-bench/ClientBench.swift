@@ -28,7 +28,10 @@ enum ClientBench {
         var bytes = 0
         /// Seconds of the server: commit, page, encoding.
         var serving = 0.0
-        /// Seconds of the client: decoding and a durable commit a page.
+        /// Seconds of the client before there is anything to apply: the first request with what it pushes, and the durable
+        /// note that it goes out.
+        var preparing = 0.0
+        /// Seconds of the client: decoding, a commit a page, and the requests for further pages.
         var applying = 0.0
         var pulled = 0
     }
@@ -37,9 +40,9 @@ enum ClientBench {
     static func sync(_ replica: Replica, _ handler: SyncHandler, account: RecordID) throws -> Pull {
         var pull = Pull()
         var run = SyncRun(replica)
+        var (step, seconds) = try Measure.seconds { try run.next() }
+        pull.preparing = seconds
         while true {
-            let (step, preparing) = try Measure.seconds { try run.next() }
-            pull.applying += preparing
             switch step {
             case .send(let body):
                 let (answer, serving) = try Measure.seconds { try handler.handleAlone(body, account: account) }
@@ -52,6 +55,8 @@ enum ClientBench {
                 pull.pulled = report.pulled
                 return pull
             }
+            (step, seconds) = try Measure.seconds { try run.next() }
+            pull.applying += seconds
         }
     }
 

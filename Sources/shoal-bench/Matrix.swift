@@ -221,6 +221,7 @@ final class Matrix {
         let others = dayOperations - workload.days[0].lines.count
         Measure.metric("f_wire_bytes", Double(pull.bytes))
         Measure.metric("f_encode_s", pull.serving)
+        Measure.metric("f_prepare_s", pull.preparing)
         Measure.metric("f_apply_s", pull.applying)
         Measure.metric("f_changes_s", Double(others) / pull.applying)
         Measure.metric(

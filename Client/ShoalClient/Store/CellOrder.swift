@@ -55,7 +55,7 @@ struct CellDifference {
             }
             let oldEnd = order <= 0 ? CellOrder.endOfCell(oldEntries, oldArena, from: i) : i
             let newEnd = order >= 0 ? CellOrder.endOfCell(newEntries, newArena, from: j) : j
-            if order != 0 || !isSame(oldEntries[i..<oldEnd], newEntries[j..<newEnd]) {
+            if order != 0 || !isSame(oldEntries, i..<oldEnd, newEntries, j..<newEnd) {
                 try body(i..<oldEnd, j..<newEnd)
             }
             i = oldEnd
@@ -64,10 +64,12 @@ struct CellDifference {
     }
 
     /// A dot has one value and one time at most lowered, so equal dots are equal cells to everybody but the clock.
-    private static func isSame(_ a: ArraySlice<Entry>, _ b: ArraySlice<Entry>) -> Bool {
-        guard a.count == b.count else { return false }
-        for (x, y) in zip(a, b)
-        where x.dot != y.dot || x.kind != y.kind || x.isCovered != y.isCovered || x.time != y.time {
+    private static func isSame(_ a: [Entry], _ aCell: Range<Int>, _ b: [Entry], _ bCell: Range<Int>) -> Bool {
+        guard aCell.count == bCell.count else { return false }
+        for (i, j) in zip(aCell, bCell)
+        where a[i].dot != b[j].dot || a[i].kind != b[j].kind || a[i].isCovered != b[j].isCovered
+            || a[i].time != b[j].time
+        {
             return false
         }
         return true

@@ -60,7 +60,7 @@ struct OwnLog: Equatable {
 enum OwnLogStore {
     /// All logs in the order of their positions; the last one is the one that is written now, with its stored end.
     static func read(_ database: Database) throws -> [OwnLog] {
-        try Row.fetchAll(database, sql: "SELECT * FROM own_log ORDER BY ordinal").map { row in
+        try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM own_log ORDER BY ordinal")).map { row in
             var log = OwnLog(
                 replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)), after: row["start"],
                 end: UInt32(truncatingIfNeeded: row["finish"] as Int64? ?? 0))

@@ -220,9 +220,11 @@ struct PageStore {
         guard commit.isFill else { return try finishFill() }
         if standing.fill != .none, try !restarts() { return }
         let isEmpty =
-            try Row.fetchOne(store.database, sql: "SELECT 1 FROM record UNION ALL SELECT 1 FROM detail LIMIT 1") == nil
+            try Row.fetchOne(
+                store.database.cachedStatement(sql: "SELECT 1 FROM record UNION ALL SELECT 1 FROM detail LIMIT 1"))
+            == nil
         standing.fill = isEmpty ? .initial : .replacing
-        try store.database.execute(sql: "DELETE FROM fill_seen")
+        try store.database.cachedStatement(sql: "DELETE FROM fill_seen").execute()
     }
 
     /// Whether this page begins anew a fill that did not finish: it says so, it was asked for from the beginning, or it
@@ -251,17 +253,17 @@ struct PageStore {
     private mutating func finishFill() throws {
         if standing.fill == .replacing {
             let gone = try Int64.fetchAll(
-                store.database,
-                sql: """
-                    SELECT id FROM (SELECT id FROM record UNION ALL SELECT id FROM detail)
-                    WHERE id NOT IN (SELECT record FROM fill_seen)
-                    """)
+                store.database.cachedStatement(
+                    sql: """
+                        SELECT id FROM (SELECT id FROM record UNION ALL SELECT id FROM detail)
+                        WHERE id NOT IN (SELECT record FROM fill_seen)
+                        """))
             for id in gone.map(RecordID.init(rawValue:)) {
                 let old = try store.effective(id)
                 try store.records.delete(id)
                 try show(from: old, to: try store.effective(id))
             }
-            try store.database.execute(sql: "DELETE FROM fill_seen")
+            try store.database.cachedStatement(sql: "DELETE FROM fill_seen").execute()
         }
         try StockStore(store).dropEqual()
         if standing.fill != .none { try store.forgetProven() }

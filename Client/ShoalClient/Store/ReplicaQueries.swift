@@ -8,14 +8,16 @@ import struct ShoalCRDT.Record
 extension ReplicaStore {
     func noteIDs(of customer: RecordID) throws -> [RecordID] {
         try Int64.fetchAll(
-            database, sql: "SELECT id FROM note WHERE customer = ? ORDER BY id", arguments: [customer.rawValue]
+            database.cachedStatement(sql: "SELECT id FROM note WHERE customer = ? ORDER BY id"),
+            arguments: [customer.rawValue]
         ).map(RecordID.init(rawValue:))
     }
 
     /// All customers in id order; a cursor's worth of columns each.
     func customerRows() throws -> [CustomerRow] {
         let cursor = try Row.fetchCursor(
-            database, sql: "SELECT id, added, name, stage, source, birth_month FROM customer ORDER BY id")
+            database.cachedStatement(
+                sql: "SELECT id, added, name, stage, source, birth_month FROM customer ORDER BY id"))
         var rows: [CustomerRow] = []
         while let row = try cursor.next() {
             rows.append(
@@ -30,7 +32,8 @@ extension ReplicaStore {
         var found: Set<RecordID> = []
         for tag in tags {
             let cursor = try Int64.fetchCursor(
-                database, sql: "SELECT customer FROM customer_tag WHERE tag = ?", arguments: [tag.rawValue])
+                database.cachedStatement(sql: "SELECT customer FROM customer_tag WHERE tag = ?"),
+                arguments: [tag.rawValue])
             while let id = try cursor.next() { found.insert(RecordID(rawValue: id)) }
         }
         return found
@@ -39,7 +42,8 @@ extension ReplicaStore {
     func customers(followedBy account: RecordID) throws -> Set<RecordID> {
         var found: Set<RecordID> = []
         let cursor = try Int64.fetchCursor(
-            database, sql: "SELECT customer FROM follow WHERE account = ?", arguments: [account.rawValue])
+            database.cachedStatement(sql: "SELECT customer FROM follow WHERE account = ?"),
+            arguments: [account.rawValue])
         while let id = try cursor.next() { found.insert(RecordID(rawValue: id)) }
         return found
     }
@@ -47,7 +51,8 @@ extension ReplicaStore {
     /// How many customers have each tag.
     func tagCounts() throws -> [RecordID: Int] {
         var counts: [RecordID: Int] = [:]
-        let cursor = try Row.fetchCursor(database, sql: "SELECT tag, count(*) FROM customer_tag GROUP BY tag")
+        let cursor = try Row.fetchCursor(
+            database.cachedStatement(sql: "SELECT tag, count(*) FROM customer_tag GROUP BY tag"))
         while let row = try cursor.next() { counts[RecordID(rawValue: row[0])] = row[1] }
         return counts
     }
@@ -77,8 +82,8 @@ extension ReplicaStore {
     /// The cells in conflict: their record and the key's parts, in order.
     func conflictCells(of record: RecordID?) throws -> [(record: RecordID, field: Field, element: CellEdit.Element)] {
         try Row.fetchAll(
-            database,
-            sql: "SELECT record, field, element FROM conflict WHERE ?1 IS NULL OR record = ?1 ORDER BY 1, 2, 3",
+            database.cachedStatement(
+                sql: "SELECT record, field, element FROM conflict WHERE ?1 IS NULL OR record = ?1 ORDER BY 1, 2, 3"),
             arguments: [record?.rawValue]
         ).map { row in
             let element: CellEdit.Element =
@@ -95,66 +100,74 @@ extension ReplicaStore {
     /// The customers with more than one of these tags.
     func customers(withSeveralOf tags: [RecordID], only customer: RecordID?) throws -> [RecordID] {
         if tags.count < 2 { return [] }
-        let list = tags.map { String($0.rawValue) }.joined(separator: ",")
         return try Int64.fetchAll(
-            database,
-            sql: """
-                SELECT customer FROM customer_tag WHERE tag IN (\(list)) AND (?1 IS NULL OR customer = ?1)
-                GROUP BY customer HAVING count(*) > 1 ORDER BY customer
-                """, arguments: [customer?.rawValue]
+            database.cachedStatement(
+                sql: """
+                    SELECT customer FROM customer_tag
+                    WHERE tag IN (SELECT value FROM json_each(?2)) AND (?1 IS NULL OR customer = ?1)
+                    GROUP BY customer HAVING count(*) > 1 ORDER BY customer
+                    """),
+            arguments: [customer?.rawValue, "[\(tags.map { String($0.rawValue) }.joined(separator: ","))]"]
         ).map(RecordID.init(rawValue:))
     }
 
     /// Whether a listing of these conflicts is remembered.
     func hasListed(_ record: RecordID?) throws -> Bool {
         try Bool.fetchOne(
-            database, sql: "SELECT EXISTS (SELECT 1 FROM listed WHERE ?1 IS NULL OR record = ?1)",
+            database.cachedStatement(sql: "SELECT EXISTS (SELECT 1 FROM listed WHERE ?1 IS NULL OR record = ?1)"),
             arguments: [record?.rawValue]) ?? false
     }
 
     /// Remembers a listing of all conflicts, or of those of one record, in place of the one before.
     func remember(_ conflicts: [Conflict], of record: RecordID?) throws {
-        try database.execute(
-            sql: "DELETE FROM listed WHERE ?1 IS NULL OR record = ?1", arguments: [record?.rawValue])
+        try database.cachedStatement(sql: "DELETE FROM listed WHERE ?1 IS NULL OR record = ?1").execute(arguments: [
+            record?.rawValue
+        ])
         for conflict in conflicts {
-            try database.execute(
-                sql: "REPLACE INTO listed (record, field, token) VALUES (?, ?, ?)",
+            try database.cachedStatement(sql: "REPLACE INTO listed (record, field, token) VALUES (?, ?, ?)").execute(
                 arguments: [conflict.record.rawValue, conflict.field, Int64(bitPattern: conflict.token)])
         }
     }
 
     func rememberedToken(_ record: RecordID, _ field: String) throws -> UInt64? {
         try Int64.fetchOne(
-            database, sql: "SELECT token FROM listed WHERE record = ? AND field = ?",
+            database.cachedStatement(sql: "SELECT token FROM listed WHERE record = ? AND field = ?"),
             arguments: [record.rawValue, field]
         ).map { UInt64(bitPattern: $0) }
     }
 
     func forgetListed(_ record: RecordID, _ field: String) throws {
-        try database.execute(
-            sql: "DELETE FROM listed WHERE record = ? AND field = ?", arguments: [record.rawValue, field])
+        try database.cachedStatement(sql: "DELETE FROM listed WHERE record = ? AND field = ?").execute(arguments: [
+            record.rawValue, field,
+        ])
     }
 
     // MARK: Set aside
 
     func asideRows() throws -> [(position: Int64, reason: String)] {
-        try Row.fetchAll(database, sql: "SELECT position, reason FROM aside ORDER BY position").map { ($0[0], $0[1]) }
+        try Row.fetchAll(database.cachedStatement(sql: "SELECT position, reason FROM aside ORDER BY position")).map {
+            ($0[0], $0[1])
+        }
     }
 
     /// The newest note on a healing of a kind that this version knows.
     func lastHealing() throws -> HealingNote? {
-        try Row.fetchOne(database, sql: "SELECT time, kind, replica, changes FROM healing ORDER BY id DESC LIMIT 1")
-            .flatMap { row in
-                HealingNote.Kind(rawValue: row["kind"]).map { kind in
-                    HealingNote(
-                        kind: kind, at: row["time"],
-                        replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)).text,
-                        changes: row["changes"])
-                }
+        try Row.fetchOne(
+            database.cachedStatement(sql: "SELECT time, kind, replica, changes FROM healing ORDER BY id DESC LIMIT 1")
+        )
+        .flatMap { row in
+            HealingNote.Kind(rawValue: row["kind"]).map { kind in
+                HealingNote(
+                    kind: kind, at: row["time"],
+                    replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)).text,
+                    changes: row["changes"])
             }
+        }
     }
 
-    func asideCount() throws -> Int { try Int.fetchOne(database, sql: "SELECT count(*) FROM aside") ?? 0 }
+    func asideCount() throws -> Int {
+        try Int.fetchOne(database.cachedStatement(sql: "SELECT count(*) FROM aside")) ?? 0
+    }
 
     /// Throws the derived tables away and derives them again from records and tail.
     func rebuildProjections() throws {

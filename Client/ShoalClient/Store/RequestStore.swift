@@ -52,7 +52,7 @@ extension ReplicaStore {
     /// Why the operation at a position was refused; what is not listed any more was refused for some reason.
     private func refusal(at position: Int64) throws -> RefusalReason {
         let reason = try String.fetchOne(
-            database, sql: "SELECT reason FROM aside WHERE position = ?", arguments: [position])
+            database.cachedStatement(sql: "SELECT reason FROM aside WHERE position = ?"), arguments: [position])
         return reason.flatMap(RefusalReason.init(rawValue:)) ?? .forbidden
     }
 

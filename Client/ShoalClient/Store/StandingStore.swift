@@ -32,7 +32,9 @@ enum StandingStore {
     }
 
     static func read(_ database: Database, home: String) throws -> Standing {
-        guard let row = try Row.fetchOne(database, sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL")
+        guard
+            let row = try Row.fetchOne(
+                database.cachedStatement(sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"))
         else { throw ReplicaError.notEnrolled(home: home) }
         var standing = Standing()
         standing.account = RecordID(rawValue: row["account"])
@@ -140,8 +142,9 @@ enum StandingStore {
     }
 
     static func credential(_ database: Database) throws -> (server: String, key: String)? {
-        try Row.fetchOne(database, sql: "SELECT server, key FROM identity WHERE account IS NOT NULL").map {
-            (server: $0["server"], key: $0["key"])
-        }
+        try Row.fetchOne(database.cachedStatement(sql: "SELECT server, key FROM identity WHERE account IS NOT NULL"))
+            .map {
+                (server: $0["server"], key: $0["key"])
+            }
     }
 }

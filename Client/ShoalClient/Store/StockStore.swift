@@ -34,10 +34,10 @@ struct StockStore {
     ///   then), and what it has not replaced yet lies in the generation before.
     func take(fill: Standing.Fill) throws {
         let last = try Int64.fetchOne(
-            database,
-            sql:
-                "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)"
-        )
+            database.cachedStatement(
+                sql:
+                    "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)"
+            ))
         let generation = (last ?? 0) + 1
         let isSeen = fill == .replacing ? "WHERE id IN (SELECT record FROM fill_seen)" : ""
         for table in ["record", "detail"] {
@@ -45,9 +45,9 @@ struct StockStore {
                 sql: "INSERT INTO stock (generation, record, cells) SELECT ?, id, cells FROM \(table) \(isSeen)",
                 arguments: [generation])
         }
-        try database.execute(
-            sql: "INSERT INTO stock_vector (generation, replica, number) SELECT ?, replica, number FROM vector",
-            arguments: [generation])
+        try database.cachedStatement(
+            sql: "INSERT INTO stock_vector (generation, replica, number) SELECT ?, replica, number FROM vector"
+        ).execute(arguments: [generation])
         try dropEmpty()
     }
 
@@ -59,15 +59,15 @@ struct StockStore {
             try database.cachedStatement(sql: "INSERT OR IGNORE INTO stock_open (record) VALUES (?)")
                 .execute(arguments: [id.rawValue])
         }
-        guard try Int.fetchOne(database, sql: "SELECT 1 FROM stock_open LIMIT 1") != nil else { return }
+        guard try Int.fetchOne(database.cachedStatement(sql: "SELECT 1 FROM stock_open LIMIT 1")) != nil else { return }
         let delete = try database.cachedStatement(sql: "DELETE FROM stock_open WHERE record = ?")
         for head in page.heads where !page.open.contains(head.id) { try delete.execute(arguments: [head.id.rawValue]) }
     }
 
     /// Drops what the server has again: rows with the same entries, in a record where nothing waits.
     func dropEqual() throws {
-        guard try Int.fetchOne(database, sql: "SELECT 1 FROM stock LIMIT 1") != nil else {
-            return try database.execute(sql: "DELETE FROM stock_open")
+        guard try Int.fetchOne(database.cachedStatement(sql: "SELECT 1 FROM stock LIMIT 1")) != nil else {
+            return try database.cachedStatement(sql: "DELETE FROM stock_open").execute()
         }
         for table in ["record", "detail"] {
             try database.execute(
@@ -78,12 +78,12 @@ struct StockStore {
         }
         // Rows that differ in bytes may differ in times only.
         let rows = try Row.fetchAll(
-            database,
-            sql: """
-                SELECT stock.rowid, record FROM stock
-                WHERE record NOT IN (SELECT record FROM stock_open)
-                    AND record IN (SELECT id FROM record UNION ALL SELECT id FROM detail)
-                """)
+            database.cachedStatement(
+                sql: """
+                    SELECT stock.rowid, record FROM stock
+                    WHERE record NOT IN (SELECT record FROM stock_open)
+                        AND record IN (SELECT id FROM record UNION ALL SELECT id FROM detail)
+                    """))
         for row in rows {
             let id = RecordID(rawValue: row["record"])
             guard let now = try records.read(id), let held = try self.row(row["rowid"], of: id) else { continue }
@@ -120,13 +120,13 @@ struct StockStore {
     func next(epoch: UInt64, weight: Int) throws -> (request: RelayRequest, batch: RelayBatch)? {
         guard
             let generation = try Int64.fetchOne(
-                database, sql: "SELECT min(generation) FROM stock WHERE NOT is_too_large")
+                database.cachedStatement(sql: "SELECT min(generation) FROM stock WHERE NOT is_too_large"))
         else { return nil }
         var request = RelayRequest(epoch: epoch, vector: try vector(generation), page: RecordPage())
         var batch = RelayBatch(generation: generation, records: [])
         let rows = try Row.fetchCursor(
-            database,
-            sql: "SELECT record, cells FROM stock WHERE generation = ? AND NOT is_too_large ORDER BY record",
+            database.cachedStatement(
+                sql: "SELECT record, cells FROM stock WHERE generation = ? AND NOT is_too_large ORDER BY record"),
             arguments: [generation])
         while let row = try rows.next() {
             let id = RecordID(rawValue: row["record"])
@@ -144,7 +144,8 @@ struct StockStore {
     private func vector(_ generation: Int64) throws -> VersionVector {
         var vector = VersionVector()
         let rows = try Row.fetchCursor(
-            database, sql: "SELECT replica, number FROM stock_vector WHERE generation = ?", arguments: [generation])
+            database.cachedStatement(sql: "SELECT replica, number FROM stock_vector WHERE generation = ?"),
+            arguments: [generation])
         while let row = try rows.next() {
             vector.advance(
                 ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
@@ -162,26 +163,27 @@ struct StockStore {
 
     /// Notes for people how many records the server got back.
     func note(relayed count: Int, at time: Int64, replica: ReplicaID) throws {
-        try database.execute(
-            sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, 'relayed', ?, ?)",
-            arguments: [time, Int64(replica.rawValue), count])
+        try database.cachedStatement(
+            sql: "INSERT INTO healing (time, kind, replica, changes) VALUES (?, 'relayed', ?, ?)"
+        ).execute(arguments: [time, Int64(replica.rawValue), count])
     }
 
     /// Keeps a row here that no request can carry.
     func passOver(_ batch: RelayBatch) throws {
         for id in batch.records {
-            try database.execute(
-                sql: "UPDATE stock SET is_too_large = 1 WHERE generation = ? AND record = ?",
-                arguments: [batch.generation, id.rawValue])
+            try database.cachedStatement(sql: "UPDATE stock SET is_too_large = 1 WHERE generation = ? AND record = ?")
+                .execute(arguments: [batch.generation, id.rawValue])
         }
     }
 
     private func dropEmpty() throws {
-        try database.execute(sql: "DELETE FROM stock_vector WHERE generation NOT IN (SELECT generation FROM stock)")
+        try database.cachedStatement(
+            sql: "DELETE FROM stock_vector WHERE generation NOT IN (SELECT generation FROM stock)"
+        ).execute()
     }
 
     /// How many rows there are.
     static func count(_ database: Database) throws -> Int {
-        try Int.fetchOne(database, sql: "SELECT count(*) FROM stock") ?? 0
+        try Int.fetchOne(database.cachedStatement(sql: "SELECT count(*) FROM stock")) ?? 0
     }
 }

@@ -4,21 +4,22 @@ import ShoalCRDT
 extension TagBook {
     /// Reads the book from the derived tables.
     init(_ database: Database) throws {
-        let groups = try Row.fetchAll(database, sql: "SELECT * FROM tag_group").map { row in
+        let groups = try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM tag_group")).map { row in
             Group(
                 id: RecordID(rawValue: row["id"]), name: row["name"], folded: row["folded"], isSingle: row["single"],
                 isArchived: row["archived"])
         }
-        let tags = try Row.fetchAll(database, sql: "SELECT * FROM tag").map { row in
+        let tags = try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM tag")).map { row in
             Tag(
                 id: RecordID(rawValue: row["id"]), name: row["name"], folded: row["folded"],
                 group: RecordID(rawValue: row["tag_group"]), isArchived: row["archived"])
         }
-        let accounts = try Row.fetchAll(database, sql: "SELECT * FROM account ORDER BY name").map { row in
+        let accounts = try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM account ORDER BY name")).map {
+            row in
             Account(id: RecordID(rawValue: row["id"]), name: row["name"], role: row["role"])
         }
         var authors: [UInt32: RecordID] = [:]
-        for row in try Row.fetchAll(database, sql: "SELECT replica, account FROM author") {
+        for row in try Row.fetchAll(database.cachedStatement(sql: "SELECT replica, account FROM author")) {
             authors[UInt32(truncatingIfNeeded: row["replica"] as Int64)] = RecordID(rawValue: row["account"])
         }
         self.init(groups: groups, tags: tags, accounts: accounts, authors: authors)

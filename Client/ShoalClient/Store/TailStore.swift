@@ -36,9 +36,9 @@ extension ReplicaStore {
             sql: "INSERT OR IGNORE INTO aside (position, reason) VALUES (?, ?)")
         try statement.execute(arguments: [position, reason.rawValue])
         if database.changedRows == 0 { return nil }
-        try database.execute(
-            sql: "UPDATE log SET state = state | ? WHERE position = ?",
-            arguments: [LogStore.State.refused.rawValue, position])
+        try database.cachedStatement(sql: "UPDATE log SET state = state | ? WHERE position = ?").execute(arguments: [
+            LogStore.State.refused.rawValue, position,
+        ])
         let record = batch.operations[0].record
         try leaveTail(record, [position])
         return record

@@ -15,8 +15,7 @@ extension ServerStore {
                 guard try Self.account(database, named: name) == nil else { throw AccountProblem.nameTaken(name) }
                 let id = try newIdentifier(writer, database, time: time)
                 try writeAccount(writer, id, name: name, role: role, salt: salt, time: time)
-                try database.execute(
-                    sql: "INSERT INTO account (id, name, role) VALUES (?, ?, ?)",
+                try database.cachedStatement(sql: "INSERT INTO account (id, name, role) VALUES (?, ?, ?)").execute(
                     arguments: [id.rawValue, name, role.rawValue])
                 try Self.insertCode(database, code, account: id, expires: expires)
                 return id
@@ -26,11 +25,11 @@ extension ServerStore {
 
     private func newIdentifier(_ writer: StoreWriter, _ database: Database, time: Int64) throws -> RecordID {
         var allocator = RecordIDAllocator(
-            state: try Int64.fetchOne(database, sql: "SELECT allocator FROM server") ?? -1)
+            state: try Int64.fetchOne(database.cachedStatement(sql: "SELECT allocator FROM server")) ?? -1)
         guard let id = allocator.next(time: time, replica: writer.ownReplica) else {
             throw AccountProblem.noIdentifiers
         }
-        try database.execute(sql: "UPDATE server SET allocator = ?", arguments: [allocator.state])
+        try database.cachedStatement(sql: "UPDATE server SET allocator = ?").execute(arguments: [allocator.state])
         return id
     }
 
@@ -59,13 +58,12 @@ extension ServerStore {
     }
 
     private static func insertCode(_ database: Database, _ code: [UInt8], account: RecordID, expires: Int64) throws {
-        try database.execute(
-            sql: "INSERT INTO enrolment (code, account, expires) VALUES (?, ?, ?)",
+        try database.cachedStatement(sql: "INSERT INTO enrolment (code, account, expires) VALUES (?, ?, ?)").execute(
             arguments: [Data(code), account.rawValue, expires])
     }
 
     private static func account(_ database: Database, named name: String) throws -> RecordID? {
-        try Int64.fetchOne(database, sql: "SELECT id FROM account WHERE name = ?", arguments: [name])
+        try Int64.fetchOne(database.cachedStatement(sql: "SELECT id FROM account WHERE name = ?"), arguments: [name])
             .map { RecordID(rawValue: $0) }
     }
 
@@ -78,12 +76,12 @@ extension ServerStore {
         try StoreError.mapping(path: path) {
             try pool.read { database in
                 let rows = try Row.fetchAll(
-                    database,
-                    sql: """
-                        SELECT id, name, role,
-                            (SELECT count(*) FROM credential WHERE credential.account = account.id) AS replicas
-                        FROM account ORDER BY name
-                        """)
+                    database.cachedStatement(
+                        sql: """
+                            SELECT id, name, role,
+                                (SELECT count(*) FROM credential WHERE credential.account = account.id) AS replicas
+                            FROM account ORDER BY name
+                            """))
                 return rows.map { row in
                     Account(
                         id: RecordID(rawValue: row["id"]).description, name: row["name"], role: row["role"],
@@ -102,11 +100,11 @@ extension ServerStore {
             try writer.transaction {
                 guard
                     let row = try Row.fetchOne(
-                        database,
-                        sql: """
-                            SELECT enrolment.account, expires, key, replica, name, role
-                            FROM enrolment JOIN account ON account.id = enrolment.account WHERE code = ?
-                            """, arguments: [Data(code)])
+                        database.cachedStatement(
+                            sql: """
+                                SELECT enrolment.account, expires, key, replica, name, role
+                                FROM enrolment JOIN account ON account.id = enrolment.account WHERE code = ?
+                                """), arguments: [Data(code)])
                 else { throw AccountProblem.wrongCode }
                 guard time < row["expires"] as Int64 else { throw AccountProblem.expiredCode }
                 var account = RecordID(rawValue: row["account"])
@@ -137,14 +135,14 @@ extension ServerStore {
     private static func use(
         _ database: Database, code: [UInt8], key: [UInt8], account: RecordID, replica: ReplicaID, time: Int64
     ) throws {
-        guard try Row.fetchOne(database, sql: "SELECT 1 FROM credential WHERE key = ?", arguments: [Data(key)]) == nil
+        guard
+            try Row.fetchOne(
+                database.cachedStatement(sql: "SELECT 1 FROM credential WHERE key = ?"), arguments: [Data(key)]) == nil
         else { throw AccountProblem.keyTaken }
-        try database.execute(
-            sql: "UPDATE enrolment SET key = ?, replica = ? WHERE code = ?",
+        try database.cachedStatement(sql: "UPDATE enrolment SET key = ?, replica = ? WHERE code = ?").execute(
             arguments: [Data(key), Int64(replica.rawValue), Data(code)])
-        try database.execute(
-            sql: "INSERT INTO credential (key, account, replica, created) VALUES (?, ?, ?, ?)",
-            arguments: [Data(key), account.rawValue, Int64(replica.rawValue), time])
+        try database.cachedStatement(sql: "INSERT INTO credential (key, account, replica, created) VALUES (?, ?, ?, ?)")
+            .execute(arguments: [Data(key), account.rawValue, Int64(replica.rawValue), time])
     }
 
     /// The holder of the key with this hash; nil if nobody is.

@@ -70,20 +70,20 @@ final class CollectionQueries {
 
     /// What the file holds. What was reached in an earlier epoch says nothing about this one.
     func load(length: Int64, into state: inout StoreWriter.State) throws -> Leases {
-        guard let row = try Row.fetchOne(database, sql: "SELECT * FROM collection") else {
+        guard let row = try Row.fetchOne(database.cachedStatement(sql: "SELECT * FROM collection")) else {
             throw StoreError.damaged(path: "collection", reason: "its row is missing")
         }
         state.collection = CollectionState(
             collected: row["collected"], swept: row["swept"], hashes: row["hashes"], records: row["records"],
             cells: row["cells"])
         var standings: [ReplicaID: Leases.Standing] = [:]
-        let rows = try Row.fetchCursor(database, sql: "SELECT * FROM lease")
+        let rows = try Row.fetchCursor(database.cachedStatement(sql: "SELECT * FROM lease"))
         while let row = try rows.next() {
             standings[Self.replica(row["replica"])] = Leases.Standing(
                 reached: row["reached"], acknowledged: UInt32(truncatingIfNeeded: row["acknowledged"] as Int64),
                 began: row["began"], contact: row["contact"])
         }
-        let collected = try Int64.fetchSet(database, sql: "SELECT record FROM collected")
+        let collected = try Int64.fetchSet(database.cachedStatement(sql: "SELECT record FROM collected"))
         state.collected = Set(collected.map(RecordID.init(rawValue:)))
         var leases = Leases(
             length: length, epoch: UInt64(bitPattern: row["epoch"] as Int64), clock: row["clock"], standings: standings)
@@ -97,7 +97,7 @@ final class CollectionQueries {
 
     /// The replicas that enrolment handed out: those of forks follow the logs that they continue.
     func enrolled() throws -> [ReplicaID] {
-        try Int64.fetchAll(database, sql: "SELECT replica FROM credential").map(Self.replica)
+        try Int64.fetchAll(database.cachedStatement(sql: "SELECT replica FROM credential")).map(Self.replica)
     }
 
     func store(_ state: CollectionState, _ leases: Leases) throws(StoreError) {
@@ -170,12 +170,12 @@ final class CollectionQueries {
     /// Some of those that were collected before `clock` and of which no row is left.
     func expiredCollected(before clock: Int64, limit: Int) throws -> [RecordID] {
         try Int64.fetchAll(
-            database,
-            sql: """
-                SELECT record FROM collected WHERE clock < ?
-                AND NOT EXISTS (SELECT 1 FROM record WHERE id = collected.record)
-                AND NOT EXISTS (SELECT 1 FROM detail WHERE id = collected.record) LIMIT ?
-                """, arguments: [clock, limit]
+            database.cachedStatement(
+                sql: """
+                    SELECT record FROM collected WHERE clock < ?
+                    AND NOT EXISTS (SELECT 1 FROM record WHERE id = collected.record)
+                    AND NOT EXISTS (SELECT 1 FROM detail WHERE id = collected.record) LIMIT ?
+                    """), arguments: [clock, limit]
         ).map(RecordID.init(rawValue:))
     }
 

@@ -121,8 +121,7 @@ final class CommitQueries {
         let statement = isNew ? (isDetail ? insertDetail : insertRecord) : (isDetail ? updateDetail : updateRecord)
         try statement.bind(1, id.rawValue)
         try statement.bind(2, sequence)
-        try statement.bind(3, packed)
-        try statement.run()
+        try statement.run(3, packed)
         if isNew, isDetail { try members.add(id, envelope) }
     }
 

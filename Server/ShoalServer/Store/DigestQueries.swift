@@ -38,13 +38,14 @@ extension ServerStore {
             cursor.commit.sequence <= now.sequence
         else { return (behind, []) }
         let tag = try Int64.fetchOne(
-            database, sql: "SELECT tag FROM commit_tag WHERE sequence = ?", arguments: [cursor.commit.sequence])
+            database.cachedStatement(sql: "SELECT tag FROM commit_tag WHERE sequence = ?"),
+            arguments: [cursor.commit.sequence])
         guard tag == Int64(cursor.commit.tag) else { return (behind, []) }
         // What changed since must all still be in the feed.
-        let first = try Int64.fetchOne(database, sql: "SELECT min(sequence) FROM feed")
+        let first = try Int64.fetchOne(database.cachedStatement(sql: "SELECT min(sequence) FROM feed"))
         guard (first ?? now.sequence + 1) <= cursor.floor + 1 else { return (behind, []) }
         let changed = try Int64.fetchAll(
-            database, sql: "SELECT DISTINCT record FROM feed WHERE sequence > ? LIMIT ?",
+            database.cachedStatement(sql: "SELECT DISTINCT record FROM feed WHERE sequence > ? LIMIT ?"),
             arguments: [max(cursor.floor, request.seen), Limits.digestWanted + 1])
         guard changed.count <= Limits.digestWanted else { return (behind, []) }
         let records = RecordsAsOf(

@@ -43,6 +43,11 @@ struct GroupFold {
         var firstNew: Int
         /// For each operation from `firstNew` on: its slot, or -1 once it is refused or left.
         var slots: [Int32]
+        /// The slot of an operation; nil once it is refused or left.
+        func slot(of operation: Int) -> Int? {
+            let slot = Int(slots[operation - firstNew])
+            return slot < 0 ? nil : slot
+        }
     }
 
     /// New operations by record, then in the order in which they are taken.
@@ -152,7 +157,7 @@ struct GroupFold {
         if let sequence = try writer.queries.readRecord(record, into: &packed) {
             slot.sequence = sequence
             slot.bytes = offset..<packed.count
-            let envelope = try unpack(slot) { bytes throws(DecodingFailure) in
+            let envelope = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
                 try Record.envelope(of: record, sequence: slot.sequence, packed: bytes)
             }
             slot.isUnmade = envelope.kind == .none
@@ -162,8 +167,8 @@ struct GroupFold {
         slots.append(slot)
     }
 
-    private func unpack<T>(
-        _ slot: Slot, _ body: (UnsafeRawBufferPointer) throws(DecodingFailure) -> T
+    private static func unpack<T>(
+        _ slot: Slot, of packed: borrowing [UInt8], _ body: (UnsafeRawBufferPointer) throws(DecodingFailure) -> T
     ) throws(StoreError) -> T {
         let result: Result<T, DecodingFailure> = packed.withUnsafeBytes { bytes in
             do throws(DecodingFailure) {
@@ -277,10 +282,9 @@ struct GroupFold {
         _ index: Int, of pushIndex: Int, _ log: LogPosition, refusals: Int64, _ made: inout [Int]
     ) throws(StoreError) -> CommandVerdict? {
         let push = group[pushIndex]
-        guard let progress = progress[pushIndex] else { return nil }
+        guard let slot = progress[pushIndex]?.slot(of: index) else { return nil }
         if push.malformed.contains(index) { return .refused(at: index, .malformed) }
         let operation = push.operations.operations[index]
-        let slot = Int(progress.slots[index - progress.firstNew])
         let existing = slots[slot].envelope
         if !push.isServer, existing?.kind == .account || operation.creates?.kind == .account {
             return .refused(at: index, .forbidden)
@@ -368,7 +372,7 @@ struct GroupFold {
     private func isMade(_ slot: Slot, by dot: Dot) throws(StoreError) -> Bool {
         guard !writer.state.relaySources.isEmpty, slot.isStored else { return false }
         if try isRelayed(dot, in: slot.record) { return true }
-        let record = try unpack(slot) { bytes throws(DecodingFailure) in
+        let record = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
             try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
         }
         return record.entries[record.range(of: CellKey(.created))].contains { $0.dot == dot && !$0.kind.isMarker }
@@ -398,19 +402,18 @@ struct GroupFold {
     }
 
     /// The record with its operations applied, or nil if they change nothing.
-    private func folded(_ slot: Slot, sequence: Int64) throws(StoreError) -> Record? {
+    private mutating func folded(_ slot: Slot, sequence: Int64) throws(StoreError) -> Record? {
         var record: Record?
         var wasAway = false
         var changed = false
         let relayed = try writer.relayed(slot.record)
         for item in work[slot.work] {
             let push = group[Int(item.push)]
-            guard let progress = progress[Int(item.push)], let log = push.logs.last,
-                progress.slots[Int(item.operation) - progress.firstNew] >= 0
+            guard progress[Int(item.push)]?.slot(of: Int(item.operation)) != nil, let log = push.logs.last
             else { continue }
             if record == nil {
                 if slot.isStored {
-                    let stored = try unpack(slot) { bytes throws(DecodingFailure) in
+                    let stored = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
                         try Record(id: slot.record, sequence: slot.sequence, packed: bytes, isChecked: true)
                     }
                     wasAway = !stored.isPresent

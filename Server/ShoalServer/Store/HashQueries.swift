@@ -28,33 +28,35 @@ final class HashQueries {
 
     /// The reading of the lease clock of the newest mark; nil if there is none.
     func newestMark() throws -> Int64? {
-        try Int64.fetchOne(database, sql: "SELECT max(clock) FROM lease_mark")
+        try Int64.fetchOne(database.cachedStatement(sql: "SELECT max(clock) FROM lease_mark"))
     }
 
     /// Notes where the sequence and all logs stand.
     func mark(clock: Int64, sequence: Int64) throws {
-        try database.execute(
-            sql: "INSERT OR REPLACE INTO lease_mark (clock, sequence) VALUES (?, ?)", arguments: [clock, sequence])
-        try database.execute(
+        try database.cachedStatement(sql: "INSERT OR REPLACE INTO lease_mark (clock, sequence) VALUES (?, ?)").execute(
+            arguments: [clock, sequence])
+        try database.cachedStatement(
             sql: """
                 INSERT OR REPLACE INTO log_mark (clock, replica, position)
                 SELECT ?, replica, position FROM log WHERE position > 0
-                """, arguments: [clock])
+                """
+        ).execute(arguments: [clock])
     }
 
     /// The newest mark that was made at `clock` or before, and where the logs stood; older marks are forgotten.
     func marks(upTo clock: Int64) throws -> (sequence: Int64, positions: [ReplicaID: UInt32])? {
         guard
             let row = try Row.fetchOne(
-                database, sql: "SELECT clock, sequence FROM lease_mark WHERE clock <= ? ORDER BY clock DESC LIMIT 1",
+                database.cachedStatement(
+                    sql: "SELECT clock, sequence FROM lease_mark WHERE clock <= ? ORDER BY clock DESC LIMIT 1"),
                 arguments: [clock])
         else { return nil }
         let found = row["clock"] as Int64
-        try database.execute(sql: "DELETE FROM lease_mark WHERE clock < ?", arguments: [found])
-        try database.execute(sql: "DELETE FROM log_mark WHERE clock < ?", arguments: [found])
+        try database.cachedStatement(sql: "DELETE FROM lease_mark WHERE clock < ?").execute(arguments: [found])
+        try database.cachedStatement(sql: "DELETE FROM log_mark WHERE clock < ?").execute(arguments: [found])
         var positions: [ReplicaID: UInt32] = [:]
         let rows = try Row.fetchCursor(
-            database, sql: "SELECT replica, position FROM log_mark WHERE clock = ?", arguments: [found])
+            database.cachedStatement(sql: "SELECT replica, position FROM log_mark WHERE clock = ?"), arguments: [found])
         while let row = try rows.next() {
             positions[ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64))] =
                 UInt32(truncatingIfNeeded: row["position"] as Int64)
@@ -69,11 +71,11 @@ final class HashQueries {
     /// - Returns: how many rows of hashes became shorter or went.
     func delete(_ replica: ReplicaID, below number: UInt32) throws -> Int {
         let rows = try Row.fetchAll(
-            database,
-            sql: """
-                SELECT first, length(hashes) / 8 AS count, substr(hashes, 1 + 8 * (?2 - first)) AS kept
-                FROM log_hashes WHERE replica = ?1 AND first < ?2 ORDER BY first
-                """, arguments: [Int64(replica.rawValue), Int64(number)])
+            database.cachedStatement(
+                sql: """
+                    SELECT first, length(hashes) / 8 AS count, substr(hashes, 1 + 8 * (?2 - first)) AS kept
+                    FROM log_hashes WHERE replica = ?1 AND first < ?2 ORDER BY first
+                    """), arguments: [Int64(replica.rawValue), Int64(number)])
         for row in rows {
             try deleteRow.bind(1, Int64(replica.rawValue))
             try deleteRow.bind(2, row["first"] as Int64)
@@ -86,8 +88,7 @@ final class HashQueries {
             }
         }
         if !rows.isEmpty {
-            try database.execute(
-                sql: "DELETE FROM verdict WHERE replica = ? AND number < ?",
+            try database.cachedStatement(sql: "DELETE FROM verdict WHERE replica = ? AND number < ?").execute(
                 arguments: [Int64(replica.rawValue), Int64(number)])
         }
         return rows.count
@@ -96,11 +97,11 @@ final class HashQueries {
     /// Whether hashes of one of an account's logs are gone.
     func hasLost(account: RecordID) throws -> Bool {
         try Bool.fetchOne(
-            database,
-            sql: """
-                SELECT EXISTS (SELECT 1 FROM log WHERE account = ? AND position > 0 AND coalesce(
-                    (SELECT min(first) FROM log_hashes WHERE log_hashes.replica = log.replica), 2) > 1)
-                """, arguments: [account.rawValue]) ?? false
+            database.cachedStatement(
+                sql: """
+                    SELECT EXISTS (SELECT 1 FROM log WHERE account = ? AND position > 0 AND coalesce(
+                        (SELECT min(first) FROM log_hashes WHERE log_hashes.replica = log.replica), 2) > 1)
+                    """), arguments: [account.rawValue]) ?? false
     }
 
     /// Joins short rows of a log that follow each other, from number `first` on.

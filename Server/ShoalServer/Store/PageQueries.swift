@@ -98,7 +98,8 @@ extension ServerStore {
     /// The logs that moved in commits after `sequence`, and to where.
     private static func positions(_ database: Database, after sequence: Int64) throws -> [Dot] {
         let statement = try Statement(
-            database, "SELECT replica, position FROM log WHERE sequence > ?1 AND position > 0 ORDER BY replica")
+            cachedIn: database,
+            "SELECT replica, position FROM log WHERE sequence > ?1 AND position > 0 ORDER BY replica")
         try statement.bind(1, sequence)
         var positions: [Dot] = []
         while try statement.step() {
@@ -126,7 +127,7 @@ private struct PageReader {
     ///
     /// - Returns: the last record that was looked at, or nil when there are no more.
     mutating func fill(_ database: Database, after id: Int64) throws -> Int64? {
-        let statement = try Statement(database, RecordTable.selectAfter)
+        let statement = try Statement(cachedIn: database, RecordTable.selectAfter)
         try statement.bind(1, id)
         var last = id
         while try statement.step() {
@@ -144,7 +145,7 @@ private struct PageReader {
     /// - Returns: the sequence of the last change that was looked at, or nil when there are no more.
     mutating func changes(_ database: Database, after sequence: Int64, floor: Int64) throws -> Int64? {
         let statement = try Statement(
-            database,
+            cachedIn: database,
             """
             SELECT feed.record, feed.sequence, record.cells
             FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence

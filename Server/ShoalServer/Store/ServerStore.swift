@@ -131,7 +131,9 @@ public final class ServerStore: Sendable {
     }
 
     static func newestCommit(_ database: Database) throws -> CommitMark? {
-        try Row.fetchOne(database, sql: "SELECT sequence, tag FROM commit_tag ORDER BY sequence DESC LIMIT 1").map {
+        try Row.fetchOne(
+            database.cachedStatement(sql: "SELECT sequence, tag FROM commit_tag ORDER BY sequence DESC LIMIT 1")
+        ).map {
             CommitMark(sequence: $0["sequence"], tag: UInt32(truncatingIfNeeded: $0["tag"] as Int64))
         }
     }

@@ -24,6 +24,8 @@ public final class Committer: Sendable {
 
     /// After so many groups on end the write-ahead log is looked at although somebody waits.
     private static let groupsWithoutRest = 32
+    /// A group has no more operations than this unless its first push has: what a group holds in memory follows them.
+    private static let operationsAtMost = 8 * Limits.operations
     private let store: ServerStore
     private let limit: Int
     private let metrics: Metrics
@@ -37,7 +39,7 @@ public final class Committer: Sendable {
     ///   - onFailure: called once when the disk has failed; the process must end.
     ///   - onDamage: called once when a commit met damage; from then on nothing is written, and what can be read is read.
     public init(
-        store: ServerStore, limit: Int = 8, metrics: Metrics,
+        store: ServerStore, limit: Int = 64, metrics: Metrics,
         onDamage: @escaping @Sendable (StoreError) -> Void = { _ in },
         onFailure: @escaping @Sendable (StoreError) -> Void
     ) {
@@ -130,11 +132,7 @@ public final class Committer: Sendable {
     }
 
     private func nextGroup() -> [Waiting]? {
-        let group: [Waiting] = state.withLock { state in
-            let group = Array(state.waiting.prefix(limit))
-            state.waiting.removeFirst(group.count)
-            return group
-        }
+        let group = state.withLock { takeGroup(&$0) }
         if !group.isEmpty { return group }
         // Nobody waits: a good moment to shorten the write-ahead log.
         shortenLog()
@@ -143,10 +141,21 @@ public final class Committer: Sendable {
                 state.isRunning = false
                 return nil
             }
-            let group = Array(state.waiting.prefix(limit))
-            state.waiting.removeFirst(group.count)
-            return group
+            return takeGroup(&state)
         }
+    }
+
+    /// Takes those that have waited longest.
+    private func takeGroup(_ state: inout State) -> [Waiting] {
+        var count = 0
+        var operations = 0
+        while count < min(limit, state.waiting.count) {
+            operations += state.waiting[count].push.operations.count
+            if count > 0, operations > Self.operationsAtMost { break }
+            count += 1
+        }
+        defer { state.waiting.removeFirst(count) }
+        return Array(state.waiting.prefix(count))
     }
 
     /// Remembers an error after which no commit may be tried.
