@@ -54,6 +54,7 @@ public struct Faults: Sendable, Equatable {
         faults.crash = random.below(2) == 0 ? 0 : 1 + random.below(15)
         faults.losesPower = random.below(2) == 0
         faults.collects = random.below(2) == 0
+        faults.lineage = random.below(4) == 0
         return faults
     }
 }

@@ -19,7 +19,7 @@ import Testing
     @Test(arguments: 1...12 as ClosedRange<UInt64>)
     func everySeedGivesTheSameTraceTwice(seed: UInt64) {
         var settings = Settings(seed: seed)
-        settings.faults.lineage = seed % 2 == 0
+        settings.faults.lineage = settings.faults.lineage || seed % 2 == 0
         #expect(Simulation.findings(settings).trace == Simulation.findings(settings).trace)
         var other = settings
         other.seed += 1_000
@@ -34,7 +34,16 @@ import Testing
     func whatFailedOnce(seed: UInt64) { Self.expectClean(Settings(seed: seed)) }
 
     /// - 6, 8: after two copies' logs were told apart the list of conflicts was not told.
-    @Test(arguments: [6, 8] as [UInt64])
+    /// - 85, 158, 197, 276, 286: what was written before a rollback named places that another copy's work had taken.
+    /// - 226: a home that was set back did not know that it had sent what others named.
+    /// - 33: work written after a rollback was taken to speak of places before it.
+    /// - 230: a reference was refused because another operation at that place was.
+    /// - 252: notes named an identifier under which a record of another kind stood.
+    /// - 289: the server knew operations in the log of another copy, and their record was renamed there.
+    /// - 457: a copy whose operation was known did not learn what its record is called.
+    /// - 133, 914: a copy that could not sync: asked again and again, or refused for a replica that the server forgot.
+    /// - 1580: an answer about another part of the tail was believed.
+    @Test(arguments: [6, 8, 33, 85, 133, 158, 197, 226, 230, 252, 276, 286, 289, 457, 914, 1580] as [UInt64])
     func whatFailedOnceWithCopiesAndBackups(seed: UInt64) {
         var settings = Settings(seed: seed)
         settings.faults.lineage = true
