@@ -17,7 +17,8 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "The most operations in a frame.") var frame: Int?
     @Option(help: "The weight at which a page is closed.") var page: Int?
     @Option(help: "A kind of fault to leave out; repeatable.") var without: [String] = []
-    @Flag(help: "Homes are copied and restored, and the server is set back, whatever the seed says.") var lineage = false
+    @Flag(help: "Homes are copied and restored, and the server is set back, whatever the seed says.") var lineage =
+        false
     @Option(help: "How many machines run a program one version ahead.") var ahead = 0
     @Flag(help: "The server is one version ahead.") var serverAhead = false
     @Flag(help: "Say in words what happens.") var trace = false

@@ -32,6 +32,29 @@ struct DeltaTests {
         }
     }
 
+    @Test func framesOfRelaysAndComparisonsArePrintedToo() async throws {
+        try await Scene.run(server: false) { scene in
+            var page = RecordPage()
+            let id = RecordID(milliseconds: 200_000_000_000, count: 1, sequence: 0)
+            page.begin(id, Envelope(kind: .customer, scope: .customer(id)))
+            let vector = VersionVector([ReplicaID(epoch: 0x1A2B, count: 1): 7])
+            let range = DigestRange(.all, .list([RecordPrint(id: id, print: 0xAB)]))
+            let frames: [([UInt8], String)] = [
+                (try RelayRequest(epoch: 9, vector: vector, page: page).encoded(), "1a2b0001:7"),
+                (RelayResponse(taken: 3, more: true).encoded(), "joined          3"),
+                (try DigestRequest(epoch: 9, cursor: "c", ranges: [range]).encoded(), "\(id)  ab"),
+                (try DigestResponse(gone: [id]).encoded(), "not there       \(id)"),
+                (DigestRequest(epoch: 9, cursor: "c", ranges: [range]).json(), "up to the end: 1 record"),
+            ]
+            for (index, (bytes, words)) in frames.enumerated() {
+                let file = scene.home("frame\(index)")
+                try Data(bytes).write(to: URL(fileURLWithPath: file))
+                let text = try await scene.ok("a", "debug", "delta", file)
+                #expect(text.contains(words), "frame \(index): \(text)")
+            }
+        }
+    }
+
     @Test func aBrokenFrameIsRefusedWithWhereAndWhy() async throws {
         try await Scene.run(server: false) { scene in
             let file = scene.home("broken")

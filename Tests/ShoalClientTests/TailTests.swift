@@ -45,6 +45,30 @@ import struct ShoalCRDT.Record
         #expect(try tail(anna).isEmpty)
     }
 
+    /// A copy that lay in a drawer for longer than the lease: nobody knows whether its work was taken.
+    @Test func whatIsTooOldIsSetAsideWithItsValues() throws {
+        let anna = try Operator("Anna", server)
+        let id = try anna.replica.addCustomer(name: "known")
+        try anna.replica.sync(server)
+        _ = try anna.replica.addCustomer(name: "old")
+        try anna.replica.setFields(of: id, [FieldValue("stage", "old")])
+        let log = try #require(try anna.replica.nextRequest().logs.last)
+        let known = (1...2).map {
+            KnownOperation(dot: Dot(log.replica, log.position + UInt32($0)), reason: RefusalReason.tooOld)
+        }
+        try anna.replica.heal(.fork(.init(of: log, replica: ReplicaID(epoch: 9, count: 9), known: known)))
+        #expect(try anna.replica.status().pending == 0)
+        #expect(try anna.replica.customers().map(\.name) == ["known"])
+        #expect(try anna.replica.customer(id).fields.allSatisfy { $0.value != "old" })
+        let refused = try anna.replica.refused()
+        #expect(refused.map(\.reason) == ["too-old", "too-old"])
+        #expect(refused.flatMap(\.values).map(\.value).filter { $0 == "old" }.count == 2)
+        // Work goes on under the new replica.
+        try anna.replica.setFields(of: id, [FieldValue("stage", "new")])
+        let next = try anna.replica.nextRequest()
+        #expect(next.logs.last?.replica == ReplicaID(epoch: 9, count: 9) && next.operations.count == 1)
+    }
+
     @Test func aRefusedOperationIsSetAsideWithItsValues() throws {
         let anna = try Operator("Anna", server)
         let good = try anna.replica.addCustomer(name: "good")

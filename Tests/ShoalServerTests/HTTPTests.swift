@@ -136,6 +136,39 @@ struct HTTPTests {
         #expect(try server.dump().contains("张三"))
     }
 
+    @Test func digestsAndRelaysOverHTTP() async throws {
+        let server = try TestServer()
+        let replica = try server.replica("小美")
+        let id = replica.newID()
+        try replica.sync(Operations { $0.makeCustomer(id, name: "张三") })
+        try replica.pullAll()
+        let ask = DigestRequest(
+            epoch: server.store.epoch, cursor: replica.cursor, ranges: [DigestRange(.all, .list([]))])
+        let relay = RelayRequest(epoch: server.store.epoch, vector: VersionVector(), page: RecordPage())
+        try await serving(server) { send, base in
+            func post(_ path: String, _ body: [UInt8], key: String? = nil) async throws -> Reply {
+                try await send(request("\(base)/v1/\(path)", body, key: key ?? replica.key))
+            }
+            let reply = try await post("digest", try ask.encoded())
+            #expect(reply.status == 200)
+            let answer = try DigestResponse(decoding: reply.body)
+            // The replica says that it has nothing: it gets what it lacks.
+            #expect(!answer.isBehind && answer.page.heads.map(\.id).contains(id))
+            var elsewhere = ask
+            elsewhere.epoch ^= 1
+            #expect(try await post("digest", try elsewhere.encoded()).status == 409)
+            #expect(try await post("digest", Array("not zlib".utf8)).problem == "urn:shoal:problem:malformed")
+            #expect(try await post("digest", try ask.encoded(), key: "wrong").status == 401)
+            // Nobody asked for relays.
+            #expect(try await post("relay", try relay.encoded()).status == 409)
+            _ = try server.store.beginRecovery()
+            let taken = try await post("relay", try relay.encoded())
+            #expect(taken.status == 200)
+            #expect(try RelayResponse(decoding: taken.body) == RelayResponse(taken: 0, more: true))
+            #expect(try await post("relay", try relay.encoded(), key: "wrong").status == 401)
+        }
+    }
+
     @Test func badInputGetsAProblemDocumentAndChangesNothing() async throws {
         let server = try TestServer()
         let replica = try server.replica("小美")

@@ -41,8 +41,10 @@ extension ReplicaStore {
         while let row = try rows.next() {
             let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row[0] as Int64))
             places.append(
-                (Dot(replica, UInt32(truncatingIfNeeded: row[1] as Int64)),
-                 OperationHash(rawValue: UInt64(bitPattern: row[2] as Int64))))
+                (
+                    Dot(replica, UInt32(truncatingIfNeeded: row[1] as Int64)),
+                    OperationHash(rawValue: UInt64(bitPattern: row[2] as Int64))
+                ))
         }
         return places
     }

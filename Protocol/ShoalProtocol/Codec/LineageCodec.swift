@@ -49,7 +49,11 @@ extension SyncRequest {
             var isProven: Bool?
             try reader.readArray { reader in
                 guard isProven == nil else { throw reader.error(.tooMany(limit: 6)) }
-                if numbers.count < 5 { numbers.append(try reader.readUInt32()) } else { isProven = try reader.readBool() }
+                if numbers.count < 5 {
+                    numbers.append(try reader.readUInt32())
+                } else {
+                    isProven = try reader.readBool()
+                }
             }
             guard let isProven, numbers.count == 5, numbers[1] > 0, numbers[3] > 0, numbers[4] > 0,
                 UInt32.max - numbers[1] >= numbers[4], UInt32.max - numbers[3] >= numbers[4]

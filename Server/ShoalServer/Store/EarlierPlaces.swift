@@ -36,7 +36,9 @@ struct EarlierPlaces {
     /// then, what was never acknowledged there did not.
     func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
         runs.compactMap { run in
-            guard run.place.isProven || !isSure(dot), let now = run.place.now(of: dot), logs[now.replica]?.account == run.account else { return nil }
+            guard run.place.isProven || !isSure(dot), let now = run.place.now(of: dot),
+                logs[now.replica]?.account == run.account
+            else { return nil }
             return now
         }
     }
@@ -50,7 +52,9 @@ struct EarlierPlaces {
         }
     }
 
-    fileprivate mutating func add(_ place: FormerPlace, account: RecordID) { runs.append(Run(place: place, account: account)) }
+    fileprivate mutating func add(_ place: FormerPlace, account: RecordID) {
+        runs.append(Run(place: place, account: account))
+    }
 
     fileprivate func has(_ place: FormerPlace, account: RecordID) -> Bool {
         runs.contains { $0.place == place && $0.account == account }
@@ -106,7 +110,8 @@ final class EarlierPlaceQueries {
         }
         while try selectRuns.step() {
             places.add(
-                FormerPlace(was: dot(selectRuns, 0), now: dot(selectRuns, 2), count: number(selectRuns, 4),
+                FormerPlace(
+                    was: dot(selectRuns, 0), now: dot(selectRuns, 2), count: number(selectRuns, 4),
                     isProven: selectRuns.integer(5) != 0),
                 account: RecordID(rawValue: selectRuns.integer(6)))
         }
@@ -130,7 +135,9 @@ final class EarlierPlaceQueries {
     func forgetSure() throws(StoreError) { try deleteSure.run() }
 
     func add(_ place: FormerPlace, account: RecordID) throws(StoreError) {
-        let numbers = [place.was.replica.rawValue, place.was.number, place.now.replica.rawValue, place.now.number, place.count]
+        let numbers = [
+            place.was.replica.rawValue, place.was.number, place.now.replica.rawValue, place.now.number, place.count,
+        ]
         for (index, number) in numbers.enumerated() { try insertRun.bind(Int32(index + 1), Int64(number)) }
         try insertRun.bind(6, place.isProven ? 1 : 0)
         try insertRun.bind(7, account.rawValue)
@@ -171,7 +178,8 @@ extension StoreWriter {
         }
         var isNew = false
         for place in push.former where !state.earlier.has(place, account: push.account) {
-            guard [place.was, place.now].allSatisfy({ state.logs[$0.replica]?.account ?? push.account == push.account })
+            guard
+                [place.was, place.now].allSatisfy({ state.logs[$0.replica]?.account ?? push.account == push.account })
             else { continue }
             state.earlier.add(place, account: push.account)
             try places.add(place, account: push.account)

@@ -309,7 +309,8 @@ struct GroupFold {
         }
         let number = log.position + UInt32(index + 1)
         for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
-            guard try areKnown(edit.supersedes, of: push, index, log.replica, before: number, in: operation.record) else {
+            guard try areKnown(edit.supersedes, of: push, index, log.replica, before: number, in: operation.record)
+            else {
                 return .refused(at: index, .unknownDot)
             }
         }
@@ -360,7 +361,9 @@ struct GroupFold {
                 return false
             }
             // Another operation may have stood there when this was written.
-            if writer.state.recovers, index < push.earlier, !push.isOwn(dot), writer.state.earlier.isDoubtful(dot) { continue }
+            if writer.state.recovers, index < push.earlier, !push.isOwn(dot), writer.state.earlier.isDoubtful(dot) {
+                continue
+            }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
                 return false
             }
@@ -380,7 +383,8 @@ struct GroupFold {
 
     private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
         guard let relayed = try writer.relayed(record) else { return false }
-        return relayed.contains(dot) || writer.state.earlier.was(of: dot, writer.state.logs).contains(where: relayed.contains)
+        return relayed.contains(dot)
+            || writer.state.earlier.was(of: dot, writer.state.logs).contains(where: relayed.contains)
     }
 
     // MARK: Writing

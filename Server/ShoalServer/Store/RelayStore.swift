@@ -160,7 +160,9 @@ extension StoreWriter {
         }
         for entry in relayed.entries where !entry.kind.isMarker && !here.contains(entry.dot) {
             let now = state.earlier.now(of: entry.dot, state.logs)
-            guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot) else { continue }
+            guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot) else {
+                continue
+            }
             formerly[now] = entry.dot
         }
         return formerly

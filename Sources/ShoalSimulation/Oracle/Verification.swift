@@ -190,7 +190,9 @@ struct Verification {
     }
 
     /// Expects what is there where nobody can know better.
-    private func allowForAmbiguity(_ cell: CellName, _ expected: inout Set<Model.Live>, _ actual: Set<Model.Live>) -> Bool {
+    private func allowForAmbiguity(_ cell: CellName, _ expected: inout Set<Model.Live>, _ actual: Set<Model.Live>)
+        -> Bool
+    {
         let before = expected
         let seen = model.seen(in: cell)
         for live in expected where !actual.contains(live) {
@@ -289,7 +291,9 @@ struct Verification {
         try replica.rebuildProjections()
         let after = (try replica.customers(), try replica.conflicts(), try replica.tags())
         if before.0 != after.0 || before.1 != after.1 || before.2 != after.2 {
-            findings.add(\.diverged, "the derived tables of machine \(machine.number) are not what its records say: "
+            findings.add(
+                \.diverged,
+                "the derived tables of machine \(machine.number) are not what its records say: "
                     + Self.firstDifference("\(before)", "\(after)"))
         }
     }

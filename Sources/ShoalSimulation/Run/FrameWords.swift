@@ -18,7 +18,9 @@ extension SyncRequest {
         for log in logs { text += ", \(log.replica.rawValue) at \(log.position) \(log.hash.text) of \(log.end)" }
         if earlier > 0 { text += ", \(earlier) in earlier terms" }
         for dot in proven { text += ", proven \(dot.text)" }
-        for place in former { text += ", \(place.count) from \(place.was.text) to \(place.now.text)\(place.isProven ? " proven" : "")" }
+        for place in former {
+            text += ", \(place.count) from \(place.was.text) to \(place.now.text)\(place.isProven ? " proven" : "")"
+        }
         if !tail.isEmpty { text += ", tail after \(skipped): " + tail.map(\.text).joined(separator: " ") }
         guard let log = logs.last else { return text }
         var hash = log.hash

@@ -15,9 +15,10 @@ struct Debug: ParsableCommand {
 struct DebugDelta: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "delta",
-        abstract: "Print a sync request or answer in words.",
+        abstract: "Print what client and server say to each other in words.",
         discussion: """
-            The file holds the body of a request or of an answer of POST /v1/sync, compressed or as plain JSON. With \
+            The file holds the body of a request or of an answer of POST /v1/sync, /v1/relay or /v1/digest, compressed or \
+            as plain JSON. With \
             --json the plain JSON is printed.
 
             EXAMPLES:

@@ -1,45 +1,104 @@
 import ShoalCRDT
 import ShoalProtocol
 
-/// A frame of the sync exchange read from a file.
-enum DeltaFrame {
-    case request(SyncRequest)
-    case response(SyncResponse)
+/// A frame of an exchange with the server, read from a file.
+struct DeltaFrame {
+    private let title: String
+    /// The frame as plain JSON.
+    let json: [UInt8]
+    private let words: (inout Screen) -> Void
 
-    /// - Throws: `Failure.failed` with where and why if the bytes are neither.
+    /// - Throws: `Failure.failed` with where and why if the bytes are no frame.
     init(_ bytes: [UInt8], name: String) throws {
         let isJSON = bytes.first { ![0x09, 0x0A, 0x0D, 0x20].contains($0) } == UInt8(ascii: "{")
-        let asRequest: FrameError
-        do {
-            self = .request(try isJSON ? SyncRequest(json: bytes) : SyncRequest(decoding: bytes))
-            return
-        } catch { asRequest = error }
-        do { self = .response(try isJSON ? SyncResponse(json: bytes) : SyncResponse(decoding: bytes)) } catch {
-            // Neither can be read when the compression or the JSON is broken: then both say the same.
-            throw Failure.failed(
-                asRequest == error
-                    ? "\(name) is not a frame: \(error)"
-                    : "\(name) is neither a request (\(asRequest)) nor an answer (\(error))")
+        var errors: [(String, FrameError)] = []
+        for read in [Self.sync, Self.relay, Self.digest] {
+            for (title, frame) in read(bytes, isJSON) {
+                switch frame {
+                case .success(let (json, words)):
+                    (self.title, self.json, self.words) = (title, json, words)
+                    return
+                case .failure(let error): errors.append((title, error))
+                }
+            }
         }
-    }
-
-    var json: [UInt8] {
-        switch self {
-        case .request(let request): request.json()
-        case .response(let response): response.json()
+        // None can be read when the compression or the JSON is broken: then all say the same.
+        guard let (_, first) = errors.first, errors.contains(where: { $0.1 != first }) else {
+            throw Failure.failed("\(name) is not a frame: \(errors.first?.1.description ?? "")")
         }
+        throw Failure.failed(
+            "\(name) is no frame: as a " + errors.prefix(2).map { "\($0) \($1)" }.joined(separator: "; as an "))
     }
 
     func print(to screen: inout Screen, stored: Int) {
         let size = "\(Format.bytes(stored)) in the file, \(Format.bytes(json.count)) as JSON"
-        switch self {
-        case .request(let request):
-            screen.line(.bold("request"), .dim("  \(size)"))
-            request.print(to: &screen)
-        case .response(let response):
-            screen.line(.bold("answer"), .dim("  \(size)"))
-            response.print(to: &screen)
-        }
+        screen.line(.bold(title), .dim("  \(size)"))
+        words(&screen)
+    }
+
+    private typealias Read = Result<([UInt8], (inout Screen) -> Void), FrameError>
+
+    private static func read<Frame>(
+        _ body: () throws(FrameError) -> Frame, _ json: (Frame) -> [UInt8],
+        _ words: @escaping (Frame, inout Screen) -> Void
+    ) -> Read {
+        do throws(FrameError) {
+            let frame = try body()
+            return .success((json(frame), { words(frame, &$0) }))
+        } catch { return .failure(error) }
+    }
+
+    private static func sync(_ bytes: [UInt8], _ isJSON: Bool) -> [(String, Read)] {
+        [
+            (
+                "request",
+                read(
+                    { () throws(FrameError) in try isJSON ? SyncRequest(json: bytes) : SyncRequest(decoding: bytes) },
+                    { $0.json() }, { $0.print(to: &$1) })
+            ),
+            (
+                "answer",
+                read(
+                    { () throws(FrameError) in try isJSON ? SyncResponse(json: bytes) : SyncResponse(decoding: bytes) },
+                    { $0.json() }, { $0.print(to: &$1) })
+            ),
+        ]
+    }
+
+    private static func relay(_ bytes: [UInt8], _ isJSON: Bool) -> [(String, Read)] {
+        [
+            (
+                "relay",
+                read(
+                    { () throws(FrameError) in try isJSON ? RelayRequest(json: bytes) : RelayRequest(decoding: bytes) },
+                    { $0.json() }, { $0.print(to: &$1) })
+            ),
+            (
+                "answer to a relay",
+                read(
+                    { () throws(FrameError) in try RelayResponse(decoding: bytes) }, { $0.encoded() },
+                    { $0.print(to: &$1) })
+            ),
+        ]
+    }
+
+    private static func digest(_ bytes: [UInt8], _ isJSON: Bool) -> [(String, Read)] {
+        [
+            (
+                "comparison",
+                read(
+                    { () throws(FrameError) in
+                        try isJSON ? DigestRequest(json: bytes) : DigestRequest(decoding: bytes)
+                    }, { $0.json() }, { $0.print(to: &$1) })
+            ),
+            (
+                "answer to a comparison",
+                read(
+                    { () throws(FrameError) in
+                        try isJSON ? DigestResponse(json: bytes) : DigestResponse(decoding: bytes)
+                    }, { $0.json() }, { $0.print(to: &$1) })
+            ),
+        ]
     }
 }
 

@@ -12,6 +12,15 @@ extension SyncRequest {
                 .plain("log             \(Spell.replica(log.replica)) acknowledged up to \(log.position), "),
                 .plain("ends at \(log.end)"))
         }
+        for dot in proven { screen.line(.plain("proven          \(Spell.dot(dot))")) }
+        for place in former {
+            screen.line(
+                .plain(
+                    "once            \(place.count) from \(Spell.dot(place.was)) on, now from \(Spell.dot(place.now)) on"
+                ),
+                .dim(place.isProven ? "  acknowledged there" : ""))
+        }
+        if earlier > 0 { screen.line(.plain("in places of an earlier epoch: the first \(earlier)")) }
         if !tail.isEmpty { screen.line(.plain("hashes of the tail: \(tail.count)")) }
         screen.line(.plain(Format.count(operations.count, "operation", "operations")))
         let first = logs.last.map { Int($0.position) + 1 } ?? 1

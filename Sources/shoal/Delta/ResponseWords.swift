@@ -13,7 +13,7 @@ extension SyncResponse {
             .plain("page            \(Format.count(page.heads.count, "record", "records")), \(kind), "),
             .plain(more ? "more follows" : "the last one"))
         if !positions.isEmpty { screen.line(.plain("logs now at     \(Spell.dots(positions))")) }
-        for head in page.heads { page.print(head, to: &screen) }
+        page.print(to: &screen)
     }
 }
 
@@ -35,6 +35,10 @@ extension PushAnswer {
         screen.line(.warning("fork: the log does not continue what the server has"))
         screen.line(
             .plain("of log          \(Spell.replica(fork.of.replica)) from \(fork.of.position) to \(fork.of.end)"))
+        if fork.skipped > 0 { screen.line(.plain("after           \(fork.skipped) of the tail")) }
+        if !fork.acknowledgement.isEmpty {
+            screen.line(.plain("acknowledgement \(Spell.opaque(fork.acknowledgement))"))
+        }
         if let replica = fork.replica { screen.line(.plain("new replica     \(Spell.replica(replica))")) }
         for one in fork.known {
             let reason = one.reason.map { " refused: \($0.rawValue)" } ?? ""
@@ -60,7 +64,12 @@ extension PushAnswer {
 }
 
 extension RecordPage {
-    fileprivate func print(_ head: Head, to screen: inout Screen) {
+    /// Prints the records in words.
+    func print(to screen: inout Screen) {
+        for head in heads { print(head, to: &screen) }
+    }
+
+    private func print(_ head: Head, to screen: inout Screen) {
         screen.line(.bold(Spell.record(head.id, head.envelope)))
         for position in head.entries {
             let entry = entries[position]
