@@ -26,11 +26,14 @@ extension ReplicaStore {
                 Verdict(number: number, reason: try refusal(at: pushed.base + Int64(number)))
             },
             earlier: Int(max(0, min(standing.earlierEnd - pushed.acknowledgedPosition, Int64(frame.operations.count)))),
-            proven: standing.hasToldPlaces
-                ? [] : log.logs.filter { $0.isOwn && $0.vouched > 0 }.map { Dot($0.replica, $0.vouched) },
+            proven: log.logs.filter { $0.isOwn && $0.vouched > 0 && (!standing.hasToldPlaces || isShown($0, pushed)) }
+                .map { Dot($0.replica, $0.vouched) },
             former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),
             wantsPage: isWhole && isLast)
     }
+
+    /// Whether a request shows the server more of what an earlier epoch had acknowledged of a log.
+    private func isShown(_ log: OwnLog, _ pushed: OwnLog) -> Bool { log == pushed && log.acknowledged < log.vouched }
 
     /// The same with the hashes of the tail instead of operations, for the server to say which of them it knows.
     ///

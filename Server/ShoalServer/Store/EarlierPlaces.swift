@@ -61,14 +61,15 @@ struct EarlierPlaces {
     }
 
     fileprivate mutating func setSure(_ number: UInt32, of replica: ReplicaID) { sure[replica] = number }
-    fileprivate mutating func forgetSure() { sure = [:] }
+
+    /// Up to where it is sure what stands in a log when an epoch begins, of so many operations at most.
+    fileprivate func sure(_ position: UInt32, of replica: ReplicaID) -> UInt32 { min(position, sure[replica] ?? .max) }
 }
 
 /// Their statements, prepared once on the writer connection.
 final class EarlierPlaceQueries {
     private let selectSure: Statement
     private let upsertSure: Statement
-    private let deleteSure: Statement
     private let selectRuns: Statement
     private let insertRun: Statement
 
@@ -88,7 +89,6 @@ final class EarlierPlaceQueries {
     init(_ database: Database) throws(StoreError) {
         selectSure = try Statement(database, "SELECT replica, sure FROM earlier_log")
         upsertSure = try Statement(database, "INSERT OR REPLACE INTO earlier_log (replica, sure) VALUES (?1, ?2)")
-        deleteSure = try Statement(database, "DELETE FROM earlier_log")
         selectRuns = try Statement(
             database, "SELECT was_replica, was_number, replica, number, count, proven, account FROM former_place")
         insertRun = try Statement(
@@ -132,8 +132,6 @@ final class EarlierPlaceQueries {
         try upsertSure.run()
     }
 
-    func forgetSure() throws(StoreError) { try deleteSure.run() }
-
     func add(_ place: FormerPlace, account: RecordID) throws(StoreError) {
         let numbers = [
             place.was.replica.rawValue, place.was.number, place.now.replica.rawValue, place.now.number, place.count,
@@ -149,16 +147,17 @@ extension StoreWriter {
     /// Whether an operation that is named was taken from its log, and surely is the one that was meant.
     func isMeant(_ dot: Dot) -> Bool { isTaken(dot) && state.earlier.isSure(dot) }
 
-    /// From now on all logs are those of an earlier epoch, and of none is it sure what stood there.
+    /// From now on all logs are those of an earlier epoch. What was here when the server started stood there then; what was
+    /// taken since may have been taken by a server that did not know yet that it was set back.
     func doubtAllLogs() throws(StoreError) {
-        state.earlier.forgetSure()
-        try places.forgetSure()
-        for replica in state.logs.keys { try doubt(replica) }
+        for replica in state.logs.keys {
+            try setSure(state.earlier.sure(positionsAtStart[replica] ?? 0, of: replica), of: replica)
+        }
     }
 
-    func doubt(_ replica: ReplicaID) throws(StoreError) {
-        state.earlier.setSure(0, of: replica)
-        try places.setSure(0, of: replica)
+    func setSure(_ number: UInt32, of replica: ReplicaID) throws(StoreError) {
+        state.earlier.setSure(number, of: replica)
+        try places.setSure(number, of: replica)
     }
 
     /// Takes note of what a replica says of places in earlier epochs. Its push fits the logs.
@@ -173,8 +172,7 @@ extension StoreWriter {
             let shown = named == push.logs.last ? named.position + UInt32(push.operations.count) : named.position
             let number = min(proven.number, shown)
             guard number > sure else { continue }
-            state.earlier.setSure(number, of: proven.replica)
-            try places.setSure(number, of: proven.replica)
+            try setSure(number, of: proven.replica)
         }
         var isNew = false
         for place in push.former where !state.earlier.has(place, account: push.account) {

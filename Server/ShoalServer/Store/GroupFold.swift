@@ -463,7 +463,14 @@ struct GroupFold {
                 }) == true
         }
         let formerly = earlier.was(of: dot, logs)
-        if let relayed, formerly.contains(where: relayed.contains) { return false }
+        if let relayed, formerly.contains(where: relayed.contains),
+            formerly.contains(where: { place in
+                // Where something else has the place now, only what is there can have come from a relay.
+                !writer.isTaken(place) || record?.entries.contains { $0.dot == place && !$0.kind.isMarker } == true
+            })
+        {
+            return false
+        }
         var changed =
             isEarlier && !earlier.isEmpty
             ? apply(0, of: push.operations.naming(at: index) { push.isOwn($0) ? [] : earlier.now(of: $0, logs) })

@@ -49,7 +49,7 @@ extension StoreWriter {
             // Handed out by a server that was set back since: the log comes again from its beginning.
             guard state.recovers else { return .ends(.refused(.foreignLog(log.replica))) }
             try addLog(log.replica, account: push.account)
-            try doubt(log.replica)
+            try setSure(0, of: log.replica)
         }
         for log in push.logs {
             guard let state = state.logs[log.replica] else { continue }

@@ -124,11 +124,11 @@ extension StoreWriter {
         let known = try self.relayed(relayed.id)
         let sequence = state.sequence + 1
         // Both in the terms of the row that is relayed, which knows the places of its epoch.
-        let formerly = formerPlaces(record, relayed, vector)
+        let formerly = formerPlaces(record, relayed)
         let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
         _ = record.rename(Renaming(dots: formerly))
         let changed = record.join(relayed, vector: vector, sequence: sequence) {
-            isTaken(now[$0] ?? $0) || known?.contains($0) == true
+            (now[$0].map(isTaken) ?? isMeant($0)) || known?.contains($0) == true
         }
         _ = record.rename(Renaming(dots: now))
         if changed {
@@ -148,21 +148,15 @@ extension StoreWriter {
         return true
     }
 
-    /// Where operations once stood that the server has elsewhere now, by their places now, as far as a relayed row may
-    /// speak of them.
-    private func formerPlaces(_ record: Record, _ relayed: Record, _ vector: VersionVector) -> [Dot: Dot] {
+    /// Where operations stood that a relayed row has and the server has elsewhere now, by their places now.
+    private func formerPlaces(_ record: Record, _ relayed: Record) -> [Dot: Dot] {
         if state.earlier.isEmpty { return [:] }
         let here = Set(record.entries.lazy.filter { !$0.kind.isMarker }.map(\.dot))
         var formerly: [Dot: Dot] = [:]
-        for now in here {
-            let was = state.earlier.was(of: now, state.logs).filter { vector.contains($0) && !here.contains($0) }
-            if was.count == 1, let was = was.first, !formerly.values.contains(was) { formerly[now] = was }
-        }
         for entry in relayed.entries where !entry.kind.isMarker && !here.contains(entry.dot) {
             let now = state.earlier.now(of: entry.dot, state.logs)
-            guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot) else {
-                continue
-            }
+            guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot)
+            else { continue }
             formerly[now] = entry.dot
         }
         return formerly

@@ -49,6 +49,8 @@ final class StoreWriter {
     var leases: Leases
     /// Upkeep of the hashes that is under way.
     var upkeep = HashUpkeep()
+    /// How many operations each log had when the server started.
+    let positionsAtStart: [ReplicaID: UInt32]
     private var isFailed = false
 
     init(
@@ -63,6 +65,7 @@ final class StoreWriter {
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
         self.state = state
+        positionsAtStart = state.logs.mapValues(\.position)
         leases = try collection.load(length: lease, into: &self.state)
         self.seal = seal
         self.random = random

@@ -66,6 +66,37 @@ struct EarlierPlaceTests {
         #expect(try zoe.names() == ["first", "of the copy"])
     }
 
+    /// Zoe relays a row that has Anna's change at the place that the copy's work has now.
+    @Test(arguments: [(true, true), (true, false), (false, true)])
+    func aRelayThatSpeaksOfATakenPlace(isAnnaFirst: Bool, isReplaced: Bool) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let zoe = try scene.machine("zoe")
+        let bert = try scene.machine("bert")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        let copy = try anna.copy()
+        try anna.replica.setFields(of: id, [FieldValue("stage", "anna")])
+        try anna.sync()
+        try zoe.sync()
+        _ = try copy.replica.addCustomer(name: "of the copy")
+        try copy.sync(loses: { $0 == 1 })
+        try scene.restoreServer(backup)
+        try copy.sync()
+        _ = try scene.server.store.beginRecovery()
+        for machine in isAnnaFirst ? [anna] : [zoe, anna] { try machine.sync() }
+        if isReplaced {
+            try bert.sync()
+            try bert.replica.setFields(of: id, [FieldValue("stage", "bert")])
+            try bert.sync()
+        }
+        try scene.settle([zoe, anna, bert, copy])
+        #expect(try bert.names() == ["c", "of the copy"])
+        #expect(try bert.replica.conflicts().isEmpty)
+        #expect(try bert.replica.customer(id).fields.contains { $0.value == (isReplaced ? "bert" : "anna") })
+    }
+
     /// What is written after the rollback names what stands at the place now.
     @Test func laterWorkNamesPlacesOfNow() throws {
         let scene = try LineageScene()
