@@ -85,4 +85,23 @@ extension Record {
         }
         return isChanged
     }
+
+    /// Whether the entries of a place are those that operation `index` of `batch` leaves: the same cell and value.
+    public func holds(_ index: Int, of batch: borrowing Operations, at place: Dot) -> Bool {
+        let operation = batch.operations[index]
+        for entry in entries where entry.dot == place && !entry.kind.isMarker {
+            if entry.key.field == .created, operation.creates != nil { return true }
+            for position in operation.edits {
+                let edit = batch.edits[position]
+                guard entry.kind == edit.kind, entry.key.compare(edit.key, arena, batch.arena) == 0 else { continue }
+                if entry.kind.isSlice
+                    ? compareBytes(arena, entry.slice, batch.arena, edit.slice) == 0
+                    : entry.integer == edit.integer
+                {
+                    return true
+                }
+            }
+        }
+        return false
+    }
 }

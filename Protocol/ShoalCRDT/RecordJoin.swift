@@ -20,6 +20,7 @@ extension Record {
     ///   - relayed: its row. Marks in it say nothing and are passed over.
     ///   - vector: up to where that row is the fold of all logs; empty for a row that is not whole, which adds and never
     ///     removes.
+    ///   - spared: places of which it is not sure that the vector means what stands there: they do not die by it.
     ///   - sequence: the server sequence that a change gets.
     ///   - isKnown: whether an operation on this record is in effect here: taken from its log, or within the vector of
     ///     an earlier relay of this record. An operation within `vector` counts as known from now on, and must be
@@ -27,10 +28,11 @@ extension Record {
     /// - Returns: whether anything changed. The same again changes nothing.
     @discardableResult
     public mutating func join(
-        _ relayed: Record, vector: VersionVector, sequence: Int64, isKnown: (Dot) -> Bool
+        _ relayed: Record, vector: VersionVector, sparing spared: Set<Dot> = [], sequence: Int64,
+        isKnown: (Dot) -> Bool
     ) -> Bool {
         var join = Join(
-            sequence: sequence, vector: vector,
+            sequence: sequence, vector: vector, spared: spared,
             coveredAhead: Set(entries.lazy.filter { $0.kind == .coveredAhead }.map(\.dot)))
         var joined: [Entry] = []
         joined.reserveCapacity(max(entries.count, relayed.entries.count))
@@ -112,6 +114,7 @@ extension Record {
 private struct Join {
     let sequence: Int64
     let vector: VersionVector
+    let spared: Set<Dot>
     /// The dots that a deletion covered before they came.
     let coveredAhead: Set<Dot>
     var hasChanged = false
@@ -121,9 +124,10 @@ private struct Join {
     private var isMet: [Bool] = []
     private var added: [Entry] = []
 
-    init(sequence: Int64, vector: VersionVector, coveredAhead: Set<Dot>) {
+    init(sequence: Int64, vector: VersionVector, spared: Set<Dot>, coveredAhead: Set<Dot>) {
         self.sequence = sequence
         self.vector = vector
+        self.spared = spared
         self.coveredAhead = coveredAhead
     }
 
@@ -207,6 +211,7 @@ private struct Join {
     /// whose operation the other row knows waits for nothing any more. What makes the record and counters never die.
     private func isGone(_ entry: Entry, isMet: Bool) -> Bool {
         if entry.kind == .emptied || isMet || !vector.contains(entry.dot) { return false }
-        return entry.kind.isMarker || entry.kind != .count && entry.key.field != .created
+        if entry.kind.isMarker { return true }
+        return entry.kind != .count && entry.key.field != .created && !spared.contains(entry.dot)
     }
 }

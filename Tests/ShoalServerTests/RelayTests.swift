@@ -40,13 +40,16 @@ import struct ShoalCRDT.Record
 
         /// Pushes a log again from its beginning.
         @discardableResult
-        func replay(_ replica: TestReplica, _ operations: Operations) throws -> PushAnswer {
+        ///
+        /// - Parameter isProven: whether the server that is lost had acknowledged them.
+        func replay(_ replica: TestReplica, _ operations: Operations, isProven: Bool = true) throws -> PushAnswer {
             let end = UInt32(operations.count)
             let log = LogPosition(replica: replica.replica, position: 0, hash: .start, end: end)
             return try after.store.commit(group: [
                 ServerSession.Push(
                     account: account, epoch: after.store.epoch, acknowledgement: "", cursor: "", logs: [log],
-                    operations: operations, tail: [], time: after.clock.now)
+                    operations: operations, tail: [], proven: isProven ? [Dot(replica.replica, end)] : [],
+                    time: after.clock.now)
             ])[0].answer
         }
 
@@ -112,6 +115,22 @@ import struct ShoalCRDT.Record
         try loss.expectEverythingBack()
         #expect(try loss.replay(reader, renaming).upTo == 1)
         try loss.expectEverythingBack()
+    }
+
+    /// Another copy may have had the place of which the relay speaks.
+    @Test func whatOnlyMayHaveStoodWhereARelaySpeaksOfGoesOnElsewhere() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let reader = try loss.before.replica("小兰")
+        let id = author.newID()
+        try author.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try reader.pullAll()
+        try loss.relay(reader)
+        let other = Operations { $0.makeCustomer(author.newID(), name: "副本") }
+        guard case .fork = try loss.replay(author, other, isProven: false) else {
+            Issue.record("it is passed over")
+            return
+        }
     }
 
     /// A row that is not whole says nothing of what it lacks, and its operations may come again.

@@ -186,7 +186,11 @@ struct Examination {
             do { try (row[1] as Data).withUnsafeBytes { try batch.decode($0) } } catch { continue }
             let record = batch.operations[0].record.rawValue
             let log = store.log.logs.last { $0.start < position }
-            let isPending = log.map { $0.isOwn && position > $0.acknowledgedPosition } ?? false
+            // What an earlier epoch acknowledged is sent again after a rollback, and stands in the rows until a fill.
+            let isPending =
+                log.map { log in
+                    log.isOwn && position > log.acknowledgedPosition && position - log.base > Int64(log.vouched)
+                } ?? false
             if LogStore.State(rawValue: row[2]).contains(.refused) { continue }
             if isPending { wanted[position] = record } else { optional[position] = record }
         }

@@ -184,6 +184,20 @@ struct Healing {
 
     /// What the server knew in the log of another copy is pushed from here again too: the other copy may be gone.
     private func ownKnown(_ logs: inout [OwnLog]) {
+        for index in logs.indices.reversed() where !logs[index].isOwn {
+            // It may go on a log of its own.
+            let known = logs[index]
+            if let before = logs.firstIndex(where: {
+                $0.isOwn && $0.replica == known.replica && $0.base == known.base && $0.endPosition == known.start
+            }) {
+                logs[before].end = known.end
+                logs[before].sent = known.end
+                logs[before].vouched = known.end
+                logs[before].claimed = known.end
+                logs[before].proven = known.end
+                logs.remove(at: index)
+            }
+        }
         for index in logs.indices where !logs[index].isOwn && logs[index].start == logs[index].base {
             if logs.contains(where: { $0.isOwn && $0.replica == logs[index].replica }) { continue }
             logs[index].isOwn = true

@@ -1,6 +1,7 @@
 import GRDB
 import ShoalCRDT
 import ShoalProtocol
+import ShoalStore
 
 /// A stretch of this replica's operations and the log in which they have their places.
 ///
@@ -53,7 +54,7 @@ struct OwnLog: Equatable {
     var standing: LogPosition { LogPosition(replica: replica, position: acknowledged, hash: hash, end: end) }
     var acknowledgedPosition: Int64 { base + Int64(acknowledged) }
     var endPosition: Int64 { base + Int64(end) }
-    var pending: Int { Int(end - acknowledged) }
+    var pending: Int { Int(max(end, acknowledged) - acknowledged) }
 }
 
 /// Reads and writes the list of logs.
@@ -61,17 +62,27 @@ enum OwnLogStore {
     /// All logs in the order of their positions; the last one is the one that is written now, with its stored end.
     static func read(_ database: Database) throws -> [OwnLog] {
         try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM own_log ORDER BY ordinal")).map { row in
-            var log = OwnLog(
-                replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)), after: row["start"],
-                end: UInt32(truncatingIfNeeded: row["finish"] as Int64? ?? 0))
-            log.base = row["base"]
-            log.acknowledged = UInt32(truncatingIfNeeded: row["acknowledged"] as Int64)
-            log.hash = OperationHash(rawValue: UInt64(bitPattern: row["hash"]))
-            log.sent = UInt32(truncatingIfNeeded: row["sent"] as Int64)
-            log.proven = UInt32(truncatingIfNeeded: row["proven"] as Int64)
-            log.vouched = UInt32(truncatingIfNeeded: row["vouched"] as Int64)
-            log.claimed = UInt32(truncatingIfNeeded: row["claimed"] as Int64)
-            log.isOwn = row["own"]
+            func number(_ name: String) throws -> UInt32 {
+                guard let number = UInt32(exactly: try row.checked(name, as: Int64.self)) else {
+                    throw StoreError.damaged(path: "own_log", reason: "\(name) is no number of an operation")
+                }
+                return number
+            }
+            let finish = try row.checked("finish", as: Int64?.self).map { UInt32(truncatingIfNeeded: $0) }
+            var log = try OwnLog(
+                replica: ReplicaID(rawValue: number("replica")), after: row.checked("start"), end: finish ?? 0)
+            log.base = try row.checked("base")
+            log.acknowledged = try number("acknowledged")
+            log.hash = try OperationHash(rawValue: UInt64(bitPattern: row.checked("hash", as: Int64.self)))
+            log.sent = try number("sent")
+            log.proven = try number("proven")
+            log.vouched = try number("vouched")
+            log.claimed = try number("claimed")
+            log.isOwn = try row.checked("own")
+            // Positions are counted, and the last log's end is read from the log itself.
+            guard log.start >= 0, abs(log.base) <= log.start &+ Int64(UInt32.max),
+                finish.map({ $0 >= log.acknowledged }) ?? true
+            else { throw StoreError.damaged(path: "own_log", reason: "the numbers of a log do not fit") }
             return log
         }
     }

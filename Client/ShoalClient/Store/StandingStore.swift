@@ -37,18 +37,18 @@ enum StandingStore {
                 database.cachedStatement(sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"))
         else { throw ReplicaError.notEnrolled(home: home) }
         var standing = Standing()
-        standing.account = RecordID(rawValue: row["account"])
-        standing.accountName = row["name"]
-        standing.role = Role(rawValue: row["role"]) ?? .sales
-        standing.server = row["server"]
-        standing.epoch = UInt64(bitPattern: row["epoch"])
-        standing.cursor = row["cursor"]
-        standing.acknowledgement = row["acknowledgement"]
-        standing.clockOffset = row["clock_offset"]
-        standing.lastSync = row["last_sync"]
-        standing.fill = Standing.Fill(rawValue: row["fill"]) ?? .none
-        standing.earlierEnd = row["earlier_end"]
-        standing.hasToldPlaces = row["told"]
+        standing.account = try RecordID(rawValue: row.checked("account"))
+        standing.accountName = try row.checked("name")
+        standing.role = try Role(rawValue: row.checked("role")) ?? .sales
+        standing.server = try row.checked("server")
+        standing.epoch = try UInt64(bitPattern: row.checked("epoch"))
+        standing.cursor = try row.checked("cursor")
+        standing.acknowledgement = try row.checked("acknowledgement")
+        standing.clockOffset = try row.checked("clock_offset")
+        standing.lastSync = try row.checked("last_sync")
+        standing.fill = try Standing.Fill(rawValue: row.checked("fill")) ?? .none
+        standing.earlierEnd = try row.checked("earlier_end")
+        standing.hasToldPlaces = try row.checked("told")
         return standing
     }
 

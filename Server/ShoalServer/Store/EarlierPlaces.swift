@@ -35,26 +35,36 @@ struct EarlierPlaces {
     /// Where operations stand now that once stood at a place. Where it is sure that what stands there now stood there
     /// then, what was never acknowledged there did not.
     func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
-        runs.compactMap { run in
-            guard run.place.isProven || !isSure(dot), let now = run.place.now(of: dot),
-                logs[now.replica]?.account == run.account
-            else { return nil }
-            return now
+        if runs.isEmpty { return [] }
+        let isSure = isSure(dot)
+        var places: [Dot] = []
+        for run in runs where places.count < Self.mostOfAPlace {
+            guard run.place.isProven || !isSure, let now = run.place.now(of: dot),
+                logs[now.replica]?.account == run.account, !places.contains(now)
+            else { continue }
+            places.append(now)
         }
+        return places
     }
 
-    /// Where an operation once stood, as far as nothing else surely did.
-    func was(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
+    /// Where an operation once stood, as far as nothing else surely did, and whether it was acknowledged there.
+    func was(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [(place: Dot, isProven: Bool)] {
         guard !runs.isEmpty, let account = logs[dot.replica]?.account else { return [] }
         return runs.compactMap { run in
             guard run.account == account, let was = run.place.was(of: dot) else { return nil }
-            return run.place.isProven || !isSure(was) ? was : nil
+            return run.place.isProven || !isSure(was) ? (was, run.place.isProven) : nil
         }
     }
 
     fileprivate mutating func add(_ place: FormerPlace, account: RecordID) {
         runs.append(Run(place: place, account: account))
     }
+
+    /// How many runs an account may name in all, and how many of them a place may stand in.
+    static let mostOfAnAccount = 1_024
+    private static let mostOfAPlace = 16
+
+    fileprivate func count(of account: RecordID) -> Int { runs.lazy.filter { $0.account == account }.count }
 
     fileprivate func has(_ place: FormerPlace, account: RecordID) -> Bool {
         runs.contains { $0.place == place && $0.account == account }
@@ -147,6 +157,12 @@ extension StoreWriter {
     /// Whether an operation that is named was taken from its log, and surely is the one that was meant.
     func isMeant(_ dot: Dot) -> Bool { isTaken(dot) && state.earlier.isSure(dot) }
 
+    /// Whether a log was handed out in this epoch: nobody can have seen more of it than it has brought, so no mark is left for
+    /// what it may bring.
+    func isOfThisEpoch(_ replica: ReplicaID) -> Bool {
+        state.logs[replica] != nil && state.earlier.sure[replica] == nil
+    }
+
     /// From now on all logs are those of an earlier epoch. What was here when the server started stood there then; what was
     /// taken since may have been taken by a server that did not know yet that it was set back.
     func doubtAllLogs() throws(StoreError) {
@@ -176,8 +192,11 @@ extension StoreWriter {
         }
         var isNew = false
         for place in push.former where !state.earlier.has(place, account: push.account) {
-            guard
-                [place.was, place.now].allSatisfy({ state.logs[$0.replica]?.account ?? push.account == push.account })
+            guard state.earlier.count(of: push.account) < EarlierPlaces.mostOfAnAccount else { break }
+            // Nobody speaks for the log of another account, nor, while others relay what they held, for one that nobody has
+            // named as theirs.
+            guard state.logs[place.now.replica]?.account == push.account,
+                state.logs[place.was.replica]?.account ?? (state.recovery ? nil : push.account) == push.account
             else { continue }
             state.earlier.add(place, account: push.account)
             try places.add(place, account: push.account)

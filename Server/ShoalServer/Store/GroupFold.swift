@@ -384,7 +384,7 @@ struct GroupFold {
     private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
         guard let relayed = try writer.relayed(record) else { return false }
         return relayed.contains(dot)
-            || writer.state.earlier.was(of: dot, writer.state.logs).contains(where: relayed.contains)
+            || writer.state.earlier.was(of: dot, writer.state.logs).contains { relayed.contains($0.place) }
     }
 
     // MARK: Writing
@@ -446,6 +446,18 @@ struct GroupFold {
         return record
     }
 
+    /// Whether a relay has brought an operation under a place that it once had. Rather is one applied again that was
+    /// replaced than one passed over that nobody brought.
+    private func cameByRelay(
+        _ former: (place: Dot, isProven: Bool), _ index: Int, of push: PreparedPush, _ relayed: VersionVector,
+        _ record: Record?
+    ) -> Bool {
+        guard relayed.contains(former.place) else { return false }
+        // Where something else has the place now, or may have had it then, only what is there can have come.
+        if former.isProven, !writer.isTaken(former.place) { return true }
+        return record?.holds(index, of: push.operations, at: former.place) == true
+    }
+
     /// Applies an operation in an epoch begun by a rollback: what it names may not have come yet, and what it or those
     /// that came before it name may have stood elsewhere in an earlier epoch.
     private func applyRecovering(
@@ -459,23 +471,16 @@ struct GroupFold {
                 index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time,
                 isKnown: {
                     (isEarlier && !push.isOwn($0) ? writer.isMeant($0) : writer.isTaken($0))
-                        || relayed?.contains($0) == true
+                        || relayed?.contains($0) == true || writer.isOfThisEpoch($0.replica)
                 }) == true
         }
         let formerly = earlier.was(of: dot, logs)
-        if let relayed, formerly.contains(where: relayed.contains),
-            formerly.contains(where: { place in
-                // Where something else has the place now, only what is there can have come from a relay.
-                !writer.isTaken(place) || record?.entries.contains { $0.dot == place && !$0.kind.isMarker } == true
-            })
-        {
-            return false
-        }
+        if let relayed, formerly.contains(where: { cameByRelay($0, index, of: push, relayed, record) }) { return false }
         var changed =
             isEarlier && !earlier.isEmpty
             ? apply(0, of: push.operations.naming(at: index) { push.isOwn($0) ? [] : earlier.now(of: $0, logs) })
             : apply(index, of: push.operations)
-        for place in formerly {
+        for (place, _) in formerly {
             changed = record?.takeAhead(of: place, for: dot, sequence: sequence) == true || changed
         }
         return changed

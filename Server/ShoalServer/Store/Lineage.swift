@@ -24,7 +24,7 @@ extension StoreWriter {
     /// A genuine token of a commit that is not here proves that the server lost it: a new epoch begins.
     func lineage(of push: PreparedPush) throws(StoreError) -> Lineage {
         for log in push.logs {
-            if let state = state.logs[log.replica], state.account != push.account {
+            if let known = state.logs[log.replica], known.account != push.account, !isClaimed(log.replica) {
                 return .ends(.refused(.foreignLog(log.replica)))
             }
         }
@@ -51,8 +51,11 @@ extension StoreWriter {
             try addLog(log.replica, account: push.account)
             try setSure(0, of: log.replica)
         }
+        if let log = push.logs.last, state.logs[log.replica]?.account != push.account {
+            return .ends(try fork(push, log))
+        }
         for log in push.logs {
-            guard let state = state.logs[log.replica] else { continue }
+            guard let state = state.logs[log.replica], state.account == push.account else { continue }
             if log.position > state.position { return .ends(try rollback(push)) }
             guard let hash = try storedHash(log.replica, log.position, state) else {
                 // Forgotten with what is older than the lease: a copy from then, if it is not the log's own writer.
@@ -81,7 +84,28 @@ extension StoreWriter {
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
+        if isClaimedByRelay(push, log, from: known) { return .ends(try fork(push, log)) }
         return .continues(firstNew: min(known, push.operations.count))
+    }
+
+    /// Whether a log of an earlier epoch is known here only because some account named it: its writer, if that is another one,
+    /// goes on under another identifier.
+    private func isClaimed(_ replica: ReplicaID) -> Bool { state.recovers && state.earlier.sure[replica] != nil }
+
+    /// Whether a relay speaks of new operations' places, of which it is not sure that these stood there: they go on under other
+    /// ones, so that none is passed over for one that only shares its place.
+    private func isClaimedByRelay(_ push: PreparedPush, _ log: LogPosition, from known: Int) -> Bool {
+        let count = push.tail.isEmpty ? push.operations.count : push.tail.count
+        guard !state.relaySources.isEmpty, known < count, let sure = state.earlier.sure[log.replica] else {
+            return false
+        }
+        let proven = push.proven.first { $0.replica == log.replica }?.number ?? 0
+        let first = log.position + UInt32(known) + 1
+        let last = log.position + UInt32(count)
+        return state.relaySources.values.contains { vector in
+            let claimed = min(vector[log.replica], last)
+            return claimed >= first && claimed > max(sure, proven)
+        }
     }
 
     /// Whether a record that a known operation of the push makes is called otherwise here: another copy that pushed the same
@@ -123,7 +147,7 @@ extension StoreWriter {
         var logs: [PushAnswer.Standing] = []
         for log in push.logs {
             var standing = PushAnswer.Standing(replica: log.replica, position: 0, hash: .start)
-            if let state = state.logs[log.replica] {
+            if let state = state.logs[log.replica], state.account == push.account {
                 standing.position = state.position
                 standing.hash = try storedHash(log.replica, min(log.end, state.position), state) ?? .start
             }
@@ -178,12 +202,16 @@ extension StoreWriter {
     /// The upper half of the identifier is drawn at each start of the server, so that one that was set back, which has
     /// forgotten how far it had counted, does not hand out what it handed out before.
     func handOut(to account: RecordID) throws(StoreError) -> ReplicaID {
-        if state.replicas == UInt16.max {
-            state.replicaEpoch = drawReplicaEpoch()
-            state.replicas = 0
-        }
-        state.replicas += 1
-        let replica = ReplicaID(epoch: state.replicaEpoch, count: state.replicas)
+        var replica: ReplicaID
+        repeat {
+            if state.replicas == UInt16.max {
+                state.replicaEpoch = drawReplicaEpoch()
+                state.replicas = 0
+            }
+            state.replicas += 1
+            replica = ReplicaID(epoch: state.replicaEpoch, count: state.replicas)
+            // Somebody may have claimed it for a log of an earlier epoch.
+        } while state.logs[replica] != nil
         try queries.updateServer(state)
         try addLog(replica, account: account)
         state.handedOut.append(replica)

@@ -65,7 +65,8 @@ extension ServerStore {
             }
         }
         let isFill = cursor.fill != nil
-        var reader = PageReader(own: own, budget: budget)
+        let nobody = ServerSession.OwnDots(replica: ReplicaID(rawValue: 0), numbers: nil)
+        var reader = PageReader(own: mayLeaveOwnOut ? own : nobody, budget: budget)
         if let fill = cursor.fill {
             if let last = try reader.fill(database, after: fill.record) {
                 cursor.fill = Cursor.Fill(record: last)

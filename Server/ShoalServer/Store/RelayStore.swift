@@ -119,6 +119,8 @@ extension StoreWriter {
         let stored = try stored(relayed.id)
         var record = stored ?? Record(id: relayed.id)
         guard !record.isMade || record.envelope == relayed.envelope else { return false }
+        // Accounts are the server's own to write: a relay brings back those that are gone, and changes none.
+        if relayed.envelope.kind == .account, record.isMade { return true }
         let wasUnmade = stored != nil && !record.isMade
         let wasAway = stored != nil && !record.isPresent
         let known = try self.relayed(relayed.id)
@@ -127,8 +129,9 @@ extension StoreWriter {
         let formerly = formerPlaces(record, relayed)
         let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
         _ = record.rename(Renaming(dots: formerly))
-        let changed = record.join(relayed, vector: vector, sequence: sequence) {
-            (now[$0].map(isTaken) ?? isMeant($0)) || known?.contains($0) == true
+        let spared = Set(record.entries.map(\.dot).filter { isTaken($0) && !state.earlier.isSure($0) })
+        let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
+            isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
         _ = record.rename(Renaming(dots: now))
         if changed {

@@ -16,6 +16,8 @@ public final class ServerStore: Sendable {
     struct Published: Sendable {
         var epoch: UInt64
         var recovery = false
+        /// Whether something that came by a relay may stand at the places of operations whose logs have not brought them.
+        var hasRelays = false
     }
 
     /// Holds the writer for its queue.
@@ -69,7 +71,10 @@ public final class ServerStore: Sendable {
                         lease: lease, random: environment.random)
                     try writer.settle()
                     box.writer = writer
-                    published.withLock { $0.recovery = writer.state.recovery }
+                    published.withLock {
+                        $0.recovery = writer.state.recovery
+                        $0.hasRelays = !writer.state.relaySources.isEmpty
+                    }
                 }
             }
         } catch {
@@ -113,11 +118,12 @@ public final class ServerStore: Sendable {
         var logs: [ReplicaID: LogState] = [:]
         let rows = try Row.fetchCursor(database, sql: "SELECT replica, account, position, hash, refusals FROM log")
         while let row = try rows.next() {
-            let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64))
-            logs[replica] = LogState(
-                account: RecordID(rawValue: row["account"]),
-                position: UInt32(truncatingIfNeeded: row["position"] as Int64),
-                hash: OperationHash(rawValue: UInt64(bitPattern: row["hash"] as Int64)), refusals: row["refusals"])
+            let replica = try ReplicaID(rawValue: UInt32(truncatingIfNeeded: row.checked(0, as: Int64.self)))
+            logs[replica] = try LogState(
+                account: RecordID(rawValue: row.checked(1)),
+                position: UInt32(truncatingIfNeeded: row.checked(2, as: Int64.self)),
+                hash: OperationHash(rawValue: UInt64(bitPattern: row.checked(3, as: Int64.self))),
+                refusals: row.checked(4))
         }
         guard let mark = try newestCommit(database) else {
             throw StoreError.damaged(path: "commit_tag", reason: "there is no commit")
@@ -125,16 +131,18 @@ public final class ServerStore: Sendable {
         guard let row = try Row.fetchOne(database, sql: "SELECT epoch, recovers, replicas FROM server") else {
             throw StoreError.damaged(path: "server", reason: "the server's own row is missing")
         }
-        return StoreWriter.State(
-            logs: logs, commit: mark, sequence: mark.sequence, epoch: UInt64(bitPattern: row["epoch"] as Int64),
-            recovers: row["recovers"], replicaEpoch: 0, replicas: UInt16(truncatingIfNeeded: row["replicas"] as Int64))
+        return try StoreWriter.State(
+            logs: logs, commit: mark, sequence: mark.sequence,
+            epoch: UInt64(bitPattern: row.checked("epoch", as: Int64.self)), recovers: row.checked("recovers"),
+            replicaEpoch: 0, replicas: UInt16(truncatingIfNeeded: row.checked("replicas", as: Int64.self)))
     }
 
     static func newestCommit(_ database: Database) throws -> CommitMark? {
         try Row.fetchOne(
             database.cachedStatement(sql: "SELECT sequence, tag FROM commit_tag ORDER BY sequence DESC LIMIT 1")
         ).map {
-            CommitMark(sequence: $0["sequence"], tag: UInt32(truncatingIfNeeded: $0["tag"] as Int64))
+            try CommitMark(
+                sequence: $0.checked("sequence"), tag: UInt32(truncatingIfNeeded: $0.checked("tag", as: Int64.self)))
         }
     }
 
@@ -143,6 +151,9 @@ public final class ServerStore: Sendable {
 
     /// Whether replicas are asked for what they held before this server lost something.
     public var isRecovering: Bool { published.withLock { $0.recovery } }
+
+    /// Whether a replica's own values may be left out of its pages: not while relays may have brought others to their places.
+    var mayLeaveOwnOut: Bool { published.withLock { !$0.hasRelays } }
 
     /// Finishes what is under way, moves the write-ahead log into the file and closes.
     public func close() throws {
@@ -164,7 +175,11 @@ public final class ServerStore: Sendable {
             try pool.writeWithoutTransaction { database in
                 guard let writer = box.writer else { throw StoreError.cannotOpen(path: path, reason: "it is closed") }
                 defer {
-                    published.withLock { $0 = Published(epoch: writer.state.epoch, recovery: writer.state.recovery) }
+                    published.withLock {
+                        $0 = Published(
+                            epoch: writer.state.epoch, recovery: writer.state.recovery,
+                            hasRelays: !writer.state.relaySources.isEmpty)
+                    }
                 }
                 return try body(writer, database)
             }

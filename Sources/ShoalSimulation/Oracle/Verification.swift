@@ -74,7 +74,9 @@ struct Verification {
             if event.mayBeGone, count == 0 { continue }
             if count == 0 {
                 findings.add(
-                    \.lost, "an operation of machine \(event.machine) on \(event.record) is not in the server's logs")
+                    \.lost,
+                    "the operation \(hash.text) of machine \(event.machine) on \(event.record) is not in the server's logs"
+                )
             }
             if count > 1 {
                 findings.add(
