@@ -117,18 +117,12 @@ import Testing
         var bytes: [UInt8] = []
         record.encodeWithoutChecksum(sequence: record.sequence, into: &bytes)
         func refusal(_ bytes: [UInt8], isChecked: Bool = false) -> DecodingFailure.Reason? {
-            do throws(DecodingFailure) {
-                _ = try read(bytes, isChecked)
-                return nil
-            } catch { return error.reason }
-        }
-        func read(_ bytes: [UInt8], _ isChecked: Bool) throws(DecodingFailure) -> Record {
-            let result = bytes.withUnsafeBytes { bytes in
-                Result { () throws(DecodingFailure) in
+            do {
+                _ = try bytes.withUnsafeBytes { bytes in
                     try Record(id: .sample, sequence: record.sequence, packed: bytes, isChecked: isChecked)
                 }
-            }
-            return try result.get()
+                return nil
+            } catch { return (error as? DecodingFailure)?.reason }
         }
         #expect(refusal(bytes) == nil)
         #expect(refusal(bytes + [0]) == .trailingBytes)
