@@ -33,6 +33,35 @@ import struct ShoalCRDT.Record
         #expect(try anna.replica.dumpLines == server.dump)
     }
 
+    @Test func whatIsWrittenWhileTheServerAnswersStaysInTheTail() throws {
+        let anna = try Operator("Anna", server)
+        let id = try anna.replica.addCustomer(name: "c")
+        var session = ClientSession()
+        let request = try anna.replica.nextRequest()
+        _ = session.start(request)
+        let other = try anna.replica.addCustomer(name: "meanwhile")
+        guard case .commit(let commit) = session.receive(server.handle(request)) else {
+            Issue.record("no commit")
+            return
+        }
+        #expect(commit.isLast)
+        try anna.replica.commit(commit)
+        #expect(try tail(anna) == [other])
+        #expect(try Set(anna.replica.customers().map(\.id)) == [id, other])
+        // The same on a record that the page brings.
+        let next = try anna.replica.nextRequest()
+        try anna.replica.setFields(of: other, [FieldValue("stage", "later")])
+        session = ClientSession()
+        _ = session.start(next)
+        guard case .commit(let second) = session.receive(server.handle(next)) else {
+            Issue.record("no commit")
+            return
+        }
+        try anna.replica.commit(second)
+        #expect(try tail(anna) == [other])
+        #expect(try anna.replica.customer(other).fields.contains { $0.value == "later" })
+    }
+
     @Test func aLostAnswerCostsNothing() throws {
         let anna = try Operator("Anna", server)
         let id = try anna.replica.addCustomer(name: "c")

@@ -81,11 +81,11 @@ import Testing
         #expect(words(session.committed(next: request(position: 13, cursor: "c2"), pulled: 0)) == "finish 1 0 [11, 13]")
     }
 
-    @Test func aPageThatDoesNotBeginAtTheCursorIsRefused() {
+    @Test(arguments: [false, true]) func aPageThatDoesNotBeginAtTheCursorIsRefused(isFollowed: Bool) {
         var session = ClientSession()
         _ = session.start(request())
         #expect(
-            words(session.receive(response(taken(10), from: "c0")))
+            words(session.receive(response(taken(10), from: "c0", more: isFollowed)))
                 == #"stop protocolError("the page does not begin at the cursor that was asked for")"#)
         // Nothing that comes later is applied either.
         #expect(

@@ -90,6 +90,37 @@ struct CursorTests {
         #expect(late.dump().contains("张三"))
     }
 
+    /// A fill names deleted customers, but nothing else that was deleted.
+    @Test func aNoteThatComesBackReachesReplicasThatFilledWhileItWasDeleted() throws {
+        let server = try TestServer()
+        let a = try server.replica("a")
+        let b = try server.replica("b")
+        let (id, note) = (a.newID(), a.newID())
+        try a.push(
+            Operations {
+                $0.makeCustomer(id, name: "张三")
+                $0.begin(record: note, time: 0, creates: Envelope(kind: .note, scope: .customer(id)), salt: 1)
+                $0.edit(CellKey(.body), text: "旧")
+            })
+        try b.pullAll()
+        try a.push(
+            Operations {
+                $0.begin(record: note, time: 0, salt: 1)
+                $0.cover([Dot(a.replica, 2)])
+            })
+        let late = try server.replica("late")
+        try late.pullAll()
+        #expect(late.rows[note] == nil)
+        try b.push(
+            Operations {
+                $0.begin(record: note, time: 0, salt: 1)
+                $0.edit(CellKey(.body), text: "新")
+            })
+        try late.pullAll()
+        #expect(late.dump() == (try server.dump()))
+        #expect(late.dump().contains("旧") && late.dump().contains("新"))
+    }
+
     @Test func aDeletionReachesReplicasThatHaveTheRecord() throws {
         let server = try TestServer()
         let a = try server.replica("a")

@@ -61,6 +61,23 @@ struct RefusalTests {
         #expect(answer.verdicts.map(\.reason) == [.unknownDot, .unknownDot])
     }
 
+    @Test func namingWhatAnotherLogDoesNotHaveIsRefused() throws {
+        let other = try server.replica("other")
+        let id = replica.newID()
+        try replica.push(Operations { $0.makeCustomer(id, name: "张三") })
+        try other.push(Operations { $0.rename(id, "李四", supersedes: [Dot(replica.replica, 1)]) })
+        let stranger = ReplicaID(rawValue: other.replica.rawValue &+ 1_000)
+        let answer = try replica.push(
+            Operations {
+                $0.rename(id, "x", supersedes: [Dot(other.replica, 2)], salt: 1)
+                $0.rename(id, "y", supersedes: [Dot(stranger, 1)], salt: 2)
+                $0.begin(record: id, time: 0, salt: 3)
+                $0.cover([Dot(other.replica, 1), Dot(other.replica, 2)])
+                $0.rename(id, "z", supersedes: [Dot(other.replica, 1)], salt: 4)
+            })
+        #expect(answer.verdicts == [2, 3, 4].map { Verdict(number: $0, reason: .unknownDot) })
+    }
+
     @Test func whatARefusedCommandMadeIsUnknownToLaterOnes() throws {
         let id = replica.newID()
         let answer = try replica.push(

@@ -111,6 +111,27 @@ import Testing
         #expect(!isTaken(bytes, sequence: record.sequence + 1))
     }
 
+    /// What is too much is noticed without a checksum, and where the checksum is over it too.
+    @Test func bytesAfterARowAreRefused() {
+        let record = sampleRecord()
+        var bytes: [UInt8] = []
+        record.encodeWithoutChecksum(sequence: record.sequence, into: &bytes)
+        func refusal(_ bytes: [UInt8], isChecked: Bool = false) -> DecodingFailure.Reason? {
+            do {
+                _ = try bytes.withUnsafeBytes { bytes in
+                    try Record(id: .sample, sequence: record.sequence, packed: bytes, isChecked: isChecked)
+                }
+                return nil
+            } catch { return (error as? DecodingFailure)?.reason }
+        }
+        #expect(refusal(bytes) == nil)
+        #expect(refusal(bytes + [0]) == .trailingBytes)
+        bytes.removeAll()
+        record.encode(sequence: record.sequence, into: &bytes)
+        #expect(refusal(bytes, isChecked: true) == nil)
+        #expect(refusal(bytes + [0], isChecked: true) == .trailingBytes)
+    }
+
     @Test func aKeptHashStandsForTheChain() {
         var batch = sampleBatch()
         batch.setKeptHash(OperationHash(rawValue: 5), at: 1)

@@ -132,7 +132,11 @@ extension Replica {
                 number += 1
                 if loses(number) { return nil }
                 try run.received(answer)
-            case .relay(let body): try run.received(try server.handler.relay(body, account: account).encoded())
+            case .relay(let body):
+                let answer = try server.handler.relay(body, account: account).encoded()
+                number += 1
+                if loses(number) { return nil }
+                try run.received(answer)
             case .finished(let report): return report
             }
         }

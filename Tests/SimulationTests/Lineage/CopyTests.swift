@@ -113,6 +113,62 @@ struct CopyTests {
         }
     }
 
+    /// What names a record that gets another identifier follows it: a tag of the copy is not the original's of that identifier.
+    @Test func aTagWhoseIdentifierIsTakenKeepsItsCustomers() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        let customers = try ["of the original", "of the copy"].map { try original.replica.addCustomer(name: $0) }
+        try original.sync()
+        let copy = try original.copy(leaps: false)
+        for (machine, customer) in zip([original, copy], customers) {
+            try machine.replica.write { commands in
+                commands.time = 1_760_000_500_000
+                _ = try commands.editTags(of: [customer], [.add(machine === original ? "原" : "副")])
+            }
+        }
+        try original.sync()
+        try copy.sync()
+        try scene.settle([original, copy])
+        #expect(try customers.map { try original.replica.customer($0).tags.map(\.name) } == [["原"], ["副"]])
+    }
+
+    /// The copy has nothing to say and hears what the original wrote. What it writes then has another place than that.
+    @Test func aCopyThatHeardOfTheOriginalBeforeItWrote() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        let id = try original.replica.addCustomer(name: "c")
+        try original.sync()
+        let copy = try original.copy()
+        try original.replica.setFields(of: id, [FieldValue("stage", "original")])
+        try original.sync()
+        try copy.sync()
+        #expect(try copy.id != original.id)
+        try copy.replica.setFields(of: id, [FieldValue("stage", "copy")])
+        #expect(try copy.replica.customer(id).fields.contains { $0.value == "copy" })
+        try scene.settle([copy, original])
+        #expect(try original.replica.customer(id).fields.contains { $0.value == "copy" })
+        #expect(try original.replica.conflicts(of: id).isEmpty)
+    }
+
+    /// The copy replaces what it wrote itself: once it is renumbered, the place is the original's.
+    @Test func aCopyThatReplacesWhatItWrote() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        let id = try original.replica.addCustomer(name: "c")
+        try original.sync()
+        let copy = try original.copy()
+        try original.replica.setFields(of: id, [FieldValue("source", "original")])
+        try copy.replica.setFields(of: id, [FieldValue("stage", "first")])
+        try copy.replica.setFields(of: id, [FieldValue("stage", "second")])
+        try original.sync()
+        try copy.sync()
+        try scene.settle([original, copy])
+        let customer = try original.replica.customer(id)
+        #expect(customer.fields.contains { $0.name == "stage" && $0.value == "second" })
+        #expect(customer.fields.contains { $0.name == "source" && $0.value == "original" })
+        #expect(try original.replica.conflicts(of: id).isEmpty)
+    }
+
     @Test func aRestoredDeviceThatReusesNumbers() throws {
         let scene = try LineageScene()
         let machine = try scene.machine("anna")

@@ -91,6 +91,33 @@ struct RecoveryTests {
         #expect(try kept(scene) == dump)
     }
 
+    @Test func aRelayThatDoesNotArriveIsSentAgain() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let gone = try scene.machine("gone")
+        let backup = try scene.backup
+        _ = try gone.replica.addCustomer(name: "gone's")
+        try gone.sync()
+        try anna.sync()
+        let dump = try kept(scene)
+        try scene.restoreServer(backup)
+        try anna.sync()
+        _ = try scene.server.store.beginRecovery()
+        let account = try #require(try scene.server.store.account(named: "anna"))
+        var run = SyncRun(anna.replica)
+        while case .send(let body) = try run.next() {
+            try run.received(try scene.server.handler.handleAlone(body, account: account))
+        }
+        guard case .relay = try run.next() else {
+            Issue.record("nothing is relayed")
+            return
+        }
+        try anna.close()
+        try anna.open()
+        try scene.settle([anna])
+        #expect(try kept(scene) == dump)
+    }
+
     /// Rows are relayed in parts that fit a body; one that fits none stays where it is and keeps nobody waiting.
     @Test func whatCannotBeCompressedGoesInPartsAndWhatFitsNoBodyStays() throws {
         let scene = try LineageScene()
