@@ -17,6 +17,8 @@ extension ReplicaStore {
     func nextRequest(operations limit: Int = Limits.operations) throws -> SyncRequest {
         let pushed = self.pushed
         let frame = try log.frame(of: pushed, operations: limit, bytes: Self.frameBytes)
+        let position = pushed.acknowledgedPosition
+        let end = position + Int64(frame.operations.count)
         let isWhole = Int(pushed.acknowledged) + frame.operations.count == Int(pushed.end)
         let isLast = !log.logs.contains { $0.isOwn && $0.pending > 0 && $0 != pushed }
         return SyncRequest(
@@ -25,7 +27,7 @@ extension ReplicaStore {
             refused: try frame.refused.map { number in
                 Verdict(number: number, reason: try refusal(at: pushed.base + Int64(number)))
             },
-            earlier: Int(max(0, min(standing.earlierEnd - pushed.acknowledgedPosition, Int64(frame.operations.count)))),
+            earlier: Int(min(max(position, standing.earlierEnd), end) - position),
             proven: log.logs.filter { $0.isOwn && $0.vouched > 0 && (!standing.hasToldPlaces || isShown($0, pushed)) }
                 .map { Dot($0.replica, $0.vouched) },
             former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),

@@ -32,7 +32,8 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .transport(let error): error.description
         case .wrongToken(let server):
-            "the server at \(server) does not know this replica: is it the right server? Nothing was changed here"
+            "the server at \(server) does not know this replica: is it the right server? If it was put back to before this home "
+                + "was enrolled, enroll again here with a new code; nothing was changed here"
         case .unknownAccount(let detail): "the server refuses this account: \(detail)"
         case .wrongCode(let detail): "the server refuses this code: \(detail)"
         case .otherProtocol(let detail): "the server speaks another version of the protocol: \(detail)"
