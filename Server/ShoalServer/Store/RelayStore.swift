@@ -83,11 +83,13 @@ extension StoreWriter {
     ///
     /// - Returns: how many of them are joined.
     func join(_ request: RelayRequest, account: RecordID, time: Int64) throws -> Int {
-        let source = try source(request.vector, account: account)
+        // Rows from before the loss know nothing of logs that were handed out since.
+        let vector = VersionVector(request.vector.positions.filter { !isOfThisEpoch($0.key) })
+        let source = try source(vector, account: account)
         let before = state.sequence
         var taken = 0
         for head in request.page.heads {
-            guard try join(request.page.record(head, notAfter: time), vector: request.vector) else { continue }
+            guard try join(request.page.record(head, notAfter: time), vector: vector) else { continue }
             try relays.addRecord(head.id, source: source)
             taken += 1
         }
