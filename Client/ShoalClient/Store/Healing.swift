@@ -86,6 +86,7 @@ struct Healing {
     ///
     /// - Parameter position: the operations up to it keep their places.
     private func noteFormerPlaces(of log: OwnLog, after position: Int64) throws {
+        guard position < log.endPosition else { return }
         let proven = min(log.endPosition, max(position, log.base + Int64(log.vouched)))
         try FormerPlaceStore.add(log, position..<proven, isProven: true, store.database)
         try FormerPlaceStore.add(
@@ -184,19 +185,19 @@ struct Healing {
 
     /// What the server knew in the log of another copy is pushed from here again too: the other copy may be gone.
     private func ownKnown(_ logs: inout [OwnLog]) {
-        for index in logs.indices.reversed() where !logs[index].isOwn {
-            // It may go on a log of its own.
-            let known = logs[index]
-            if let before = logs.firstIndex(where: {
-                $0.isOwn && $0.replica == known.replica && $0.base == known.base && $0.endPosition == known.start
-            }) {
-                logs[before].end = known.end
-                logs[before].sent = known.end
-                logs[before].vouched = known.end
-                logs[before].claimed = known.end
-                logs[before].proven = known.end
-                logs.remove(at: index)
-            }
+        // What goes on a log of its own joins it, in order: each may go on what the one before it brought.
+        for known in logs where !known.isOwn {
+            guard
+                let before = logs.firstIndex(where: {
+                    $0.isOwn && $0.replica == known.replica && $0.base == known.base && $0.endPosition == known.start
+                })
+            else { continue }
+            logs[before].end = known.end
+            logs[before].sent = known.end
+            logs[before].vouched = known.end
+            logs[before].claimed = known.end
+            logs[before].proven = known.end
+            logs.removeAll { $0 == known }
         }
         for index in logs.indices where !logs[index].isOwn && logs[index].start == logs[index].base {
             if logs.contains(where: { $0.isOwn && $0.replica == logs[index].replica }) { continue }

@@ -65,7 +65,7 @@ struct GroupFold {
 
     /// Folds everything; to be called in a transaction.
     mutating func run() throws {
-        let before = writer.state
+        let (epoch, sequence, replicas) = (writer.state.epoch, writer.state.sequence, writer.state.replicas)
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {
@@ -86,8 +86,7 @@ struct GroupFold {
             waiting = later
         }
         let isChanged =
-            writer.state.epoch != before.epoch || writer.state.sequence != before.sequence
-            || writer.state.replicas != before.replicas
+            writer.state.epoch != epoch || writer.state.sequence != sequence || writer.state.replicas != replicas
         guard !moved.isEmpty || isChanged else { return }
         try writer.markCommit()
         for replica in moved {
