@@ -107,7 +107,7 @@ import Testing
                     "$SHOAL" customer add "name $n." --field "remark=$body" >/dev/null || break
                     n=$((n+1))
                     [ $((n % 4)) -eq 0 ] || continue
-                    timeout 2 "$SHOAL" sync >/dev/null 2>"$HOME/refusal" || break
+                    timeout 10 "$SHOAL" sync >/dev/null 2>"$HOME/refusal" || break
                 done
                 echo "written=$n"
                 grep -q "disk is full" "$HOME/refusal" && echo "clear=1"
