@@ -24,6 +24,8 @@ public final class Oracle {
     private var placesHad: [OperationHash: Set<Dot>] = [:]
     private var placesShown: [OperationHash: Set<Dot>] = [:]
     private var isServerSetBack = false
+    /// How many operations were done when the server took away absences.
+    private(set) var collections: [Int] = []
     /// What an operator did, as it was done, and which creation each identifier in it stands for: those of its own log,
     /// which may be renamed. The others are somebody else's.
     private var done: [OperationHash: (event: Event, makers: [RecordID: OperationHash])] = [:]
@@ -240,6 +242,9 @@ public final class Oracle {
         placesShown[hash, default: []].insert(dot)
         believe(hash, at: Place(cell: cell, dot: dot), machine)
     }
+
+    /// The server has taken away absences that everybody had seen.
+    func noteCollection() { collections.append(order.count) }
 
     func noteServerSetBack() { isServerSetBack = true }
 
