@@ -29,12 +29,13 @@ extension StoreWriter {
             }
         }
         if push.epoch != state.epoch {
-            // Where a rollback was found already, whoever comes from another epoch is let in without a further one.
+            // Where a rollback was found already, whoever comes from another epoch is let in without a further one. But an
+            // epoch that this server never heard of followed its own: of what it has handed out others may know more.
             if push.marks.isEmpty {
                 // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
                 if !state.recovery, try !queries.isFormerEpoch(push.epoch) { return .ends(.refused(.otherEpoch)) }
-            } else if try queries.addFormerEpoch(push.epoch), !state.recovers {
-                try beginEpoch()
+            } else if try queries.addFormerEpoch(push.epoch) {
+                if state.recovers { try doubtAllLogs() } else { try beginEpoch() }
             }
             return .ends(try rollback(push))
         }

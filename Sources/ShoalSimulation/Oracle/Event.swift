@@ -98,9 +98,8 @@ struct Event {
     /// Whether no disk had it when one was set back.
     var mayBeGone = false
 
-    /// What speaks of the record `old` speaks of `new`.
-    mutating func rename(_ old: RecordID, to new: RecordID) {
-        func name(_ id: RecordID) -> RecordID { id == old ? new : id }
+    /// Gives every record that it speaks of another identifier.
+    mutating func rename(_ name: (RecordID) -> RecordID) {
         record = name(record)
         if let envelope = creates {
             switch envelope.scope {

@@ -64,18 +64,25 @@ struct Model {
     /// Whether a record is there: something of it is live that no deletion has seen.
     ///
     /// A counter's part is its replica's last addition; earlier ones do not keep a record present.
-    func isPresent(_ id: RecordID, lastCounts: Set<OperationHash>) -> Bool {
+    ///
+    /// - Parameter isGone: whether an operation's absence was collected.
+    func isPresent(
+        _ id: RecordID, lastCounts: Set<OperationHash>, isGone: (OperationHash) -> Bool = { _ in false }
+    ) -> Bool {
         if envelopes[id] == nil { return false }
-        let isLive = cellsOf[id]?.contains { cells[$0]?.contains { !$0.isCovered } == true } == true
-        if isLive { return true }
+        if !values(keeping: id, isGone: isGone).isEmpty { return true }
         return counted[id]?.contains { lastCounts.contains($0) && covered[id]?.contains($0) != true } == true
     }
 
-    /// The values that keep a record present, but for counters. Absences are not among them: one that was collected was
-    /// seen by everybody, and by nobody who deletes the record afterwards.
-    func values(keeping id: RecordID) -> [(cell: CellName, live: Live)] {
+    /// The values that keep a record present, but for counters.
+    ///
+    /// - Parameter isGone: whether an operation's absence was collected: it was seen by everybody, and by nobody who deletes
+    ///   the record afterwards.
+    func values(keeping id: RecordID, isGone: (OperationHash) -> Bool) -> [(cell: CellName, live: Live)] {
         (cellsOf[id] ?? []).flatMap { cell in
-            (cells[cell] ?? []).filter { !$0.isCovered && $0.value != .absent }.map { (cell, $0) }
+            (cells[cell] ?? []).filter { !$0.isCovered && !($0.value == .absent && isGone($0.event)) }.map {
+                (cell, $0)
+            }
         }
     }
 

@@ -24,8 +24,16 @@ public final class Oracle {
     private var placesHad: [OperationHash: Set<Dot>] = [:]
     private var placesShown: [OperationHash: Set<Dot>] = [:]
     private var isServerSetBack = false
-    /// Which record each creation makes in each machine's log.
-    private var recordsOf: [Int: [OperationHash: RecordID]] = [:]
+    /// How many operations were done when the server took away absences.
+    private(set) var collections: [Int] = []
+    /// What an operator did, as it was done, and which creation each identifier in it stands for: those of its own log,
+    /// which may be renamed. The others are somebody else's.
+    private var done: [OperationHash: (event: Event, makers: [RecordID: OperationHash])] = [:]
+    /// The creations of each machine's log by the identifiers that they have there.
+    private var makersOf: [Int: [RecordID: OperationHash]] = [:]
+    /// The identifier that a creation was last seen with in any log, and the events that speak of what it makes.
+    private var recordOf: [OperationHash: RecordID] = [:]
+    private var namers: [OperationHash: [OperationHash]] = [:]
     /// Customers, notes, tags and groups that were made, in order.
     private(set) var customers: [RecordID] = []
     private(set) var notes: [RecordID: [RecordID]] = [:]
@@ -77,14 +85,16 @@ public final class Oracle {
         for (index, place) in logged.places.enumerated() {
             machine.witnessed = place.position
             note(place.dot, logged.operations, index, place.hash, machine.number)
-            if logged.operations.operations[index].creates != nil {
-                recordsOf[machine.number, default: [:]][place.hash] = logged.operations.operations[index].record
+            let operation = logged.operations.operations[index]
+            if operation.creates != nil {
+                makersOf[machine.number, default: [:]][operation.record] = place.hash
+                if recordOf[place.hash] == nil { recordOf[place.hash] = operation.record }
             }
             if events[place.hash] != nil { continue }
             let event = event(logged.operations, index, place, machine)
-            events[place.hash] = event
             order.append(place.hash)
             remember(event)
+            noteMakers(of: event)
             found.append(event)
         }
         return found
@@ -144,6 +154,30 @@ public final class Oracle {
         return event
     }
 
+    /// Takes note of what the identifiers in a new event stand for.
+    private func noteMakers(of event: Event) {
+        let known = makersOf[event.machine] ?? [:]
+        var makers: [RecordID: OperationHash] = [:]
+        var copy = event
+        copy.rename { id in
+            makers[id] = known[id]
+            return id
+        }
+        done[event.hash] = (event, makers)
+        for maker in Set(makers.values) { namers[maker, default: []].append(event.hash) }
+        events[event.hash] = event
+        nameAnew(event.hash)
+    }
+
+    /// Lets an event name records by the identifiers that their creations have now.
+    private func nameAnew(_ hash: OperationHash) {
+        guard let (original, makers) = done[hash] else { return }
+        var event = original
+        event.rename { id in makers[id].flatMap { recordOf[$0] } ?? id }
+        event.mayBeGone = events[hash]?.mayBeGone == true
+        events[hash] = event
+    }
+
     /// The records of accounts, which only the server writes.
     var accounts: Set<RecordID> = []
 
@@ -163,40 +197,44 @@ public final class Oracle {
     /// What a machine knows of places and identifiers is copied with its disk.
     func copyPlaces(from machine: Int, to copy: Int) {
         placesOf[copy] = placesOf[machine]
-        recordsOf[copy] = recordsOf[machine]
+        makersOf[copy] = makersOf[machine]
     }
 
     /// A machine's own log may have other places now, and records that it made other identifiers: it was healed.
     func relearn(_ machine: ClientMachine) throws {
         let logged = try machine.opened().logged()
+        var makers: [RecordID: OperationHash] = [:]
         for (index, place) in logged.places.enumerated() {
             let operation = logged.operations.operations[index]
             note(place.dot, logged.operations, index, place.hash, machine.number)
-            guard let event = events[place.hash] else {
+            if events[place.hash] == nil {
                 fail("machine \(machine.number) has an operation in its log that nobody did")
                 continue
             }
             if operation.creates == nil { continue }
-            // Another machine's copy may have been renamed before this one.
-            let last = recordsOf[machine.number]?[place.hash] ?? event.record
-            recordsOf[machine.number, default: [:]][place.hash] = operation.record
-            for old in Set([last, event.record]).sorted() where old != operation.record {
-                rename(old, to: operation.record, among: logged.places.map(\.hash))
-            }
+            makers[operation.record] = place.hash
+            rename(place.hash, to: operation.record)
         }
+        makersOf[machine.number] = makers
     }
 
-    /// The identifier of a record was taken: what its maker wrote since speaks of another one.
-    private func rename(_ old: RecordID, to new: RecordID, among hashes: [OperationHash]) {
-        for hash in hashes { events[hash]?.rename(old, to: new) }
-        if hashes.compactMap({ events[$0] }).contains(where: { $0.creates?.kind == .customer && $0.record == new }) {
+    /// The identifier of a record was taken: what was written since in a log that makes it speaks of another one. What
+    /// those who only heard of a record wrote speaks of the one that has the identifier.
+    private func rename(_ maker: OperationHash, to new: RecordID) {
+        guard let old = recordOf[maker], old != new else { return }
+        recordOf[maker] = new
+        for hash in namers[maker] ?? [] { nameAnew(hash) }
+        if events[maker]?.creates?.kind == .customer {
             customers.append(new)
-            notes[new] = notes[old]
+            // Its notes go with it; another customer may have had the identifier, and has its own.
+            for note in notes[old] ?? [] where notes[new]?.contains(note) != true {
+                notes[new, default: []].append(note)
+            }
         }
         for customer in notes.keys.sorted() {
-            if let made = notes[customer], made.contains(old) { notes[customer] = made + [new] }
+            if let made = notes[customer], made.contains(old), !made.contains(new) { notes[customer] = made + [new] }
         }
-        if book.contains(old) { book.append(new) }
+        if book.contains(old), !book.contains(new) { book.append(new) }
     }
 
     func learn(_ dot: Dot, in cell: CellName, _ hash: OperationHash, for machine: Int) {
@@ -204,6 +242,9 @@ public final class Oracle {
         placesShown[hash, default: []].insert(dot)
         believe(hash, at: Place(cell: cell, dot: dot), machine)
     }
+
+    /// The server has taken away absences that everybody had seen.
+    func noteCollection() { collections.append(order.count) }
 
     func noteServerSetBack() { isServerSetBack = true }
 

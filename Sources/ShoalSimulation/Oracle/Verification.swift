@@ -14,6 +14,10 @@ struct Verification {
     private(set) var findings = Findings()
     private let hashes: [Dot: OperationHash]
     private let refused: Set<OperationHash>
+    /// Where each operation comes among those that were done.
+    private let numbers: [OperationHash: Int]
+    /// The last deletion of each record.
+    private var lastDeletions: [RecordID: Int] = [:]
     /// Presence of each record as the server has it: checked against the model, then used for what depends on it.
     private var present: Set<RecordID> = []
 
@@ -31,6 +35,11 @@ struct Verification {
             !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
         }
         model = Model(events)
+        let numbers = Dictionary(uniqueKeysWithValues: known.order.enumerated().map { ($1, $0) })
+        for event in events where !event.covered.isEmpty {
+            lastDeletions[event.record] = max(lastDeletions[event.record] ?? 0, numbers[event.hash] ?? 0)
+        }
+        self.numbers = numbers
     }
 
     private static func ambiguity(_ cluster: Cluster, _ taken: [Dot: OperationHash]) throws -> Ambiguity {
@@ -44,6 +53,12 @@ struct Verification {
     }
 
     private var collects: Bool { cluster.settings.faults.collects }
+
+    /// Whether an absence may have been collected before somebody deleted its record, who so could not see it.
+    func mayBeCollected(_ event: OperationHash, of id: RecordID) -> Bool {
+        guard collects, let number = numbers[event], let last = lastDeletions[id] else { return false }
+        return oracle.collections.contains { number < $0 && $0 <= last }
+    }
 
     mutating func run() throws {
         for failure in oracle.failures { findings.add(\.diverged, failure) }
@@ -101,7 +116,7 @@ struct Verification {
             check(record)
         }
         for (id, _) in model.envelopes.sorted(by: { $0.key < $1.key }) where !found.contains(id) {
-            if collects, model.values(keeping: id).isEmpty { continue }
+            if collects, model.values(keeping: id, isGone: { mayBeCollected($0, of: id) }).isEmpty { continue }
             findings.add(\.lost, "the server has no record \(id)")
         }
     }
@@ -114,11 +129,14 @@ struct Verification {
         }
         if envelope != record.envelope { findings.add(\.diverged, "\(record.id) has another envelope") }
         if collects, record.isEmptied {
-            let present = model.values(keeping: record.id).map { "\(words($0.cell)) \($0.live)" }
+            let present = model.values(keeping: record.id) { mayBeCollected($0, of: record.id) }.map {
+                "\(words($0.cell)) \($0.live)"
+            }
             if !present.isEmpty { findings.add(\.lost, "\(record.id) was collected in spite of \(present.sorted())") }
             return
         }
         var lastCounts: Set<OperationHash> = []
+        var absences: Set<OperationHash> = []
         var there: Set<CellName> = []
         record.forEachCell { range in
             guard let first = range.first else { return }
@@ -140,6 +158,7 @@ struct Verification {
                     }
                     continue
                 }
+                if entry.kind == .absent { absences.insert(event) }
                 let value = CellValue(entry.kind, integer: entry.integer) { record.text(entry.slice) }
                 actual.insert(Model.Live(event: event, value: value, isCovered: entry.isCovered))
             }
@@ -150,7 +169,9 @@ struct Verification {
             compare(cell, [])
             compareSum(cell, 0)
         }
-        let isPresent = model.isPresent(record.id, lastCounts: lastCounts)
+        let isPresent = model.isPresent(record.id, lastCounts: lastCounts) { event in
+            !absences.contains(event) && mayBeCollected(event, of: record.id)
+        }
         if isPresent { present.insert(record.id) }
         if isPresent != record.isPresent {
             findings.add(isPresent ? \.lost : \.resurrected, "\(record.id) is \(record.isPresent ? "" : "not ")present")

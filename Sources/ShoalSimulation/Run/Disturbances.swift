@@ -1,3 +1,4 @@
+import ShoalServer
 import Synchronization
 
 // What goes wrong besides the network.
@@ -87,9 +88,9 @@ extension Simulation {
 
     /// Perhaps the server does a step of collection; it may stop in the middle of it.
     func collect() throws {
-        guard faults.collects, !faults.lineage, chance(30), let store = cluster.server.store else { return }
+        guard faults.collects, !faults.lineage, chance(30), cluster.server.isUp else { return }
         do {
-            let step = try store.collect(time: cluster.server.clock.now, limit: 2 + cluster.random.below(20))
+            let step = try cluster.collect(limit: 2 + cluster.random.below(20))
             cluster.trace.note("collect", Int64(step.swept), Int64(step.records), Int64(step.cells))
         } catch {
             if !cluster.server.disk.isHalted { throw error }
@@ -121,6 +122,19 @@ extension Simulation {
 }
 
 extension Cluster {
+    /// A step of the server's collection.
+    func collect(limit: Int) throws -> CollectionStep {
+        do {
+            let step = try server.opened().collect(time: server.clock.now, limit: limit)
+            if step.cells > 0 { oracle.noteCollection() }
+            return step
+        } catch {
+            // It may have stopped just after it was done.
+            oracle.noteCollection()
+            throw error
+        }
+    }
+
     /// After a restart: what the interrupted command left, and whether what had returned is still there.
     func recall(_ machine: ClientMachine) throws {
         let end = try machine.opened().logged(after: 0).places.last?.position ?? 0

@@ -175,4 +175,27 @@ struct RollbackTests {
         #expect(try bert.replica.refused().count == refused)
         #expect(try anna.replica.refused().isEmpty)
     }
+
+    /// The backup is of a server that had been set back itself: it stays in its epoch, but not all that was written of the logs
+    /// that it handed out there is known to it.
+    @Test func aServerIsSetBackWithinAnEpochThatARollbackBegan() throws {
+        let scene = try LineageScene()
+        let (anna, ben) = (try scene.machine("anna"), try scene.machine("ben"))
+        let id = try anna.replica.addCustomer(name: "c")
+        let first = try scene.backup
+        try scene.settle([anna, ben])
+        try scene.restoreServer(first)
+        try scene.settle([anna, ben])
+        let second = try scene.backup
+        try anna.replica.setFields(of: id, [FieldValue("stage", "old")])
+        try scene.settle([anna, ben])
+        try scene.restoreServer(first)
+        try scene.settle([anna, ben])
+        try ben.replica.setFields(of: id, [FieldValue("stage", "new")])
+        try scene.restoreServer(second)
+        try ben.sync()
+        try scene.settle([anna, ben])
+        #expect(try anna.replica.customer(id).fields.filter { $0.name == "stage" }.map(\.value) == ["new"])
+        #expect(try anna.replica.conflicts(of: id).isEmpty)
+    }
 }
