@@ -95,7 +95,7 @@ let package = Package(
         .executableTarget(
             name: "shoal-bench",
             dependencies: [
-                "ShoalClient", "ShoalServer", "ShoalSimulation", "ShoalTerminal",
+                "ShoalClient", "ShoalServer", "ShoalSimulation", "ShoalTerminal", "CZlib",
                 .product(name: "ArgumentParser", package: "swift-argument-parser"),
                 .product(name: "Logging", package: "swift-log"),
                 .product(name: "Crypto", package: "swift-crypto"),

@@ -32,9 +32,11 @@ public enum ValueKind: UInt8, Sendable {
     /// A value of a kind that this version does not know, as the JSON it came in.
     case json = 5
 
+    /// A change of a text, as JSON: see `TextDelta`. It is never superseded.
+    case textChange = 6
+
     // Values of cell types that later versions define, as the JSON they came in. This version keeps them under their
     // dots and passes them on, and does nothing else with them: see `isForeign`.
-    case foreign6 = 6
     case foreign7 = 7
     case foreign8 = 8
     case foreign9 = 9
@@ -52,7 +54,7 @@ public enum ValueKind: UInt8, Sendable {
     @inlinable public var isMarker: Bool { rawValue >= ValueKind.deadAhead.rawValue }
     /// Whether only later versions know how such values merge. An author who does not know that has not seen them: they
     /// are neither shown nor a conflict, and no edit supersedes them.
-    @inlinable public var isForeign: Bool { rawValue &- 6 <= 6 }
+    @inlinable public var isForeign: Bool { rawValue &- 7 <= 5 }
     /// Whether the value is one of JSON, kept byte for byte.
     @inlinable public var isJSON: Bool { rawValue &- 5 <= 7 }
     @inlinable public var isSlice: Bool { self == .text || isJSON }

@@ -94,6 +94,8 @@ extension Record {
             for position in operation.edits {
                 let edit = batch.edits[position]
                 guard entry.kind == edit.kind, entry.key.compare(edit.key, arena, batch.arena) == 0 else { continue }
+                // What others deleted of a change is dropped from its text.
+                if entry.kind == .textChange, isSameChange(entry, batch.arena[edit.slice.range]) { return true }
                 if entry.kind.isSlice
                     ? compareBytes(arena, entry.slice, batch.arena, edit.slice) == 0
                     : entry.integer == edit.integer

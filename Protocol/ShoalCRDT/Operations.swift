@@ -165,6 +165,13 @@ extension Operations {
         return (bytes, writes)
     }
 
+    /// The change of a text that an edit writes; nil if its value is none.
+    public func textChange(_ edit: Edit) -> TextDelta? {
+        arena.withUnsafeBytes { arena in
+            try? TextDelta(json: UnsafeRawBufferPointer(rebasing: arena[edit.slice.range]))
+        }
+    }
+
     /// The first edit of operation `index` that is not in strict order or not a value, if there is one. The cell that
     /// making the record leaves is not edited: it is made, and covered.
     public func firstMisplacedEdit(of index: Int) -> Int? {

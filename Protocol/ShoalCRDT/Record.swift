@@ -88,13 +88,16 @@ extension Record {
     }
 
     /// The entry whose value a cell shows: of the values that this version knows and that are not absent the one with the
-    /// greatest (time, dot).
+    /// greatest (time, dot). Of a text it is the newest change, whatever stands beside it.
     public func shown(in cell: Range<Int>) -> Entry? {
         var best: Entry?
         for index in cell {
             let entry = entries[index]
             if entry.kind.isMarker || entry.kind == .absent || entry.kind.isForeign { continue }
-            if let current = best, !entry.isShown(before: current) { continue }
+            if let current = best {
+                let isChange = entry.kind == .textChange
+                if isChange == (current.kind == .textChange) ? !entry.isShown(before: current) : !isChange { continue }
+            }
             best = entry
         }
         return best
@@ -106,10 +109,16 @@ extension Record {
     public func conflicting(in cell: Range<Int>) -> [Entry] {
         guard cell.count > 1, let shown = shown(in: cell) else { return [] }
         var others: [Entry] = []
+        var text: [UInt8]?
         for index in cell {
             let entry = entries[index]
             if entry.kind.isMarker || entry.kind == .absent || entry.kind == .count || entry.kind.isForeign { continue }
-            if isSameValue(entry, shown) { continue }
+            if entry.kind == .textChange || isSameValue(entry, shown) { continue }
+            if shown.kind == .textChange, entry.kind == .text {
+                let content = text ?? Array(openText(in: cell).text.utf8)
+                text = content
+                if arena[entry.slice.range].elementsEqual(content) { continue }
+            }
             if let same = others.firstIndex(where: { isSameValue($0, entry) }) {
                 if others[same].dot < entry.dot { others[same] = entry }
             } else {
@@ -131,10 +140,13 @@ extension Record {
         return a.kind.isSlice ? compareBytes(arena, a.slice, arena, b.slice) == 0 : a.integer == b.integer
     }
 
-    /// The live dots of a cell that an edit of it supersedes: those of values that its author can have seen.
+    /// The live dots of a cell that an edit of it supersedes: those of values that its author can have seen. Changes of a
+    /// text are none of them.
     public func liveDots(in cell: Range<Int>) -> [Dot] {
         if cell.isEmpty { return [] }
-        return entries[cell].compactMap { $0.kind.isMarker || $0.kind.isForeign ? nil : $0.dot }
+        return entries[cell].compactMap {
+            $0.kind.isMarker || $0.kind.isForeign || $0.kind == .textChange ? nil : $0.dot
+        }
     }
 
     /// The dots of all entries that are not covered yet, each once and ascending: what a deletion covers.

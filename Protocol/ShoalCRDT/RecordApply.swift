@@ -37,6 +37,9 @@ extension Record {
                 apply(
                     edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
                 || changed
+            if edit.kind == .textChange {
+                changed = dropDeletedText(in: range(of: edit.key, in: batch.arena), sequence: sequence) || changed
+            }
             if clock < .max, !cell.isEmpty {
                 lower(edit.key, batch.arena, by: dot, time: time, sequence: sequence, clock: clock)
             }

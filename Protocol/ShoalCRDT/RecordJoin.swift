@@ -59,7 +59,10 @@ extension Record {
             if !join.hasChanged, let first = joined.indices.first { joined[first].sequence = sequence }
             join.hasChanged = true
         }
-        if join.hasChanged { entries = joined }
+        if join.hasChanged {
+            entries = joined
+            dropDeletedTexts(sequence: sequence)
+        }
         return join.hasChanged
     }
 

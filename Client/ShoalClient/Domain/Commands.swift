@@ -117,6 +117,13 @@ public final class Commands {
         try store.append(batch, to: record)
     }
 
+    /// Writes one operation with the edits that `body` adds.
+    func writeEdit(to record: Record, _ body: (inout Operations) -> Void) throws {
+        begin(record.id)
+        body(&batch)
+        try store.append(batch, to: record)
+    }
+
     /// Covers everything that is seen of the record.
     func cover(_ record: Record) throws {
         let seen = record.uncoveredDots()

@@ -163,6 +163,10 @@ extension Commands {
         let effective = try store.effective(record)
         try command {
             switch first.target {
+            case .cell(.none, let field, let entries) where entries[0].kind == .textChange:
+                try edit(
+                    draft(of: effective, field), to: effective.display(entries[choice]),
+                    settling: effective.liveDots(in: effective.range(of: CellKey(field))))
             case .cell(let element, let field, let entries):
                 try write([CellEdit(field, element, effective.value(of: entries[choice]))], to: effective)
             case .group(let views):

@@ -79,13 +79,15 @@ extension Commands {
         return try command { try makeRecord(.note, scope: .customer(id), [CellEdit(.body, .none, .text(body))]) }
     }
 
-    /// - Parameter seen: the `version` of the note that the text was made from, when somebody edited it for a while: what
-    ///   arrived meanwhile then stays beside it as a conflict. Nil: what the note shows now was seen.
-    public func editNote(_ id: RecordID, _ body: String, seen: [Dot]? = nil) throws {
+    /// Changes a note's text: what differs from what it shows.
+    public func editNote(_ id: RecordID, _ body: String) throws { try editNote(try draft(of: id), body) }
+
+    /// Changes a note's text: what differs from the text that was seen when the editing began. What others changed
+    /// meanwhile stands too.
+    public func editNote(_ draft: TextDraft, _ body: String) throws {
         try FieldNames.check(body, field: "the note")
-        let record = try note(id)
-        let edit = CellEdit(.body, .none, .text(body), seen: seen)
-        try command { try write(edit.isShown(in: record) ? [] : [edit], to: record) }
+        _ = try note(draft.record)
+        try command { try edit(draft, to: body) }
     }
 
     public func deleteNote(_ id: RecordID) throws {

@@ -31,8 +31,13 @@ public struct NoteView: Hashable, Sendable {
     public var at: Int64
     /// Other values that were written without seeing the body shown.
     public var hasConflict: Bool
-    /// The live dots of the body: what somebody who reads this has seen.
-    public var version: [Dot]
+}
+
+/// A part of a note that one account wrote at one time.
+public struct NotePart: Hashable, Sendable {
+    public var text: String
+    public var by: String
+    public var at: Int64
 }
 
 /// A customer as `customer show` prints it.

@@ -305,8 +305,11 @@ extension Replica {
     public func addNote(to customer: RecordID, _ body: String) throws -> RecordID {
         try write { try $0.addNote(to: customer, body) }
     }
-    public func editNote(_ id: RecordID, _ body: String, seen: [Dot]? = nil) throws {
-        try write { try $0.editNote(id, body, seen: seen) }
+    public func editNote(_ id: RecordID, _ body: String) throws {
+        try write { try $0.editNote(id, body) }
+    }
+    public func editNote(_ draft: TextDraft, _ body: String) throws {
+        try write { try $0.editNote(draft, body) }
     }
     public func deleteNote(_ id: RecordID) throws { try write { try $0.deleteNote(id) } }
     /// - Parameters:

@@ -69,7 +69,7 @@ extension Replica {
         return NoteView(
             id: note.id, customer: customer, body: shown.map(note.display) ?? "",
             by: author.map { authors.author($0.dot.replica) } ?? "", at: author?.time ?? note.id.time,
-            hasConflict: !note.conflicting(in: cell).isEmpty, version: note.liveDots(in: cell))
+            hasConflict: !note.conflicting(in: cell).isEmpty)
     }
 
     /// The customers that a QUERY names (all for an empty one), in id order.
@@ -87,6 +87,22 @@ extension Replica {
                 throw ReplicaError.unknownID(id.description)
             }
             return Self.view(of: note, customer: customer, Authors(store, try store.readBook()))
+        }
+    }
+
+    /// A note's text as it is now, to be edited for a while.
+    public func draft(of note: RecordID) throws -> TextDraft {
+        try read { try Commands($0).draft(of: note) }
+    }
+
+    /// A note's text in parts, with who wrote each and when.
+    public func history(ofNote id: RecordID) throws -> [NotePart] {
+        try read { store in
+            let note = try Commands(store).note(id)
+            let authors = Authors(store, try store.readBook())
+            return note.textHistory(in: note.range(of: CellKey(.body))).map {
+                NotePart(text: $0.text, by: authors.author($0.replica), at: $0.time)
+            }
         }
     }
 

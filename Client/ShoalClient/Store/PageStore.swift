@@ -117,6 +117,8 @@ struct PageStore {
                 start = end
             }
         }
+        // An own change came without its value, which the log holds as it was written.
+        if !page.own.isEmpty, entries.contains(where: { $0.kind == .textChange }) { record.dropDeletedTexts(sequence: 0) }
         // What is empty is only news: a row holds no marks of emptied cells, and a record without entries has no row.
         if entries.contains(where: { $0.kind == .emptied }) { record.forgetEmptied() }
         if record.entries.isEmpty {

@@ -27,9 +27,13 @@ extension Record {
 
     func hasElement(_ key: CellKey) -> Bool { range(of: key).contains { entries[$0].kind == .present } }
 
+    private func cell(of entry: Entry) -> Range<Int> { range(of: entry.key) }
+
     /// A value as people read it.
     func display(_ entry: Entry) -> String {
         switch entry.kind {
+        // What a change of a text shows is the text.
+        case .textChange: openText(in: cell(of: entry)).text
         case _ where entry.kind.isSlice: text(entry.slice)
         case .integer, .count: String(entry.integer)
         case .present: "yes"

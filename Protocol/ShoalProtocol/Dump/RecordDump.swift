@@ -8,7 +8,7 @@ import ShoalCRDT
 ///
 /// Cells are in the order of their keys, entries in the order of their dots. A present element is `true`; an integer is a
 /// number, a count `{"count":n}`, a value of a newer version stands as it came, with the number of its cell type as `type`
-/// if it has one. Absences, which have no value and are
+/// if it has one. A text stands before its `entries`, which are its changes and the values beside it. Absences, which have no value and are
 /// collected in time, empty cells and sequences are not part of it.
 public enum RecordDump {
     /// The line of a record without its line feed, or nil if the record is not present.
@@ -30,7 +30,9 @@ public enum RecordDump {
         while start < entries.count {
             var end = start + 1
             while end < entries.count, entries[end].key.isEqual(to: entries[start].key, in: arena) { end += 1 }
-            write(entries[start..<end], arena, to: &json)
+            write(
+                entries[start..<end], arena,
+                text: record.isText(start..<end) ? record.openText(in: start..<end).text : nil, to: &json)
             start = end
         }
         json.endArray()
@@ -56,7 +58,9 @@ public enum RecordDump {
         json.endArray()
     }
 
-    private static func write(_ cell: ArraySlice<Entry>, _ arena: [UInt8], to json: inout JSONWriter) {
+    private static func write(
+        _ cell: ArraySlice<Entry>, _ arena: [UInt8], text: String?, to json: inout JSONWriter
+    ) {
         guard let first = cell.first, cell.contains(where: \.hasValue) else { return }
         json.beginObject()
         json.key("field")
@@ -70,6 +74,10 @@ public enum RecordDump {
             json.key("element")
             json.string(bytes: arena[first.key.elementSlice.range])
         }
+        if let text {
+            json.key("text")
+            json.string(text)
+        }
         json.key("entries")
         json.beginArray()
         for entry in cell where entry.hasValue { write(entry, arena, to: &json) }
@@ -79,7 +87,7 @@ public enum RecordDump {
 
     private static func write(_ entry: Entry, _ arena: [UInt8], to json: inout JSONWriter) {
         json.beginObject()
-        json.key("value")
+        json.key(entry.kind == .textChange ? "change" : "value")
         switch entry.kind {
         case .text: json.string(bytes: arena[entry.slice.range])
         case _ where entry.kind.isJSON: json.raw(arena[entry.slice.range])

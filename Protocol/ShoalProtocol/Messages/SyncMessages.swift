@@ -105,12 +105,15 @@ public struct RefusalReason: RawRepresentable, Hashable, Sendable, CaseIterable 
     public static let tooLarge = RefusalReason("too-large")
     /// It was written by a copy of a replica before the lease, and the server cannot tell any more whether it was taken.
     public static let tooOld = RefusalReason("too-old")
+    /// It changes a text by characters that are not there, or says others of some that are.
+    public static let unknownText = RefusalReason("unknown-text")
     /// It is not in the form that the specification asks for.
     public static let malformed = RefusalReason("malformed")
 
     /// Those of this version.
     public static let allCases: [RefusalReason] = [
-        .unknownDot, .unknownRecord, .deletedRecord, .keyMismatch, .command, .forbidden, .tooLarge, .tooOld, .malformed,
+        .unknownDot, .unknownRecord, .deletedRecord, .keyMismatch, .command, .forbidden, .tooLarge, .tooOld, .unknownText,
+        .malformed,
     ]
 }
 

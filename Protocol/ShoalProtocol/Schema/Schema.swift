@@ -6,6 +6,8 @@ public struct FieldSchema: Sendable {
     public enum Shape: Sendable {
         /// One value shown, concurrent ones kept as a conflict.
         case register
+        /// A text that several people edit; a register until its first change.
+        case text
         /// Add-wins elements: a cell an element, present or absent.
         case elements
         /// An add-wins flag.
@@ -85,7 +87,7 @@ public enum Schema {
         FieldSchema(.tagArchived, "archived", .tag, .flag),
         FieldSchema(.tagMerged, "merged_into", .tag, .elements, element: .tag),
 
-        FieldSchema(.body, "body", .note, searched: true),
+        FieldSchema(.body, "body", .note, .text, searched: true),
     ]
 
     private static let byNumber: [UInt16: FieldSchema] = Dictionary(

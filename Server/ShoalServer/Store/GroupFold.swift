@@ -54,6 +54,7 @@ struct GroupFold {
     private var work: [Work] = []
     private var slots: [Slot] = []
     private var packed: [UInt8] = []
+    private var texts = FoldedTexts()
     private var progress: [Progress?]
 
     init(_ writer: StoreWriter, _ group: [PreparedPush]) {
@@ -269,9 +270,11 @@ struct GroupFold {
             }
         }
         var made: [Int] = []
+        let textsBefore = texts
         for operation in command {
             guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
             for slot in made { unmake(slot) }
+            texts = textsBefore
             return verdict
         }
         return .accepted
@@ -316,11 +319,30 @@ struct GroupFold {
         guard try areKnown(operation.covers, of: push, index, log.replica, before: number, in: operation.record) else {
             return .refused(at: index, .unknownDot)
         }
+        // In an epoch that recovers what a change hangs on may come yet.
+        if !writer.state.recovers {
+            for edit in push.operations.edits[operation.edits] where edit.kind == .textChange {
+                guard try fits(edit, of: push.operations, slots[slot]) else { return .refused(at: index, .unknownText) }
+            }
+        }
         let footprint = push.operations.footprint(of: index)
         let size = slots[slot].bytes.count + slots[slot].growth + footprint.bytes
         if size > (footprint.writes ? Limits.record : Limits.recordAtMost) { return .refused(at: index, .tooLarge) }
         slots[slot].growth += footprint.bytes
         return nil
+    }
+
+    /// Whether a change of a text fits what is stored and what this group did before.
+    private mutating func fits(
+        _ edit: Operations.Edit, of batch: Operations, _ slot: Slot
+    ) throws(StoreError) -> Bool {
+        var stored: Record?
+        if slot.isStored {
+            stored = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
+                try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+            }
+        }
+        return texts.take(edit, of: batch, slot.record) { stored }
     }
 
     /// A derived identifier may be made again after it was collected.

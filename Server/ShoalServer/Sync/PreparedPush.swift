@@ -145,6 +145,7 @@ public final class PreparedPush: Sendable {
                 && operations.edits[operation.edits].allSatisfy { edit in
                     edit.key.field != .created && !(edit.kind.isSlice && edit.slice.count > Limits.text)
                         && !(edit.key.elementKind == .text && edit.key.elementSlice.count > Limits.text)
+                        && (edit.kind != .textChange || operations.textChange(edit) != nil)
                 }
             if !isWellFormed { found.insert(index) }
         }

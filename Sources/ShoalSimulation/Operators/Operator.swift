@@ -221,29 +221,50 @@ struct Operator {
         for id in Set(ids).sorted() { try expect(id, changes) }
     }
 
-    /// Somebody edits a note for a while; what arrives meanwhile stays beside it.
+    /// Somebody edits a note for a while, and what arrives meanwhile stands too; or, with a program of version 1, writes it
+    /// whole.
     private func editNote() throws {
         let replica = try machine.opened()
         let id = try note()
-        let note = try replica.note(id)
-        var version: [Dot]?
-        if cluster.random.below(2) == 0 {
-            version = note.version
-            // Another window of the same operator writes in between.
-            if cluster.random.below(2) == 0 {
-                try see(id)
-                try replica.editNote(id, value())
-                try witness()
-                machine.views = [:]
-            }
-        }
         try see(id)
-        if let version {
-            machine.views[id]?.bodySeen = Set(
-                version.compactMap { cluster.oracle.event(at: $0, in: CellName(id, .body), for: machine.number) })
+        if cluster.random.below(8) == 0 {
+            try replica.write { try $0.set(id, .body, value()) }
+            return try witness(surely: true)
         }
-        try replica.editNote(id, value(), seen: version)
+        let draft = try replica.draft(of: id)
+        let typed = edited(draft.text)
+        // Another window of the same operator writes in between.
+        if cluster.random.below(3) == 0 {
+            let other = edited(draft.text)
+            try replica.editNote(id, other.text)
+            try witness(surely: true)
+            try expect(id, says: other.value)
+        }
+        try replica.editNote(draft, typed.text)
         try witness(surely: true)
+        try expect(id, says: typed.value)
+    }
+
+    /// A text with a part gone and a value typed somewhere.
+    private func edited(_ text: String) -> (text: String, value: String) {
+        var text = text
+        let places = text.indices + [text.endIndex]
+        if !text.isEmpty, cluster.random.below(3) == 0 {
+            let start = cluster.random.below(text.count)
+            let count = min(text.count - start, 1 + cluster.random.below(4))
+            text.removeSubrange(places[start]..<places[start + count])
+        }
+        let value = "[\(value())]"
+        let place = cluster.random.below(text.count + 1)
+        text.insert(contentsOf: value, at: text.index(text.startIndex, offsetBy: place))
+        return (text, value)
+    }
+
+    private func expect(_ note: RecordID, says value: String) throws {
+        let body = try machine.opened().note(note).body
+        if !body.contains(value) {
+            cluster.oracle.fail("machine \(machine.number) typed \(value) into \(note) and shows \(body)")
+        }
     }
 
     private func settle() throws {

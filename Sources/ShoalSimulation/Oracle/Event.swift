@@ -47,6 +47,7 @@ public enum CellValue: Hashable, Sendable {
     case integer(Int64)
     case count(Int64)
     case json(String)
+    case textChange(TextChange)
     /// Of a cell type of a later version: the number of the type, and the value.
     case foreign(UInt8, String)
     case marker
@@ -60,6 +61,7 @@ public enum CellValue: Hashable, Sendable {
             case .integer: .integer(integer)
             case .count: .count(integer)
             case .json: .json(text())
+            case .textChange: .textChange(TextChange(text()))
             case _ where kind.isForeign: .foreign(kind.rawValue, text())
             default: .marker
             }
@@ -70,11 +72,51 @@ public enum CellValue: Hashable, Sendable {
         return false
     }
 
+    /// The change of a text, if it is one.
+    var change: TextChange? {
+        if case .textChange(let change) = self { return change }
+        return nil
+    }
+
     /// Whether only programs of a later version see it.
     var isForeign: Bool {
         if case .foreign = self { return true }
         return false
     }
+}
+
+/// A change of a text. Changes are the same whatever of their text was dropped because others deleted it.
+public struct TextChange: Hashable, Sendable {
+    public let json: String
+    private let shape: String
+
+    init(_ json: String) {
+        let delta = Self.delta(json)
+        var shape = TextDelta()
+        for run in delta.runs {
+            shape.begin(
+                name: shape.place(of: delta.names[run.name]), offset: run.offset, parent: run.parent, side: run.side,
+                origin: run.origin)
+            shape.appendDeleted(delta.count(of: run))
+        }
+        for deletion in delta.deletions {
+            shape.delete(
+                name: shape.place(of: delta.names[deletion.name]), offset: deletion.offset, count: deletion.count)
+        }
+        var bytes: [UInt8] = []
+        shape.encode(into: &bytes)
+        self.json = json
+        self.shape = String(decoding: bytes, as: UTF8.self)
+    }
+
+    var delta: TextDelta { Self.delta(json) }
+
+    private static func delta(_ json: String) -> TextDelta {
+        Array(json.utf8).withUnsafeBytes { (try? TextDelta(json: $0)) ?? TextDelta() }
+    }
+
+    public static func == (a: Self, b: Self) -> Bool { a.shape == b.shape }
+    public func hash(into hasher: inout Hasher) { hasher.combine(shape) }
 }
 
 /// What an operator did, as one operation: known by its hash, which stays when the operation gets another place.
@@ -127,8 +169,6 @@ struct RecordView {
         var isLasting: Bool
     }
     var entries: [Seen] = []
-    /// Of the body: what was seen when the editing began; nil: all that is there now.
-    var bodySeen: Set<OperationHash>?
 
     func live(in cell: CellName) -> Set<OperationHash> {
         Set(entries.lazy.filter { $0.cell == cell && !$0.isLasting }.map(\.event))

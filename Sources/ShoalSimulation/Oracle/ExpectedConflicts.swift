@@ -40,6 +40,7 @@ struct ExpectedConflicts {
         case .text(let text), .json(let text), .foreign(_, let text): text
         case .integer(let number), .count(let number): String(number)
         case .present: "yes"
+        case .textChange(let change): change.json
         case .absent, .marker: ""
         }
     }

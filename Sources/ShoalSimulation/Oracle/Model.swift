@@ -18,6 +18,8 @@ struct Model {
     private(set) var covered: [RecordID: Set<OperationHash>] = [:]
     /// The cells of each record, ascending.
     private(set) var cellsOf: [RecordID: [CellName]] = [:]
+    /// The changes of each text, as they were written.
+    private var changes: [CellName: [(OperationHash, TextChange)]] = [:]
     /// The values that were replaced, or that nobody may take.
     private var dead: [CellName: Set<OperationHash>] = [:]
 
@@ -31,6 +33,9 @@ struct Model {
             }
         }
         for event in events {
+            for write in event.writes {
+                if let change = write.value.change { changes[write.cell, default: []].append((event.hash, change)) }
+            }
             let isCovered = covered[event.record]?.contains(event.hash) == true
             for write in event.writes {
                 if case .count(let amount) = write.value {
@@ -88,7 +93,21 @@ struct Model {
 
     /// The values, other than absences, that live in a cell and that everybody knows, each once.
     func values(in cell: CellName) -> Set<CellValue> {
-        Set((cells[cell] ?? []).lazy.map(\.value).filter { $0 != .absent && !$0.isForeign })
+        let live = cells[cell] ?? []
+        var values = Set(live.lazy.map(\.value).filter { $0 != .absent && $0.change == nil && !$0.isForeign })
+        if let text = text(in: cell) { values.insert(.text(text)) }
+        return values
+    }
+
+    /// The text of a cell that has changes: all merged, in the order in which they were made.
+    func text(in cell: CellName) -> String? {
+        let changes = changes[cell] ?? []
+        guard !changes.isEmpty else { return nil }
+        var text = TextSequence()
+        let live = Set((cells[cell] ?? []).map(\.event))
+        for (event, change) in changes where live.contains(event) { text.merge(change.delta) }
+        text.placeWaiting()
+        return text.text
     }
 
     func hasElement(_ cell: CellName) -> Bool { cells[cell]?.contains { $0.value == .present } == true }

@@ -67,7 +67,7 @@ public final class Oracle {
             view.entries.append(
                 RecordView.Seen(
                     cell: cell, event: event, isCovered: entry.isCovered,
-                    isLasting: entry.kind == .count || entry.kind.isForeign))
+                    isLasting: entry.kind == .count || entry.kind == .textChange || entry.kind.isForeign))
         }
         return view
     }
@@ -135,9 +135,15 @@ public final class Oracle {
             let cell = CellName(id, edit.key, batch.text)
             let value = CellValue(edit.kind, integer: edit.integer) { batch.text(edit.slice) }
             // Operations of later versions, and values of their cell types, stand beside one another.
-            let isLasting = value.isCount || value.isForeign
+            let isLasting = value.isCount || value.change != nil || value.isForeign
             var seen = isLasting || edit.key.field == .unknownOperation ? [] : view.live(in: cell)
-            if edit.key.field == .body, let body = view.bodySeen { seen.formIntersection(body) }
+            if value.change != nil {
+                // The values that it repeats, all of which must have been seen.
+                seen = Set(batch.dots[edit.supersedes].compactMap { self.event(at: $0, in: cell, for: machine.number) })
+                if !seen.isSubset(of: view.live(in: cell)) {
+                    fail("machine \(machine.number) replaced a text in \(cell.record) that it did not show")
+                }
+            }
             event.writes.append(Event.Write(cell: cell, value: value, superseded: seen))
             view.entries.removeAll { $0.cell == cell && seen.contains($0.event) }
             added.append(RecordView.Seen(cell: cell, event: place.hash, isCovered: false, isLasting: isLasting))
@@ -147,7 +153,6 @@ public final class Oracle {
             for index in view.entries.indices { view.entries[index].isCovered = true }
         }
         view.entries += added
-        view.bodySeen = nil
         machine.views[id] = view
         let kind = operation.creates?.kind
         event.isForbidden = kind == .account || accounts.contains(id)

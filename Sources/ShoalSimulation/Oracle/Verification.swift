@@ -164,6 +164,7 @@ struct Verification {
             }
             compare(cell, actual)
             compareSum(cell, record.sum(in: range))
+            if record.isText(range) { compareText(cell, record.openText(in: range).text) }
         }
         for cell in model.cellsOf[record.id] ?? [] where !there.contains(cell) {
             compare(cell, [])
@@ -182,6 +183,12 @@ struct Verification {
         let expected = model.sums[cell] ?? 0
         if sum == expected { return }
         findings.add(sum > expected ? \.doubled : \.lost, "\(words(cell)) counts \(sum), not \(expected)")
+    }
+
+    private mutating func compareText(_ cell: CellName, _ text: String) {
+        guard let expected = model.text(in: cell), text != expected else { return }
+        findings.add(text.count < expected.count ? \.lost : \.diverged, "\(words(cell)) says \(text), not \(expected)")
+        if let last = findings.sentences.indices.last { findings.sentences[last] += history(cell) }
     }
 
     private mutating func compare(_ cell: CellName, _ actual: Set<Model.Live>) {

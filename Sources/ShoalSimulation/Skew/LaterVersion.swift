@@ -19,7 +19,7 @@ public enum LaterVersion {
     public static let visits = Field(rawValue: 4_104)
 
     /// Cell types: values that merge as only this version knows.
-    public static let run: ValueKind = .foreign6
+    public static let run: ValueKind = .foreign7
     public static let rights: ValueKind = .foreign12
 
     /// A kind of operation.

@@ -29,11 +29,19 @@ extension JSONWriter {
     /// A note of a customer who is named elsewhere.
     mutating func note(_ note: NoteView) { object { $0.noteMembers(note) } }
 
-    /// A note by itself.
-    mutating func noteWithCustomer(_ note: NoteView) {
+    /// A note by itself, with who wrote which part if that was asked for.
+    mutating func noteWithCustomer(_ note: NoteView, history: [NotePart]? = nil) {
         object { json in
             json.member("customer", note.customer)
             json.noteMembers(note)
+            guard let history else { return }
+            json.member("history", history) { json, part in
+                json.object { json in
+                    json.member("text", part.text)
+                    json.member("by", part.by)
+                    json.member("at", time: part.at)
+                }
+            }
         }
     }
 

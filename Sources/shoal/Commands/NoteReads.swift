@@ -9,18 +9,23 @@ struct NoteShow: ReplicaCommand {
         discussion: """
             EXAMPLES:
               shoal note show 0D5X
+              shoal note show 0D5X --history
             """)
 
     @Argument(help: "The note.")
     var note: String
+    @Flag(help: "Tell who wrote which part of the text, and when.")
+    var history = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
         let note = try replica.note(replica.resolve(note, kind: .note))
-        if screen.isJSON {
-            screen.json { $0.noteWithCustomer(note) }
-        } else {
-            screen.note(note)
+        let parts = history ? try replica.history(ofNote: note.id) : nil
+        if screen.isJSON { return screen.json { $0.noteWithCustomer(note, history: parts) } }
+        guard let parts else { return screen.note(note) }
+        for part in parts {
+            screen.line(.dim("\(Format.time(part.at))  \(part.by)"))
+            screen.block(part.text, indent: 2)
         }
     }
 }

@@ -33,6 +33,7 @@ struct NoteEdit: ReplicaCommand {
         commandName: "edit",
         abstract: "Change a note; without a text in your editor.",
         discussion: """
+            What differs from the text you saw is changed; what others change meanwhile stands too. \
             The editor is $VISUAL, else $EDITOR. With - the text is read from standard input, less one final newline. \
             Text that begins with a dash follows --.
 
@@ -58,20 +59,19 @@ struct NoteEdit: ReplicaCommand {
     }
 
     private func edit(_ id: RecordID, of replica: Replica) throws {
-        let note = try replica.note(id)
-        let before = note.body
-        let draft = try Editor.edit(before, in: replica.home)
-        if draft.text != before {
-            guard !draft.text.isEmpty else {
-                draft.discard()
+        let seen = try replica.draft(of: id)
+        let typed = try Editor.edit(seen.text, in: replica.home)
+        if typed.text != seen.text {
+            guard !typed.text.isEmpty else {
+                typed.discard()
                 throw Failure.failed("the text is empty: the note was left as it is")
             }
-            // What arrived meanwhile was not seen: it stays beside this text as a conflict.
-            do { try replica.editNote(id, draft.text, seen: note.version) } catch {
-                throw Failure.failed("\(Failure(error).sentence): your text is kept in \(draft.path)")
+            // What arrived meanwhile stands beside it.
+            do { try replica.editNote(seen, typed.text) } catch {
+                throw Failure.failed("\(Failure(error).sentence): your text is kept in \(typed.path)")
             }
         }
-        draft.discard()
+        typed.discard()
     }
 }
 

@@ -152,6 +152,7 @@ enum Spell {
         case .integer: "= \(integer)"
         case .count: "+ \(integer)"
         case .json: "= \(text(slice(), arena)) (of a newer version)"
+        case .textChange: "changed by \(text(slice(), arena))"
         case _ where kind.isForeign: "= \(text(slice(), arena)) (of cell type \(kind.rawValue) of a newer version)"
         case .deadAhead: "superseded before it came"
         case .coveredAhead: "deleted before it came"

@@ -190,20 +190,20 @@ import Testing
         batch.begin(
             record: .sample, time: RecordID.sample.time, creates: Envelope(kind: Kind(rawValue: 1), scope: .workspace))
         batch.edit(
-            CellKey(.name), .foreign6, slice: batch.store("[1]".utf8), supersedes: [Dot(ReplicaID(rawValue: 1), 2)])
+            CellKey(.name), .foreign8, slice: batch.store("[1]".utf8), supersedes: [Dot(ReplicaID(rawValue: 1), 2)])
         batch.edit(CellKey(.year), .foreign12, slice: batch.store("{}".utf8))
         var bytes: [UInt8] = []
         batch.encode(0, into: &bytes)
         #expect(hexadecimal(bytes).hasSuffix("02010006035b315d01010202000c027b7d00"))
         var read = Operations()
         try bytes.withUnsafeBytes { try read.decode($0) }
-        #expect(read.edits.map(\.kind) == [.foreign6, .foreign12] && read.text(read.edits[0].slice) == "[1]")
+        #expect(read.edits.map(\.kind) == [.foreign8, .foreign12] && read.text(read.edits[0].slice) == "[1]")
         var record = Record(id: .sample)
         record.apply(0, of: read, dot: Dot(ReplicaID(rawValue: 1), 3), time: 5, sequence: 9)
         bytes.removeAll()
         record.encode(sequence: 9, into: &bytes)
         let again = try bytes.withUnsafeBytes { try Record(id: .sample, sequence: 9, packed: $0) }
-        #expect(again.entries.map(\.kind) == [.present, .foreign6, .foreign12])
+        #expect(again.entries.map(\.kind) == [.present, .foreign8, .foreign12])
         #expect(again.entries[1...].map { again.text($0.slice) } == ["[1]", "{}"])
         #expect(hexadecimal(bytes).hasSuffix("4604035b315d4c08027b7d"))
     }

@@ -231,7 +231,7 @@ enum GoldenMessages {
     private static func types() -> Operations {
         var batch = Operations()
         batch.begin(record: known, time: start + 1, salt: 15)
-        batch.edit(CellKey(.stage), .foreign6, slice: batch.store(#"{"run":["a", 1]}"#.utf8))
+        batch.edit(CellKey(.stage), .foreign8, slice: batch.store(#"{"run":["a", 1]}"#.utf8))
         batch.edit(
             CellKey(Field(rawValue: 4_002), text: batch.store("x".utf8)), .foreign12,
             slice: batch.store("-1.50e3".utf8),
@@ -375,8 +375,8 @@ enum GoldenMessages {
         var draft = Draft()
         draft.page.begin(known, Envelope(kind: .customer, scope: .customer(known)))
         draft.add(CellKey(.stage), Dot(first, 4), start + 9_500, text: "new")
-        draft.add(CellKey(.stage), Dot(first, 11), start + 1, foreign: .foreign6, isOwn: true)
-        draft.add(CellKey(.stage), Dot(second, 46), start + 2, foreign: .foreign6, json: #"{"run":["b", 2]}"#)
+        draft.add(CellKey(.stage), Dot(first, 11), start + 1, foreign: .foreign8, isOwn: true)
+        draft.add(CellKey(.stage), Dot(second, 46), start + 2, foreign: .foreign8, json: #"{"run":["b", 2]}"#)
         draft.add(
             CellKey(Field(rawValue: 4_002), text: draft.text("x")), Dot(second, 47), start + 3, foreign: .foreign12,
             json: "[]", isCovered: true)

@@ -1,0 +1,48 @@
+import ShoalCRDT
+
+import struct ShoalCRDT.Record
+
+/// The texts that a group of pushes changes, as its commands find them one after the other.
+struct FoldedTexts {
+    private struct Cell: Hashable {
+        var record: RecordID
+        var field: Field
+        var element: [UInt8]
+
+        init(_ record: RecordID, _ key: CellKey, _ arena: [UInt8]) {
+            self.record = record
+            field = key.field
+            switch key.elementKind {
+            case .none: element = []
+            case .id: element = Array("\(key.elementID.rawValue)".utf8)
+            case .text: element = [0] + arena[key.elementSlice.range]
+            }
+        }
+    }
+
+    private var texts: [Cell: TextSequence] = [:]
+
+    var isEmpty: Bool { texts.isEmpty }
+
+    /// Takes a change if it fits the text as it is now.
+    ///
+    /// - Parameter stored: the record without what this group does to it.
+    /// - Returns: whether it fits: see `TextSequence.fits`.
+    mutating func take(
+        _ edit: Operations.Edit, of batch: Operations, _ record: RecordID, stored: () throws -> Record?
+    ) rethrows -> Bool {
+        guard let change = batch.textChange(edit) else { return false }
+        let cell = Cell(record, edit.key, batch.arena)
+        var text: TextSequence
+        if let known = texts[cell] { text = known } else if let record = try stored() {
+            let range = record.range(of: edit.key, in: batch.arena)
+            text = record.openText(in: range)
+        } else {
+            text = TextSequence()
+        }
+        guard text.fits(change) else { return false }
+        text.merge(change)
+        texts[cell] = text
+        return true
+    }
+}
