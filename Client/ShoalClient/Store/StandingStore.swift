@@ -39,7 +39,7 @@ enum StandingStore {
         var standing = Standing()
         standing.account = try RecordID(rawValue: row.checked("account"))
         standing.accountName = try row.checked("name")
-        standing.role = try Role(rawValue: row.checked("role")) ?? .sales
+        standing.role = try Role(rawValue: row.checked("role")) ?? .least
         standing.server = try row.checked("server")
         standing.epoch = try UInt64(bitPattern: row.checked("epoch"))
         standing.cursor = try row.checked("cursor")

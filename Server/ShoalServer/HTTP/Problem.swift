@@ -95,7 +95,7 @@ struct Problem: Error, Equatable {
         case .expiredCode: self.init(.forbidden, "expired-code", "Expired code", "\(error)")
         case .usedCode: self.init(.forbidden, "used-code", "Used code", "\(error)")
         case .unknownFormer: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
-        case .otherAccount: self.init(.forbidden, "other-account", "Another account", "\(error)")
+        case .otherAccount, .otherName: self.init(.forbidden, "other-account", "Another account", "\(error)")
         case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
         case .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")
