@@ -35,7 +35,12 @@ enum StandingStore {
         guard
             let row = try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"))
-        else { throw ReplicaError.notEnrolled(home: home) }
+        else {
+            if try isEnrolled(database) {
+                throw StoreError.damaged(path: "standing", reason: "where the home stands with its server is lost")
+            }
+            throw ReplicaError.notEnrolled(home: home)
+        }
         var standing = Standing()
         standing.account = try RecordID(rawValue: row.checked("account"))
         standing.accountName = try row.checked("name")
