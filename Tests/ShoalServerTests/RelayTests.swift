@@ -257,6 +257,25 @@ import struct ShoalCRDT.Record
         #expect(try loss.after.accounts.newCode(name: "小红").account == gone.account)
     }
 
+    @Test func anAccountRelaysSoManyVectorsAndNoMore() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let id = author.newID()
+        try author.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try author.pullAll()
+        func relay(_ number: UInt32) throws {
+            var vector = VersionVector(author.positions)
+            vector.advance(author.replica, to: number)
+            let request = RelayRequest(epoch: loss.after.store.epoch, vector: vector, page: RecordPage())
+            _ = try loss.after.store.relay(request, account: loss.account, time: loss.after.clock.now)
+        }
+        for number in 1...UInt32(StoreWriter.mostSources) { try relay(number) }
+        // Another one is too many, the same again is not.
+        #expect(throws: SyncProblem.tooManyVectors) { try relay(100_000) }
+        try relay(7)
+        #expect(try loss.after.store.beginRecovery().sources == StoreWriter.mostSources)
+    }
+
     /// The vectors are kept as long as somebody may push what they name, also across a restart.
     @Test func aVectorIsForgottenWhenTheLogsHaveReachedIt() throws {
         let loss = try Loss()
