@@ -7,8 +7,12 @@
 static inline sqlite3_destructor_type shoal_sqlite_transient(void) { return SQLITE_TRANSIENT; }
 static inline sqlite3_destructor_type shoal_sqlite_static(void) { return SQLITE_STATIC; }
 
-// Counting allocations costs a lock each and nobody reads the counts. Takes effect before SQLite's first use only.
-static inline int shoal_sqlite_configure(void) { return sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0); }
+// Counting allocations costs a lock each and nobody reads the counts; names may be URIs, which say how a file is opened.
+// Takes effect before SQLite's first use only.
+static inline int shoal_sqlite_configure(void) {
+    int code = sqlite3_config(SQLITE_CONFIG_URI, 1);
+    return code == SQLITE_OK ? sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0) : code;
+}
 
 // Closing this connection leaves the write-ahead log as it is.
 static inline void shoal_sqlite_keep_log(sqlite3 *db) {

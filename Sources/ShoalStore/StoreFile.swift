@@ -27,6 +27,23 @@ public enum StoreFile {
         return configuration
     }
 
+    /// The configuration of a connection to a file that nobody can write, and the name to open it by: neither locks nor a
+    /// write-ahead log are looked for beside it.
+    public static func immutable(_ path: String, label: String) -> (name: String, configuration: Configuration) {
+        var configuration = configuration(label: label)
+        configuration.readonly = true
+        // SQLite takes a name that begins so for a URI, in which these stand for something else.
+        var name = "file:"
+        for byte in path.utf8 {
+            if [0x23, 0x25, 0x3F].contains(byte) {
+                name += "%" + String(byte, radix: 16)
+            } else {
+                name.unicodeScalars.append(Unicode.Scalar(byte))
+            }
+        }
+        return (name + "?immutable=1", configuration)
+    }
+
     /// Makes every commit of this connection wait for the disk, and makes sure of it: opening a pool lowers what the
     /// configuration has set.
     ///

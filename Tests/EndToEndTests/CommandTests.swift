@@ -237,4 +237,35 @@ struct CommandTests {
             }
         }
     }
+
+    /// A file system that was mounted to be read, as a backup is.
+    @Test func aHomeThatCannotBeWrittenIsRead() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let id = String(try await scene.ok("a", "customer", "add", "王小明").suffix(13))
+            try await scene.ok("a", "note", "add", id, "第一")
+            let home = scene.home("a")
+            let mount = "mount --make-rprivate / && mount --bind \(home) \(home) && mount -o remount,ro,bind \(home)"
+            let wrapper = ["/usr/bin/unshare", "--mount", "/bin/sh", "-c", "\(mount) && exec \"$0\" \"$@\""]
+            let may = try await scene.begin("a", ["--version"], under: wrapper).end()
+            // Only whoever may mount can see it.
+            guard may.status == 0 else { return }
+            for words in [
+                ["status"], ["customer", "list"], ["customer", "show", id], ["note", "list", id], ["search", "第一"],
+                ["dump"],
+                ["tags", "list"], ["conflicts"],
+            ] {
+                let plain = try await scene.begin("a", words).end()
+                let outcome = try await scene.begin("a", words, under: wrapper).end()
+                #expect(outcome.status == 0, "\(words): \(outcome.errors)")
+                #expect(outcome.text == plain.text, "\(words)")
+            }
+            for words in [["customer", "add", "x"], ["sync"], ["doctor"]] {
+                let outcome = try await scene.begin("a", words, under: wrapper).end()
+                #expect(outcome.status == 1 && outcome.output.isEmpty, "\(words): \(outcome.text)")
+                #expect(
+                    outcome.sentences.count == 1 && outcome.errors.contains("cannot be written"), "\(outcome.errors)")
+            }
+        }
+    }
 }

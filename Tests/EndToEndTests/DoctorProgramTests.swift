@@ -91,6 +91,28 @@ import Testing
         }
     }
 
+    @Test func aHomeThatWasCutOffGivesUpWhatIsLeftOfItsUnsentWork() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            try await scene.enroll("b", as: "berta")
+            let filler = String(repeating: "f", count: 900)
+            for number in 0..<20 { try await scene.ok("a", "customer", "add", "Unsent\(number) \(filler)") }
+            let path = scene.home("a") + "/replica.db"
+            let bytes = try Data(contentsOf: URL(fileURLWithPath: path))
+            try bytes.prefix(bytes.count / 10 * 9 + 100).write(to: URL(fileURLWithPath: path))
+            let mended = try await scene.shoal("a", "doctor")
+            #expect(mended.text.contains("of yours in the log could be read"), "\(mended.text)\(mended.errors)")
+            #expect(mended.status == 0 || mended.sentences.count == 1, "\(mended.errors)")
+            try await scene.ok("a", "sync")
+            try await scene.ok("b", "sync")
+            let dump = try await scene.ok("b", "dump")
+            #expect(dump.contains("Unsent0 ") && dump.contains("Unsent9 "))
+            #expect(try await scene.ok("a", "dump") == dump)
+            #expect(try await !scene.ok("a", "status").contains("refused by the server"))
+            #expect(try await scene.json("a", "doctor")["findings"] == [])
+        }
+    }
+
     @Test func aServerWithADamagedRowServesTheOthersAndSaysSo() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "anna")

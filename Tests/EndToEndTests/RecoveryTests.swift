@@ -98,4 +98,27 @@ struct RecoveryTests {
             #expect(try await scene.fails("a", "enroll", scene.url, enrolled).contains("already"))
         }
     }
+
+    @Test func aHomeDoesNotBecomeSomebodyElsesByACodeOfTheirs() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王", role: "supervisor")
+            try await scene.ok("a", "sync")
+            try await scene.ok("a", "customer", "add", "未发送")
+            try await scene.stopServer()
+            try FileManager.default.removeItem(atPath: scene.home("server"))
+            try await scene.startServer()
+            let other = try await scene.code("小李")
+            let own = try await scene.code("小王", role: "supervisor")
+            #expect(try await scene.shoald("recover").status == 0)
+            let sentence = try await scene.fails("a", "enroll", scene.url, other)
+            #expect(sentence.contains("小王") && sentence.contains("小李"), "\(sentence)")
+            let status = try await scene.json("a", "status")
+            #expect(status["account"] == "小王" && status["pending"] == 1)
+            // Nothing of the refused attempt remains: either code is good for its own account.
+            try await scene.ok("a", "enroll", scene.url, own)
+            try await scene.ok("b", "enroll", scene.url, other)
+            #expect(try await scene.json("b", "status")["account"] == "小李")
+            #expect(try await scene.ok("b", "dump").contains("未发送"))
+        }
+    }
 }

@@ -80,4 +80,34 @@ struct ServerProgramTests {
             }
         }
     }
+
+    @Test func aBackupIntoAFolderThatIsNotThereSaysSo() async throws {
+        try await Scene.run { scene in
+            let path = scene.home("nowhere") + "/monday.db"
+            let running = try await scene.shoald("backup", path)
+            try await scene.stopServer()
+            let alone = try await scene.shoald("backup", path)
+            for outcome in [running, alone] {
+                #expect(outcome.status == 1 && outcome.sentences.count == 1)
+                #expect(
+                    outcome.errors.contains("the folder \(scene.home("nowhere")) does not exist"), "\(outcome.errors)")
+            }
+        }
+    }
+
+    @Test func whatIsNoServersDatabaseIsNotRestoredAndLeavesNothing() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            try await scene.stopServer()
+            try FileManager.default.removeItem(atPath: scene.home("server"))
+            try Data("hello".utf8).write(to: URL(fileURLWithPath: scene.home("text")))
+            for file in [scene.home("a") + "/replica.db", scene.home("text")] {
+                let outcome = try await scene.shoald("restore", file)
+                #expect(outcome.status == 1 && outcome.sentences.count == 1)
+                #expect(outcome.errors.contains("not a server's database"), "\(outcome.errors)")
+                let left = try FileManager.default.contentsOfDirectory(atPath: scene.home("server"))
+                #expect(left.filter { $0 != "lock" } == [], "\(left)")
+            }
+        }
+    }
 }

@@ -111,6 +111,13 @@ final class TinyServer {
         }
         let own = ServerSession.OwnDots(
             replica: log.replica, numbers: log.position < last ? log.position + 1...last : nil)
+        let push = PushAnswer.taken(
+            upTo: last, acknowledgement: "\(last)", verdicts: verdicts[log.replica] ?? [])
+        if !request.wantsPage {
+            return SyncResponse(
+                push: push, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: true, isFill: false,
+                positions: [], time: time)
+        }
         // The cursor is how far the pull has come and where it began: of each record the cells since then are sent.
         let parts = request.cursor.split(separator: "/").compactMap { Int64($0) }
         let (after, floor) = parts.count == 2 ? (parts[0], parts[1]) : (0, 0)
@@ -131,8 +138,7 @@ final class TinyServer {
         let more = changed.count > pageSize
         let cursor = more ? "\(changed[pageSize - 1].sequence)/\(floor)" : "\(sequence)/\(sequence)"
         return SyncResponse(
-            push: .taken(upTo: last, acknowledgement: "\(last)", verdicts: verdicts[log.replica] ?? []),
-            from: request.cursor, page: page, cursor: cursor, more: more, isFill: floor == 0,
+            push: push, from: request.cursor, page: page, cursor: cursor, more: more, isFill: floor == 0,
             positions: logs.map { Dot($0.key, $0.value) }, time: time)
     }
 

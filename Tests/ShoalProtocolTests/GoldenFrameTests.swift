@@ -156,6 +156,14 @@ import Testing
         #expect(expected.description.contains("version 2") && expected.description.contains("version 1"))
     }
 
+    /// A role that this version does not know may no more than everybody; nobody is shut out because of it.
+    @Test func aRoleOfALaterVersionCountsAsTheLeast() throws {
+        let text = String(decoding: GoldenMessages.enrollResponse.encoded(), as: UTF8.self)
+        let later = text.replacing(#""role":"sales""#, with: #""role":"auditor""#)
+        #expect(later != text)
+        #expect(try EnrollResponse(decoding: Array(later.utf8)).role == .sales)
+    }
+
     @Test func theFolderHoldsTheseFramesAndNoOthers() throws {
         let frames = (Self.requests + Self.responses + ["digest-request", "digest-response", "digest-response-behind"])
             .flatMap {

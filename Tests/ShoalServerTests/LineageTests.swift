@@ -153,4 +153,64 @@ struct LineageTests {
         let next = replica.request(Operations { $0.rename(id, "张四", supersedes: [Dot(replica.replica, 1)]) })
         #expect(try again.commit(group: [replica.push(of: next)])[0].answer.upTo == 2)
     }
+
+    /// A lost answer costs no replica.
+    @Test func theSamePushAgainIsAnsweredByTheSameReplica() throws {
+        let server = try TestServer()
+        let replica = try server.replica("a")
+        try replica.send(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
+        func fork(end: UInt32 = 1) throws -> ReplicaID? {
+            let request = replica.request(Operations(), end: end, tail: [OperationHash(rawValue: 99)])
+            guard case .fork(let fork) = try server.store.commit(group: [replica.push(of: request)])[0].answer else {
+                return nil
+            }
+            return fork.replica
+        }
+        let first = try #require(try fork())
+        #expect(try fork() == first)
+        // Whoever stands elsewhere is another one, and so is everybody once something was written under it.
+        #expect(try fork(end: 2) != first)
+        let log = LogPosition(replica: first, position: 0, hash: .start, end: 1)
+        let operations = Operations { $0.makeCustomer(replica.newID(), name: "李四") }
+        let push = ServerSession.Push(
+            account: replica.account, epoch: server.store.epoch, acknowledgement: "", cursor: "", logs: [log],
+            operations: operations, tail: [], time: server.clock.now)
+        #expect(try server.store.commit(group: [push])[0].answer.upTo == 1)
+        #expect(try fork() != first)
+    }
+
+    @Test func anAccountHasSoManyReplicasWithoutWorkAndNoMore() throws {
+        let server = try TestServer()
+        let replica = try server.replica("a")
+        let other = try server.replica("b")
+        try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
+        func ask(_ replica: TestReplica, _ end: UInt32) throws {
+            let request = replica.request(
+                Operations(), end: replica.position + end, tail: [OperationHash(rawValue: 99)])
+            _ = try server.store.commit(group: [replica.push(of: request)])
+        }
+        replica.position = 0
+        replica.hash = .start
+        for end in 1...UInt32(StoreWriter.mostEmptyLogs) { try ask(replica, end) }
+        #expect(throws: SyncProblem.tooManyReplicas) { try ask(replica, 100_000) }
+        try ask(replica, 1_000)
+        try ask(other, 1)
+    }
+
+    /// In an epoch that a loss began, what was written over rows from before is looked for; new work is not.
+    @Test func newWorkIsNotSearchedForAfterALoss() throws {
+        let server = try TestServer()
+        let replica = try server.replica("a")
+        try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
+        _ = try server.store.beginRecovery()
+        let before = try server.store.withWriter { writer, _ in writer.searches }
+        for _ in 0..<3 {
+            #expect(try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "李四") }).upTo != nil)
+        }
+        #expect(try server.store.withWriter { writer, _ in writer.searches } == before)
+        var request = replica.request(Operations { $0.makeCustomer(replica.newID(), name: "王五") })
+        request.earlier = 1
+        _ = try server.store.commit(group: [replica.push(of: request)])
+        #expect(try server.store.withWriter { writer, _ in writer.searches } == before + 1)
+    }
 }

@@ -257,6 +257,25 @@ import struct ShoalCRDT.Record
         #expect(try loss.after.accounts.newCode(name: "小红").account == gone.account)
     }
 
+    @Test func anAccountRelaysSoManyVectorsAndNoMore() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let id = author.newID()
+        try author.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try author.pullAll()
+        func relay(_ number: UInt32) throws {
+            var vector = VersionVector(author.positions)
+            vector.advance(author.replica, to: number)
+            let request = RelayRequest(epoch: loss.after.store.epoch, vector: vector, page: RecordPage())
+            _ = try loss.after.store.relay(request, account: loss.account, time: loss.after.clock.now)
+        }
+        for number in 1...UInt32(StoreWriter.mostSources) { try relay(number) }
+        // Another one is too many, the same again is not.
+        #expect(throws: SyncProblem.tooManyVectors) { try relay(100_000) }
+        try relay(7)
+        #expect(try loss.after.store.beginRecovery().sources == StoreWriter.mostSources)
+    }
+
     /// The vectors are kept as long as somebody may push what they name, also across a restart.
     @Test func aVectorIsForgottenWhenTheLogsHaveReachedIt() throws {
         let loss = try Loss()
@@ -313,5 +332,70 @@ import struct ShoalCRDT.Record
         #expect(throws: AccountProblem.otherAccount("小红")) {
             try enroll(server, other.code, former: used.account)
         }
+    }
+
+    /// Also where the account of the code goes on under an identifier of its own, and nothing else tells.
+    @Test func aHomeOfAnotherNameIsRefusedAndTheCodeStaysGood() throws {
+        let server = try TestServer()
+        let used = try server.replica("小美")
+        let code = try server.accounts.newCode(name: "小美").code
+        let fresh = try server.accounts.add(name: "小红", role: .sales).code
+        _ = try server.store.beginRecovery()
+        func enroll(_ code: String, name: String) throws -> EnrollResponse {
+            try server.accounts.enroll(
+                EnrollRequest(
+                    code: code, key: Base64URL.encode(server.random.bytes(32)), former: former, name: name))
+        }
+        #expect(throws: AccountProblem.otherName("小美", home: "小兰")) { try enroll(code, name: "小兰") }
+        #expect(throws: AccountProblem.otherName("小红", home: "小兰")) { try enroll(fresh, name: "小兰") }
+        #expect(try enroll(code, name: "小美").account == used.account)
+        #expect(try enroll(fresh, name: "小红").account == former)
+    }
+}
+
+/// What a replica says of places in earlier epochs.
+@Suite struct FormerPlaceTests {
+    /// A log that its writer has not named yet may be claimed by nobody else: what was said of it counts for nothing once the
+    /// server knows whose it is.
+    @Test func nobodySpeaksForTheLogOfAnotherAccount() throws {
+        let server = try TestServer()
+        let liar = try server.replica("a")
+        let victim = try server.replica("b")
+        let id = victim.newID()
+        try victim.push(Operations { $0.makeCustomer(id, name: "张三") })
+        try liar.push(Operations { $0.makeCustomer(liar.newID(), name: "x") })
+        // A rollback: logs are those of an earlier epoch.
+        let lost = CommitMark(sequence: 1_000, tag: 7)
+        liar.acknowledgement = server.store.seal.of(epoch: server.store.epoch).close(lost, for: liar.account)
+        #expect(try liar.send(Operations()).isRollback)
+        let unknown = ReplicaID(rawValue: 0x7777_0001)
+        func say(_ places: [FormerPlace]) throws {
+            let log = LogPosition(replica: liar.replica, position: liar.position, hash: liar.hash, end: liar.position)
+            _ = try server.store.commit(group: [
+                ServerSession.Push(
+                    account: liar.account, epoch: server.store.epoch, acknowledgement: "", cursor: "", logs: [log],
+                    operations: Operations(), tail: [], former: places, time: server.clock.now)
+            ])
+        }
+        func counted() throws -> Int {
+            try server.store.withWriter { writer, _ in
+                let places = [Dot(victim.replica, 1), Dot(unknown, 1), Dot(liar.replica, 1)]
+                return places.reduce(0) { $0 + writer.state.earlier.now(of: $1, writer.state.logs).count }
+                    + places.reduce(0) { $0 + writer.state.earlier.was(of: $1, writer.state.logs).count }
+            }
+        }
+        let base = try counted()
+        // Another account's log, as the place of then or of now.
+        try say([
+            FormerPlace(was: Dot(victim.replica, 1), now: Dot(liar.replica, 1), count: 1, isProven: true),
+            FormerPlace(was: Dot(liar.replica, 1), now: Dot(victim.replica, 1), count: 1, isProven: true),
+        ])
+        #expect(try counted() == base)
+        // One that the server does not know turns out to be another account's.
+        try say([FormerPlace(was: Dot(unknown, 1), now: Dot(liar.replica, 1), count: 1, isProven: true)])
+        try server.store.withWriter { writer, _ in
+            try writer.transaction { try writer.addLog(unknown, account: victim.account) }
+        }
+        #expect(try counted() == base)
     }
 }

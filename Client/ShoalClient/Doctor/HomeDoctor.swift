@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import Glibc
 import ShoalStore
@@ -30,7 +31,10 @@ public struct HomeDoctor {
         try finishSwap()
         guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
         let faults = try FileExamination.faults(path)
-        if faults.isEmpty { return [] }
+        if faults.isEmpty {
+            if let forgotten = try FileExamination.forgotten(path) { throw ReplicaError.home(home, reason: forgotten) }
+            return []
+        }
         guard !isOpenElsewhere() else { throw ReplicaError.busy(home: home, pid: lock.holder) }
         var findings = try salvage()
         let kept = try swap()
@@ -42,8 +46,11 @@ public struct HomeDoctor {
     private func salvage() throws -> [Finding] {
         let part = draft + ".part"
         for suffix in ["", "-wal", "-shm"] { unlink(part + suffix) }
+        let filled = draft + ".filled"
+        defer { for suffix in ["", "-wal", "-shm"] { unlink(filled + suffix) } }
+        let source = try fillUp(to: filled) ? filled : path
         let old = try StoreError.mapping(path: path) {
-            try DatabaseQueue(path: path, configuration: FileExamination.configuration)
+            try DatabaseQueue(path: source, configuration: FileExamination.configuration)
         }
         defer { try? old.close() }
         let findings = try StoreError.mapping(path: part) {
@@ -62,6 +69,35 @@ public struct HomeDoctor {
         try synchronize(part)
         guard rename(part, draft) == 0 else { throw failure() }
         return findings
+    }
+
+    /// Copies a database that is shorter than its first page says, of which SQLite would read nothing, and fills the copy
+    /// up with empty pages: only what lay on those is lost.
+    ///
+    /// - Returns: false if it is as long as it says.
+    private func fillUp(to copy: String) throws -> Bool {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure() }
+        defer { close(descriptor) }
+        var header = [UInt8](repeating: 0, count: 32)
+        var status = stat()
+        guard pread(descriptor, &header, header.count, 0) == header.count, fstat(descriptor, &status) == 0 else {
+            return false
+        }
+        func number(_ place: Range<Int>) -> Int { header[place].reduce(0) { $0 << 8 | Int($1) } }
+        // A size of 65,536 is written as 1.
+        let size = number(16..<18) == 1 ? 65_536 : number(16..<18)
+        let length = size * number(28..<32)
+        guard status.st_size < length else { return false }
+        for suffix in ["", "-wal", "-shm"] { unlink(copy + suffix) }
+        do {
+            try FileManager.default.copyItem(atPath: path, toPath: copy)
+            if access(path + "-wal", F_OK) == 0 {
+                try FileManager.default.copyItem(atPath: path + "-wal", toPath: copy + "-wal")
+            }
+        } catch { throw ReplicaError.home(home, reason: error.localizedDescription) }
+        guard truncate(copy, off_t(length)) == 0 else { throw failure() }
+        return true
     }
 
     /// Puts the draft in the place of the database, which stays under another name.

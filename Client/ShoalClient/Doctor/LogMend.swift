@@ -1,3 +1,5 @@
+import Foundation
+import GRDB
 import ShoalCRDT
 
 /// A row of the log as it was found.
@@ -7,6 +9,19 @@ struct LogRow: Equatable {
     var allocator: Int64
     var operation: [UInt8]
     var state: LogStore.State
+}
+
+extension LogRow {
+    /// A row of the columns position, hash, allocator, operation and state; nil where they do not hold what they must.
+    init?(_ row: Row) {
+        guard let position = Int64.fromDatabaseValue(row[0]), let hash = Int64.fromDatabaseValue(row[1]),
+            let allocator = Int64.fromDatabaseValue(row[2]), let operation = Data.fromDatabaseValue(row[3]),
+            let state = Int64.fromDatabaseValue(row[4])
+        else { return nil }
+        self.init(
+            position: position, hash: OperationHash(rawValue: UInt64(bitPattern: hash)), allocator: allocator,
+            operation: Array(operation), state: LogStore.State(rawValue: state))
+    }
 }
 
 /// Tells which rows of a log say what was written, by the hash chain, and closes the gaps.
@@ -21,6 +36,19 @@ struct LogMend {
     private(set) var changed: [Int64] = []
     /// How many hashes were computed anew.
     private(set) var rehashed = 0
+
+    /// So many operations may be missing of a log in all: a number that says that there are more is damaged itself.
+    static let mostMissing: Int64 = 10_000
+
+    /// The last position that is believed of a log of which these are there.
+    static func bound(_ positions: some Sequence<Int64>) -> Int64 {
+        var bound = mostMissing
+        for position in positions.sorted() where position > 0 {
+            guard position <= bound else { break }
+            bound += 1
+        }
+        return bound
+    }
 
     /// - Parameters:
     ///   - positions: all that there should be.
@@ -102,5 +130,12 @@ struct LogMend {
         var bytes: [UInt8] = []
         batch.encode(0, into: &bytes)
         return LogRow(position: position, hash: hash, allocator: allocator, operation: bytes, state: .keptHash)
+    }
+}
+
+extension Operations {
+    /// Whether an operation is one that only stands for another, which could not be read.
+    func saysNothing(_ index: Int) -> Bool {
+        operations[index].creates == nil && operations[index].edits.isEmpty && operations[index].covers.isEmpty
     }
 }

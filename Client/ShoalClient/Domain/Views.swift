@@ -1,4 +1,5 @@
 import ShoalCRDT
+import ShoalProtocol
 
 /// A field's name and its value as typed.
 public struct FieldValue: Hashable, Sendable {
@@ -130,6 +131,12 @@ public struct Refused: Hashable, Sendable {
     public var reason: String
     public var values: [FieldValue]
     public var at: Int64
+    /// Whether it stands for an operation that could not be read here: nothing of it is known, and the server has refused
+    /// nothing that anybody wrote.
+    public var isUnreadable = false
+
+    /// The reason given for such an operation.
+    public static let unreadable = RefusalReason.unreadable.rawValue
 }
 
 public struct Status: Hashable, Sendable {

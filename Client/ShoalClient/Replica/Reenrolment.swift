@@ -5,9 +5,10 @@ extension Replica {
     /// Enrols a home again that is enrolled already, when its server has lost it.
     ///
     /// A home stays with its server as long as that knows its key, or cannot be asked. A server at another address takes
-    /// its place only while it asks for what replicas held (`shoald recover`), which it says itself by taking the home.
+    /// its place only while it asks for what replicas held (`shoald recover`), which it says itself by taking the home. The
+    /// home stays its account's: a code for another one is refused.
     ///
-    /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
+    /// - Throws: `ReplicaError.alreadyEnrolled`, `.otherAccount`, `SyncError`.
     static func enrollAgain(
         home: String, server: String, code: String, transport: any Transport, environment: Environment,
         options: Options

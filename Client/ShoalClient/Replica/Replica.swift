@@ -153,6 +153,9 @@ public final class Replica: Sendable {
         try transaction(isRemote: false) { try $0.remember(conflicts, of: record) }
     }
 
+    /// Whether nobody can write where the home is; it can be read.
+    var isReadOnly: Bool { get throws { try connection.isReadOnly } }
+
     // MARK: Syncing
 
     /// Where the replica stands, with the first frame of its tail: what to ask the server next.

@@ -5,6 +5,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     /// There is no replica in the home, or it was not enrolled.
     case notEnrolled(home: String)
     case alreadyEnrolled(home: String, server: String)
+    /// A code of another account than the home's; the home is as it was.
+    case otherAccount(String, home: String)
     /// Another process holds the replica.
     case busy(home: String, pid: Int32?)
     /// Another process is syncing this replica.
@@ -58,6 +60,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .notEnrolled(let home): "\(home) is not enrolled yet: run shoal enroll URL CODE first"
         case .alreadyEnrolled(let home, let server): "\(home) is enrolled with \(server) already"
+        case .otherAccount(let name, let home):
+            "this home is \(home)'s and the code is \(name)'s; ask for a code for \(home), or enroll another home with this one"
         case .busy(let home, let pid): "\(home) is in use by \(Self.process(pid)); try again when it has finished"
         case .syncing(let home, let pid): "\(home) is being synced by \(Self.process(pid)) already"
         case .home(let home, let reason): "\(home) cannot be used: \(reason)"

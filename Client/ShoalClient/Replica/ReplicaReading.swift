@@ -154,11 +154,11 @@ extension Replica {
         let (conflicts, isListed) = try read { store in
             (try ConflictReading(store).all(of: record).map(\.conflict), try store.hasListed(record))
         }
-        if !conflicts.isEmpty || isListed { try remember(conflicts, of: record) }
+        if !conflicts.isEmpty || isListed, try !isReadOnly { try remember(conflicts, of: record) }
         return conflicts
     }
 
-    /// What the server refused.
+    /// What the server refused, and what stands for operations that could not be read.
     public func refused() throws -> [Refused] {
         try read { store in
             let authors = Authors(store, try store.readBook())
@@ -181,9 +181,11 @@ extension Replica {
                     default: return FieldValue(label, "")
                     }
                 }
+                let isUnreadable = batch.saysNothing(0)
                 return Refused(
-                    record: operation.record, kind: Schema.name(of: kind), reason: reason, values: values,
-                    at: operation.time)
+                    record: operation.record, kind: Schema.name(of: kind),
+                    reason: isUnreadable ? Refused.unreadable : reason, values: values, at: operation.time,
+                    isUnreadable: isUnreadable)
             }
         }
     }

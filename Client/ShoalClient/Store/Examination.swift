@@ -41,8 +41,8 @@ struct Examination {
             let rows = try Row.fetchCursor(database, sql: "SELECT id, sequence, cells FROM \(table)")
             while let row = try rows.next() {
                 let id = RecordID(rawValue: row[0])
-                let cells = row[2] as Data
-                guard let reason = Self.damage(id, row[1], cells) else { continue }
+                let cells = Data.fromDatabaseValue(row[2]) ?? Data()
+                guard let reason = Self.damage(id, Int64.fromDatabaseValue(row[1]) ?? -1, cells) else { continue }
                 try Self.quarantine(database, "record", id.rawValue, cells, reason)
                 damaged.append(id)
             }
@@ -80,17 +80,32 @@ struct Examination {
         let rows = try Row.fetchCursor(
             database, sql: "SELECT position, hash, allocator, operation, state FROM log ORDER BY position")
         while let row = try rows.next() {
-            let position = row["position"] as Int64
-            found[position] = LogRow(
-                position: position, hash: OperationHash(rawValue: UInt64(bitPattern: row["hash"])),
-                allocator: row["allocator"], operation: Array(row["operation"] as Data),
-                state: LogStore.State(rawValue: row["state"]))
+            // A row that is none counts as missing.
+            if let row = LogRow(row) { found[row.position] = row }
         }
-        let last = try max(found.keys.max() ?? 0, Self.lastNamed(database, store.log.logs))
-        guard last > 0 else { return [] }
+        let bound = LogMend.bound(found.keys)
+        let last = try max(
+            found.keys.filter { $0 <= bound }.max() ?? 0, Self.lastNamed(database, store.log.logs, upTo: bound))
+        let strays = found.keys.filter { $0 > last }.sorted()
+        for position in strays {
+            try Self.quarantine(
+                database, "log", position, Data(found[position]?.operation ?? []), "no log is that long")
+            found[position] = nil
+        }
+        try database.execute(sql: "DELETE FROM log WHERE position > ? OR position < 1", arguments: [last])
+        let logs = store.log.logs.map { $0.fitted(to: last) }
+        var findings: [Finding] = []
+        if logs != store.log.logs || !strays.isEmpty {
+            findings.append(
+                Finding(.log, "numbers of operations in the log were none that it can have reached", isMended: true))
+        }
+        guard last > 0 else {
+            if logs != store.log.logs { try store.setLogs(logs) }
+            return findings
+        }
         let stands = try Self.standIns(database)
         let mend = LogMend(
-            found, positions: 1...last, logs: store.log.logs, stands: stands, draw: store.environment.random)
+            found, positions: 1...last, logs: logs, stands: stands, draw: store.environment.random)
         for row in mend.rows where mend.changed.contains(row.position) {
             if let old = found[row.position] {
                 try Self.quarantine(
@@ -99,15 +114,24 @@ struct Examination {
             try Self.write(row, database)
         }
         try Self.moveTail(mend, database)
-        return Self.findings(mend, store.log.logs)
+        if logs != store.log.logs { try store.setLogs(logs) }
+        return findings + Self.findings(mend, logs)
     }
 
     /// The last position that anything else than the log itself names.
-    static func lastNamed(_ database: Database, _ logs: [OwnLog]) throws -> Int64 {
-        let tail = try Int64.fetchOne(database, sql: "SELECT max(position) FROM tail") ?? 0
-        // Of the log that is written now the end is stored nowhere else.
+    ///
+    /// - Parameter bound: no position beyond it is believed.
+    static func lastNamed(_ database: Database, _ logs: [OwnLog], upTo bound: Int64) throws -> Int64 {
+        let tail =
+            try Int64.fetchOne(database, sql: "SELECT max(position) FROM tail WHERE position <= ?", arguments: [bound])
+            ?? 0
+        return max(tail, lastNamed(logs, upTo: bound))
+    }
+
+    /// The last position that the list of logs names. Of the log that is written now the end is stored nowhere else.
+    static func lastNamed(_ logs: [OwnLog], upTo bound: Int64) -> Int64 {
         let known = logs.dropLast().map(\.endPosition) + logs.suffix(1).map(\.acknowledgedPosition)
-        return max(tail, known.max() ?? 0)
+        return known.filter { $0 <= bound }.max() ?? 0
     }
 
     /// Which record an empty operation can act on: the one that the lost one did, if the tail still says so, else any.
@@ -146,12 +170,14 @@ struct Examination {
         }
     }
 
+    /// Whether the server has not acknowledged the operation at a position.
+    static func isPending(_ position: Int64, _ logs: [OwnLog]) -> Bool {
+        logs.last { $0.start < position }.map { $0.isOwn && position > $0.acknowledgedPosition } ?? true
+    }
+
     static func findings(_ mend: LogMend, _ logs: [OwnLog]) -> [Finding] {
-        func isPending(_ position: Int64) -> Bool {
-            logs.last { $0.start < position }.map { $0.isOwn && position > $0.acknowledgedPosition } ?? true
-        }
         var findings: [Finding] = []
-        let unsent = mend.lost.filter(isPending)
+        let unsent = mend.lost.filter { isPending($0, logs) }
         if !unsent.isEmpty {
             let what = Wording.count(unsent.count, "unsent change", "unsent changes")
             findings.append(
@@ -183,7 +209,7 @@ struct Examination {
         while let row = try rows.next() {
             let position = row[0] as Int64
             batch.removeAll()
-            do { try (row[1] as Data).withUnsafeBytes { try batch.decode($0) } } catch { continue }
+            do { try row.checked(1, as: Data.self).withUnsafeBytes { try batch.decode($0) } } catch { continue }
             let record = batch.operations[0].record.rawValue
             let log = store.log.logs.last { $0.start < position }
             // What an earlier epoch acknowledged is sent again after a rollback, and stands in the rows until a fill.

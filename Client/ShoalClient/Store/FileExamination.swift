@@ -13,6 +13,31 @@ enum FileExamination {
         return configuration
     }
 
+    /// What a home that is enrolled has forgotten of itself, which nobody else can tell, in a sentence; nil for nothing.
+    ///
+    /// - Throws: `StoreError`.
+    static func forgotten(_ path: String) throws -> String? {
+        try StoreError.mapping(path: path) {
+            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            defer { try? queue.close() }
+            return try queue.inDatabase { database in
+                guard try ReplicaSchema.migrator.hasCompletedMigrations(database),
+                    try StandingStore.isEnrolled(database)
+                else { return nil }
+                do {
+                    _ = try StandingStore.read(database, home: path)
+                    _ = try OwnLogStore.read(database)
+                    return nil
+                } catch StoreError.damaged(_, let reason) {
+                    let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM log") ?? 0
+                    return
+                        "\(reason); it still holds \(Wording.count(count, "change", "changes")) of yours, which nobody can "
+                        + "send from here: keep it, and put a copy of it back in its place if you have one"
+                }
+            }
+        }
+    }
+
     /// - Returns: what is wrong, the first few things; empty when the file is sound.
     /// - Throws: `StoreError`, but not for damage.
     static func faults(_ path: String) throws -> [String] {

@@ -1,4 +1,5 @@
 import Glibc
+import ShoalStore
 
 /// An advisory lock (flock) on a file in the home.
 ///
@@ -7,9 +8,10 @@ import Glibc
 final class FileLock: HomeLock {
     private let descriptor: Int32
 
-    /// - Throws: `ReplicaError.home` when the file cannot be opened.
+    /// - Throws: `StoreError.readOnly`, `ReplicaError.home` when the file cannot be opened.
     init(home: String, name: String) throws {
         descriptor = open("\(home)/\(name)", O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        if descriptor < 0, errno == EROFS { throw StoreError.readOnly(path: home) }
         if descriptor < 0 { throw ReplicaError.home(home, reason: String(cString: strerror(errno))) }
     }
 

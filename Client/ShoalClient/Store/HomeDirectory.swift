@@ -41,6 +41,10 @@ public struct HomeDirectory: HomeFiles {
         }
     }
 
+    public func isReadOnly(_ home: String) -> Bool {
+        access(Self.databasePath(home), W_OK) != 0 && errno == EROFS
+    }
+
     public func lock(_ home: String, name: String) throws -> any HomeLock { try FileLock(home: home, name: name) }
 
     private static func sync(_ directory: String, _ home: String) throws {

@@ -9,8 +9,14 @@ public protocol HomeFiles: Sendable {
     func hasDatabase(_ home: String) throws -> Bool
     /// Makes the place for a database, for its owner only.
     func create(_ home: String) throws
+    /// Whether the home is where nobody can write.
+    func isReadOnly(_ home: String) -> Bool
     /// A lock of the home; two of one name exclude each other, also within a process.
     func lock(_ home: String, name: String) throws -> any HomeLock
+}
+
+extension HomeFiles {
+    public func isReadOnly(_ home: String) -> Bool { false }
 }
 
 /// An advisory lock, held for a transaction or for a sync.
@@ -22,4 +28,12 @@ public protocol HomeLock: Sendable {
     func release()
     /// The process that took the lock last, if it is known.
     var holder: Int32? { get }
+}
+
+/// Stands where nobody can write, so that nobody need be kept from it.
+struct NoLock: HomeLock {
+    func tryAcquire() -> Bool { true }
+    func acquire(waiting nanoseconds: UInt64, ticks: () -> UInt64) -> Bool { true }
+    func release() {}
+    var holder: Int32? { nil }
 }

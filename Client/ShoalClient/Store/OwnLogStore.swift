@@ -51,6 +51,26 @@ struct OwnLog: Equatable {
         isOwn = false
     }
 
+    /// The same, believing no number that lies beyond a position.
+    ///
+    /// What the server has acknowledged can always be asked for anew: it passes over what it knows.
+    func fitted(to last: Int64) -> OwnLog {
+        var log = self
+        let most = UInt32(clamping: max(0, last - base))
+        log.end = min(end, most)
+        if !isOwn {
+            log.acknowledged = min(acknowledged, most)
+        } else if acknowledged > most {
+            log.acknowledged = 0
+            log.hash = .start
+        }
+        log.sent = min(sent, most)
+        log.proven = min(proven, most)
+        log.vouched = min(vouched, most)
+        log.claimed = min(claimed, most)
+        return log
+    }
+
     var standing: LogPosition { LogPosition(replica: replica, position: acknowledged, hash: hash, end: end) }
     var acknowledgedPosition: Int64 { base + Int64(acknowledged) }
     var endPosition: Int64 { base + Int64(end) }
@@ -59,32 +79,45 @@ struct OwnLog: Equatable {
 
 /// Reads and writes the list of logs.
 enum OwnLogStore {
+    /// More operations than any home can write; sums of it and numbers of operations fit an integer.
+    private static let mostPositions: Int64 = 1 << 48
+
     /// All logs in the order of their positions; the last one is the one that is written now, with its stored end.
+    ///
+    /// - Throws: `StoreError.damaged`, also when there is none, or not from the first position to the end of what was written.
     static func read(_ database: Database) throws -> [OwnLog] {
-        try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM own_log ORDER BY ordinal")).map { row in
-            func number(_ name: String) throws -> UInt32 {
-                guard let number = UInt32(exactly: try row.checked(name, as: Int64.self)) else {
-                    throw StoreError.damaged(path: "own_log", reason: "\(name) is no number of an operation")
-                }
-                return number
-            }
-            let finish = try row.checked("finish", as: Int64?.self).map { UInt32(truncatingIfNeeded: $0) }
-            var log = try OwnLog(
-                replica: ReplicaID(rawValue: number("replica")), after: row.checked("start"), end: finish ?? 0)
-            log.base = try row.checked("base")
-            log.acknowledged = try number("acknowledged")
-            log.hash = try OperationHash(rawValue: UInt64(bitPattern: row.checked("hash", as: Int64.self)))
-            log.sent = try number("sent")
-            log.proven = try number("proven")
-            log.vouched = try number("vouched")
-            log.claimed = try number("claimed")
-            log.isOwn = try row.checked("own")
-            // Positions are counted, and the last log's end is read from the log itself.
-            guard log.start >= 0, abs(log.base) <= log.start &+ Int64(UInt32.max),
-                finish.map({ $0 >= log.acknowledged }) ?? true
-            else { throw StoreError.damaged(path: "own_log", reason: "the numbers of a log do not fit") }
-            return log
+        let rows = try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM own_log ORDER BY ordinal"))
+        let logs = try rows.map(log)
+        let finish = try rows.last.flatMap { try $0.checked("finish", as: Int64?.self) }
+        guard logs.first?.start == 0, finish == nil else {
+            throw StoreError.damaged(path: "own_log", reason: "which logs the home wrote is lost")
         }
+        return logs
+    }
+
+    private static func log(_ row: Row) throws -> OwnLog {
+        func number(_ name: String) throws -> UInt32 {
+            guard let number = UInt32(exactly: try row.checked(name, as: Int64.self)) else {
+                throw StoreError.damaged(path: "own_log", reason: "\(name) is no number of an operation")
+            }
+            return number
+        }
+        let finish = try row.checked("finish", as: Int64?.self).map { UInt32(truncatingIfNeeded: $0) }
+        var log = try OwnLog(
+            replica: ReplicaID(rawValue: number("replica")), after: row.checked("start"), end: finish ?? 0)
+        log.base = try row.checked("base")
+        log.acknowledged = try number("acknowledged")
+        log.hash = try OperationHash(rawValue: UInt64(bitPattern: row.checked("hash", as: Int64.self)))
+        log.sent = try number("sent")
+        log.proven = try number("proven")
+        log.vouched = try number("vouched")
+        log.claimed = try number("claimed")
+        log.isOwn = try row.checked("own")
+        // Positions are counted, and the last log's end is read from the log itself.
+        guard 0...mostPositions ~= log.start, log.base.magnitude <= UInt64(log.start) + UInt64(UInt32.max),
+            finish.map({ $0 >= log.acknowledged }) ?? true
+        else { throw StoreError.damaged(path: "own_log", reason: "the numbers of a log do not fit") }
+        return log
     }
 
     /// Replaces the whole list.

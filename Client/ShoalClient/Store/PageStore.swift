@@ -86,8 +86,8 @@ struct PageStore {
     private mutating func setAside(_ verdict: Verdict) throws {
         guard verdict.number <= commit.takenUpTo else { return }
         let position = store.log.logs[pushed].base + Int64(verdict.number)
-        guard let record = try store.setAside(position, verdict.reason) else { return }
-        outcome.refused.append((record, verdict.reason.rawValue))
+        guard let (record, reason) = try store.setAside(position, verdict.reason) else { return }
+        outcome.refused.append((record, reason.rawValue))
         leaving[record]?.removeAll { $0 == position }
     }
 

@@ -1,6 +1,7 @@
 import GRDB
 import ShoalCRDT
 import ShoalProtocol
+import ShoalStore
 
 /// Enrolling a home again whose server does not know it any more: it keeps its logs, its rows and everything unsent.
 enum ReenrolmentStore {
@@ -9,11 +10,9 @@ enum ReenrolmentStore {
     /// - Returns: the key, and the account that this home had.
     static func begin(
         server: String, code: String, key: String, _ database: Database, home: String
-    ) throws -> (key: String, former: RecordID) {
-        guard let account = try Int64.fetchOne(database, sql: "SELECT account FROM identity WHERE account IS NOT NULL")
-        else { throw ReplicaError.notEnrolled(home: home) }
+    ) throws -> (key: String, former: (account: RecordID, name: String)) {
+        let former = try former(database, home: home)
         let code = StandingStore.meant(code)
-        let former = RecordID(rawValue: account)
         let kept = try String.fetchOne(
             database, sql: "SELECT key FROM reenrolment WHERE server = ? AND code = ?", arguments: [server, code])
         if let kept { return (kept, former) }
@@ -23,6 +22,13 @@ enum ReenrolmentStore {
         return (key, former)
     }
 
+    private static func former(_ database: Database, home: String) throws -> (account: RecordID, name: String) {
+        guard
+            let row = try Row.fetchOne(database, sql: "SELECT account, name FROM identity WHERE account IS NOT NULL")
+        else { throw ReplicaError.notEnrolled(home: home) }
+        return (RecordID(rawValue: try row.checked("account")), try row.checked("name"))
+    }
+
     /// Takes the answer: from now on the home speaks to that server with that key.
     ///
     /// The epoch stays: the first sync tells the server, which then says from where it has each log. Tokens of another
@@ -30,6 +36,11 @@ enum ReenrolmentStore {
     static func finish(
         _ answer: EnrollResponse, server: String, key: String, _ database: Database, home: String
     ) throws {
+        // A server that does not look at the name may have taken the home for somebody else's.
+        let former = try former(database, home: home)
+        guard answer.account == former.account || answer.name == former.name else {
+            throw ReplicaError.otherAccount(answer.name, home: former.name)
+        }
         try database.execute(sql: "DELETE FROM reenrolment WHERE key = ?", arguments: [key])
         guard database.changesCount > 0 else {
             throw ReplicaError.home(home, reason: "another enrolment of it has begun meanwhile")

@@ -22,6 +22,8 @@ final class ReplicaStore {
     let home: String
     let environment: Environment
     private let lock: any HomeLock
+    /// Whether nobody can write where the home is.
+    let isReadOnly: Bool
     private let wal: WriteAheadLog
     private let beginStatement: Statement
     private let beginReading: Statement
@@ -49,11 +51,14 @@ final class ReplicaStore {
     private var hasSalt = false
     private var scratch: [UInt8] = []
 
-    init(_ database: Database, home: String, environment: Environment, lock: any HomeLock) throws {
+    init(_ database: Database, home: String, environment: Environment, lock: any HomeLock, isReadOnly: Bool = false)
+        throws
+    {
         self.database = database
         self.home = home
         self.environment = environment
         self.lock = lock
+        self.isReadOnly = isReadOnly
         records = try RecordTable(database)
         log = try LogStore(database)
         projection = try ProjectionStore(database)
@@ -69,6 +74,7 @@ final class ReplicaStore {
     /// Detaches from the connection, which is about to close, and leaves a database without a write-ahead log.
     func close() throws {
         defer { wal.detach() }
+        if isReadOnly { return }
         guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else { return }
         defer { lock.release() }
         if !isBroken { try wal.truncate() }
@@ -79,6 +85,7 @@ final class ReplicaStore {
 
     /// For programs that stay open; see `WriteAheadLog.extendFile`.
     func extendLogFile() {
+        if isReadOnly { return }
         guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else { return }
         defer { lock.release() }
         wal.extendFile()
@@ -94,6 +101,7 @@ final class ReplicaStore {
     ///     disk: a loss of power may undo it and what came after it, as if the answer had been lost, until a write of
     ///     the operator or a checkpoint makes it durable.
     func transaction<T>(enrolled: Bool = true, isRepeatable: Bool = false, _ body: () throws -> T) throws -> T {
+        if isReadOnly { throw StoreError.readOnly(path: home) }
         guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }

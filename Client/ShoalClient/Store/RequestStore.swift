@@ -20,6 +20,8 @@ extension ReplicaStore {
         let position = pushed.acknowledgedPosition
         let end = position + Int64(frame.operations.count)
         let isWhole = Int(pushed.acknowledged) + frame.operations.count == Int(pushed.end)
+        // A page leaves out what the request's own operations wrote: what could not be read here must not be left out.
+        let isReadable = !frame.operations.operations.indices.contains { frame.operations.saysNothing($0) }
         let isLast = !log.logs.contains { $0.isOwn && $0.pending > 0 && $0 != pushed }
         return SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
@@ -31,7 +33,7 @@ extension ReplicaStore {
             proven: log.logs.filter { $0.isOwn && $0.vouched > 0 && (!standing.hasToldPlaces || isShown($0, pushed)) }
                 .map { Dot($0.replica, $0.vouched) },
             former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),
-            wantsPage: isWhole && isLast)
+            wantsPage: isWhole && isLast && isReadable)
     }
 
     /// Whether a request shows the server more of what an earlier epoch had acknowledged of a log.

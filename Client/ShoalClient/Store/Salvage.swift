@@ -17,9 +17,6 @@ struct Salvage {
     private(set) var findings: [Finding] = []
     private var logs: [OwnLog] = []
 
-    /// Beyond the last position that is named anywhere so many are looked for.
-    private static let probes: Int64 = 10_000
-
     init(from old: Database, to new: Database, random: @escaping () -> UInt64) {
         self.old = old
         self.new = new
@@ -30,7 +27,7 @@ struct Salvage {
     mutating func run() throws {
         try copyIdentity()
         let tail = rows("SELECT record, position FROM tail ORDER BY record, position") { row -> [Int64] in
-            [row[0], row[1]]
+            [try row.checked(0), try row.checked(1)]
         }
         try copyRecords()
         try copyLog(tail)
@@ -45,12 +42,14 @@ struct Salvage {
         try copyPlain("reenrolment", ["id", "server", "code", "key"])
     }
 
-    /// Runs a query as far as it goes.
-    private func rows<T>(_ sql: String, _ arguments: StatementArguments = [], _ make: (Row) -> T) -> [T] {
+    /// Runs a query as far as it goes, and passes over rows that do not hold what they must.
+    private func rows<T>(_ sql: String, _ arguments: StatementArguments = [], _ make: (Row) throws -> T) -> [T] {
         var found: [T] = []
         do {
             let cursor = try Row.fetchCursor(old, sql: sql, arguments: arguments)
-            while let row = try cursor.next() { found.append(make(row)) }
+            while let row = try cursor.next() {
+                do { found.append(try make(row)) } catch { continue }
+            }
         } catch {
             // Damage: what came before it is what there is.
             return found
@@ -95,20 +94,22 @@ struct Salvage {
                     let cursor = try Row.fetchCursor(
                         old, sql: "SELECT id, sequence, cells FROM \(name) ORDER BY id \(order)")
                     while let row = try cursor.next() {
-                        guard seen.insert(row[0]).inserted else {
+                        guard let number = Int64.fromDatabaseValue(row[0]) else { continue }
+                        guard seen.insert(number).inserted else {
                             if order == "DESC" { break } else { continue }
                         }
-                        let id = RecordID(rawValue: row[0])
-                        let cells = row[2] as Data
-                        guard id.isValid, Examination.damage(id, row[1], cells) == nil else {
+                        let id = RecordID(rawValue: number)
+                        let sequence = Int64.fromDatabaseValue(row[1]) ?? -1
+                        let cells = Data.fromDatabaseValue(row[2]) ?? Data()
+                        guard id.isValid, Examination.damage(id, sequence, cells) == nil else {
                             damaged += 1
-                            try Examination.quarantine(new, "record", row[0], cells, "it cannot be read")
+                            try Examination.quarantine(new, "record", number, cells, "it cannot be read")
                             continue
                         }
                         let record = try cells.withUnsafeBytes {
-                            try RecordTable.record(id, sequence: row[1], packed: $0)
+                            try RecordTable.record(id, sequence: sequence, packed: $0)
                         }
-                        try table.write(record, sequence: row[1])
+                        try table.write(record, sequence: sequence)
                         copied += 1
                     }
                     break
@@ -124,25 +125,65 @@ struct Salvage {
 
     // MARK: Log
 
-    private mutating func copyLog(_ tail: [[Int64]]) throws {
-        var last = logs.dropLast().map(\.endPosition).max() ?? 0
-        last = max(last, logs.last?.acknowledgedPosition ?? 0, logs.last.map { $0.base + Int64($0.sent) } ?? 0)
-        last = max(last, tail.map { $0[1] }.max() ?? 0)
-        let greatest = rows("SELECT max(position) FROM log") { $0[0] as Int64? ?? 0 }.first
-        let end = max(last, greatest ?? (last + Self.probes))
+    /// All rows of the log that can be read, and whether its end can.
+    private func readLog() throws -> (rows: [Int64: LogRow], hasEnd: Bool) {
         var found: [Int64: LogRow] = [:]
-        for position in stride(from: Int64(1), through: end, by: 1) {
-            let row = rows("SELECT hash, allocator, operation, state FROM log WHERE position = ?", [position]) { row in
-                LogRow(
-                    position: position, hash: OperationHash(rawValue: UInt64(bitPattern: row[0])), allocator: row[1],
-                    operation: Array(row[2] as Data), state: LogStore.State(rawValue: row[3]))
-            }.first
-            if let row { found[position] = row }
+        var after: Int64 = 0
+        var missing: Int64 = 0
+        // Behind each damage it goes on with the next position; the rows that are there bound how long.
+        while missing < LogMend.mostMissing {
+            do {
+                let cursor = try Row.fetchCursor(
+                    old.cachedStatement(
+                        sql: """
+                            SELECT position, hash, allocator, operation, state FROM log WHERE position > ? ORDER BY position
+                            """), arguments: [after])
+                while let row = try cursor.next() {
+                    guard let row = LogRow(row), found[row.position] == nil else { continue }
+                    // What lies beyond all bounds is damaged itself, and what follows may not be.
+                    guard row.position - after <= LogMend.mostMissing else { break }
+                    found[row.position] = row
+                    after = max(after, row.position)
+                }
+                break
+            } catch let error as DatabaseError where error.resultCode == .SQLITE_CORRUPT {
+                after += 1
+                missing += 1
+            }
         }
-        last = max(last, found.keys.max() ?? 0)
+        let last = rows("SELECT position FROM log ORDER BY position DESC LIMIT 1") { try $0.checked(0, as: Int64.self) }
+        // From the other end, for what the search did not reach.
+        let backwards =
+            "SELECT position, hash, allocator, operation, state FROM log WHERE position > ? ORDER BY position DESC"
+        for row in rows(backwards, [after], { LogRow($0) }) {
+            if let row { found[row.position] = row }
+        }
+        let hasRows = rows("SELECT EXISTS (SELECT 1 FROM log)", [], { try $0.checked(0, as: Bool.self) }).first
+        return (found, hasRows == false || !last.isEmpty)
+    }
+
+    private mutating func copyLog(_ tail: [[Int64]]) throws {
+        var (found, hasEnd) = try readLog()
+        let bound = LogMend.bound(found.keys)
+        let sent = logs.last.map { $0.base + Int64($0.sent) } ?? 0
+        let named = tail.map { $0[1] } + [sent]
+        let last = max(
+            found.keys.filter { $0 <= bound }.max() ?? 0, Examination.lastNamed(logs, upTo: bound),
+            named.filter { $0 <= bound }.max() ?? 0)
+        for (position, row) in found where position > last || position < 1 {
+            try Examination.quarantine(new, "log", position, Data(row.operation), "no log is that long")
+            found[position] = nil
+        }
+        logs = logs.map { $0.fitted(to: last) }
+        try OwnLogStore.write(logs, new)
+        if !hasEnd {
+            findings.append(
+                Finding(
+                    .log, "the end of your log could not be read: what you did last may be missing", isMended: false))
+        }
         guard last > 0 else { return }
         var records: [Int64: Int64] = [:]
-        for row in tail { records[row[1]] = row[0] }
+        for row in tail where row[1] <= last { records[row[1]] = row[0] }
         for (position, record) in records {
             try new.execute(
                 sql: "INSERT OR IGNORE INTO tail (record, position) VALUES (?, ?)", arguments: [record, position])
@@ -155,10 +196,14 @@ struct Salvage {
             guard let row = found[position] else { continue }
             try Examination.quarantine(new, "log", position, Data(row.operation), "it cannot be read")
         }
-        let kept = mend.rows.count - mend.lost.count
+        let lost = Set(mend.lost)
+        let kept = mend.rows.map(\.position).filter { !lost.contains($0) }
+        let unsent = kept.filter { Examination.isPending($0, logs) }
         findings.append(
             Finding(
-                .log, "\(Wording.count(kept, "change", "changes")) of yours in the log could be read", isMended: true))
+                .log,
+                "\(Wording.count(kept.count, "change", "changes")) of yours in the log could be read, \(unsent.count) of them "
+                    + "not sent yet", isMended: true))
         findings += Examination.findings(mend, logs)
     }
 

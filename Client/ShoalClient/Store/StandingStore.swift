@@ -35,11 +35,16 @@ enum StandingStore {
         guard
             let row = try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"))
-        else { throw ReplicaError.notEnrolled(home: home) }
+        else {
+            if try isEnrolled(database) {
+                throw StoreError.damaged(path: "standing", reason: "where the home stands with its server is lost")
+            }
+            throw ReplicaError.notEnrolled(home: home)
+        }
         var standing = Standing()
         standing.account = try RecordID(rawValue: row.checked("account"))
         standing.accountName = try row.checked("name")
-        standing.role = try Role(rawValue: row.checked("role")) ?? .sales
+        standing.role = try Role(rawValue: row.checked("role")) ?? .least
         standing.server = try row.checked("server")
         standing.epoch = try UInt64(bitPattern: row.checked("epoch"))
         standing.cursor = try row.checked("cursor")

@@ -1,4 +1,5 @@
 import GRDB
+import Glibc
 import ShoalCRDT
 import ShoalProtocol
 import ShoalStore
@@ -15,6 +16,10 @@ final class StoreConnection: @unchecked Sendable {
     init(home: String, environment: Environment) throws {
         self.home = home
         path = HomeDirectory.databasePath(home)
+        if environment.homes.isReadOnly(home) {
+            (queue, store) = try Self.openReadOnly(home, path, environment)
+            return
+        }
         let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
         guard lock.acquire(waiting: ReplicaStore.lockWait, ticks: environment.ticks) else {
             throw ReplicaError.busy(home: home, pid: lock.holder)
@@ -42,6 +47,32 @@ final class StoreConnection: @unchecked Sendable {
         }
     }
 
+    /// Opens a home that nobody can write, to be read as it is.
+    private static func openReadOnly(
+        _ home: String, _ path: String, _ environment: Environment
+    ) throws -> (DatabaseQueue, ReplicaStore) {
+        // What the log holds is not in the database yet, and could not be moved there.
+        guard Glibc.access(path + "-wal", F_OK) != 0 else {
+            throw ReplicaError.home(
+                home, reason: "it cannot be written, and not all of it is in its database yet; copy it elsewhere first")
+        }
+        let (name, configuration) = StoreFile.immutable(path, label: "replica")
+        return try StoreError.mapping(path: path) {
+            let queue = try DatabaseQueue(path: name, configuration: configuration)
+            let store = try queue.inDatabase { database in
+                let migrator = ReplicaSchema.migrator
+                try StoreFile.refuseNewer(migrator, database, path: path)
+                guard try migrator.hasCompletedMigrations(database) else {
+                    throw ReplicaError.home(
+                        home, reason: "an earlier version wrote it, and it cannot be written; copy it elsewhere first")
+                }
+                return try ReplicaStore(
+                    database, home: home, environment: environment, lock: NoLock(), isReadOnly: true)
+            }
+            return (queue, store)
+        }
+    }
+
     deinit {
         // Nobody is left to tell; the write-ahead log stays and is read when the database is opened again.
         try? close()
@@ -56,6 +87,8 @@ final class StoreConnection: @unchecked Sendable {
             try queue.close()
         }
     }
+
+    var isReadOnly: Bool { get throws { try access { $0.isReadOnly } } }
 
     /// Runs `body` on the connection's queue, outside a transaction.
     func access<T>(_ body: (ReplicaStore) throws -> T) throws -> T {

@@ -28,10 +28,12 @@ extension ReplicaStore {
 
     /// A refused operation leaves the tail, but not the log: it is listed until somebody has looked at it.
     ///
-    /// - Returns: its record, or nil if it was set aside before.
-    func setAside(_ position: Int64, _ reason: RefusalReason) throws -> RecordID? {
+    /// - Returns: its record and why it is set aside, or nil if it was before.
+    func setAside(_ position: Int64, _ verdict: RefusalReason) throws -> (record: RecordID, reason: RefusalReason)? {
         var batch = Operations()
         guard try log.read(position, into: &batch) else { return nil }
+        // The server says only what it makes of what stands for a lost operation.
+        let reason = batch.saysNothing(0) ? RefusalReason.unreadable : verdict
         let statement = try database.cachedStatement(
             sql: "INSERT OR IGNORE INTO aside (position, reason) VALUES (?, ?)")
         try statement.execute(arguments: [position, reason.rawValue])
@@ -41,6 +43,11 @@ extension ReplicaStore {
         ])
         let record = batch.operations[0].record
         try leaveTail(record, [position])
-        return record
+        return (record, reason)
     }
+}
+
+extension RefusalReason {
+    /// It could not be read here, and nothing is known of it; no server says so.
+    static let unreadable = RefusalReason(rawValue: "unreadable") ?? .malformed
 }

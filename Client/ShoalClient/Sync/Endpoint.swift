@@ -58,8 +58,10 @@ struct Endpoint: Sendable {
     }
 
     /// - Parameter former: the account of a home that is enrolled again.
-    func enroll(code: String, key: String, former: RecordID? = nil) async throws -> EnrollResponse {
-        let body = EnrollRequest(code: code, key: key, former: former).encoded()
+    func enroll(
+        code: String, key: String, former: (account: RecordID, name: String)? = nil
+    ) async throws -> EnrollResponse {
+        let body = EnrollRequest(code: code, key: key, former: former?.account, name: former?.name).encoded()
         let answer = try await post("/v1/enroll", body, isCompressed: false)
         if answer.status != 200 { throw failure(answer, isEnrolling: true) }
         do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch {

@@ -15,6 +15,10 @@ extension EnrollRequest {
             json.key("former")
             json.string(former.description)
         }
+        if let name {
+            json.key("name")
+            json.string(name)
+        }
         json.endObject()
         return json.bytes
     }
@@ -26,8 +30,9 @@ extension EnrollRequest {
                 var code: String?
                 var key: String?
                 var former: RecordID?
-                try reader.readObject { reader, name in
-                    switch name {
+                var name: String?
+                try reader.readObject { reader, member in
+                    switch member {
                     case "protocol": version = try reader.readProtocol()
                     case "needs": try reader.readNeeds()
                     case "code": code = try reader.readString()
@@ -35,13 +40,14 @@ extension EnrollRequest {
                     case "former":
                         former = RecordID(text: try reader.readString())
                         if former?.isValid != true { throw reader.error(.invalid("not an identifier")) }
+                    case "name": name = try reader.readString()
                     default: try reader.skip()
                     }
                 }
                 guard version != nil else { throw reader.error(.missingKey("protocol")) }
                 guard let code else { throw reader.error(.missingKey("code")) }
                 guard let key else { throw reader.error(.missingKey("key")) }
-                return EnrollRequest(code: code, key: key, former: former)
+                return EnrollRequest(code: code, key: key, former: former, name: name)
             }
         }
     }
@@ -83,7 +89,7 @@ extension EnrollResponse {
                     case "replica": replica = try reader.readUInt32()
                     case "account": account = RecordID(text: try reader.readString())
                     case "name": name = try reader.readString()
-                    case "role": role = Role(rawValue: try reader.readString())
+                    case "role": role = Role(rawValue: try reader.readString()) ?? .least
                     case "epoch": epoch = try reader.readHexadecimal()
                     case "time": time = try reader.readInteger()
                     default: try reader.skip()

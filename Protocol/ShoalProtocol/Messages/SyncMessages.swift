@@ -244,7 +244,12 @@ public struct SyncResponse: Sendable {
     }
 }
 
-public enum Role: String, Sendable, CaseIterable { case expert, sales, supervisor }
+public enum Role: String, Sendable, CaseIterable {
+    case expert, sales, supervisor
+
+    /// What a role of a later version counts as here: one that may no more than everybody.
+    public static let least = Role.sales
+}
 
 public struct EnrollRequest: Sendable, Equatable {
     public var code: String
@@ -253,10 +258,13 @@ public struct EnrollRequest: Sendable, Equatable {
     /// The account that this home had with a server that does not know it any more; a server that recovers gives it the
     /// same identifier again.
     public var former: RecordID?
-    public init(code: String, key: String, former: RecordID? = nil) {
+    /// The name of that account. Only a code for an account of that name enrols the home.
+    public var name: String?
+    public init(code: String, key: String, former: RecordID? = nil, name: String? = nil) {
         self.code = code
         self.key = key
         self.former = former
+        self.name = name
     }
 }
 

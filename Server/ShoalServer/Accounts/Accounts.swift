@@ -22,6 +22,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     case unknownFormer
     /// A home of an account that is another one's.
     case otherAccount(String)
+    /// A home of an account that has another name than the code's.
+    case otherName(String, home: String)
 
     public var description: String {
         switch self {
@@ -37,6 +39,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
             "this home was enrolled with a server that had its account, and this one has not; if this server stands in "
                 + "for one that was lost, let its operator run shoald recover first"
         case .otherAccount(let name): "this home is not one of \(name)'s; enroll another home with this code"
+        case .otherName(let name, let home):
+            "this home is \(home)'s and the code is \(name)'s; ask for a code for \(home), or enroll another home with this one"
         case .noIdentifiers: "this server has used up all its record identifiers"
         }
     }
@@ -105,7 +109,8 @@ public struct Accounts: Sendable {
         guard let code = EnrolmentCode.hash(request.code) else { throw AccountProblem.wrongCode }
         guard let key = BearerKey.hash(request.key) else { throw AccountProblem.badKey }
         return try store.enroll(
-            code: code, key: key, former: request.former, salt: environment.randomUInt32(), time: environment.now())
+            code: code, key: key, former: request.former, formerName: request.name, salt: environment.randomUInt32(),
+            time: environment.now())
     }
 
     /// Whose key this is; nil if nobody's.

@@ -80,6 +80,8 @@ struct Problem: Error, Equatable {
         case .foreignLog: self.init(.forbidden, "foreign-log", "Not this account's log", "\(error)")
         case .foreignToken: self.init(.badRequest, "foreign-token", "Not this server's token", "\(error)")
         case .relayOfOtherEpoch: self.init(.conflict, "epoch", "Another epoch", "\(error)")
+        case .tooManyReplicas: self.init(.tooManyRequests, "too-many-replicas", "Too many replicas", "\(error)")
+        case .tooManyVectors: self.init(.conflict, "too-many-vectors", "Too many vectors", "\(error)")
         case .noRecovery: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
         case .damagedRecord: self = .damaged("\(error)")
         case .tooManyOperations: self.init(.contentTooLarge, "too-large", "Too large", "\(error)")
@@ -95,7 +97,7 @@ struct Problem: Error, Equatable {
         case .expiredCode: self.init(.forbidden, "expired-code", "Expired code", "\(error)")
         case .usedCode: self.init(.forbidden, "used-code", "Used code", "\(error)")
         case .unknownFormer: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
-        case .otherAccount: self.init(.forbidden, "other-account", "Another account", "\(error)")
+        case .otherAccount, .otherName: self.init(.forbidden, "other-account", "Another account", "\(error)")
         case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
         case .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")

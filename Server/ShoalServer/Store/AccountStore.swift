@@ -94,7 +94,7 @@ extension ServerStore {
     // MARK: Enrolment
 
     func enroll(
-        code: [UInt8], key: [UInt8], former: RecordID? = nil, salt: UInt32, time: Int64
+        code: [UInt8], key: [UInt8], former: RecordID? = nil, formerName: String? = nil, salt: UInt32, time: Int64
     ) throws -> EnrollResponse {
         try withWriter { writer, database in
             try writer.transaction {
@@ -117,6 +117,9 @@ extension ServerStore {
                 } else {
                     if let former {
                         let name = row["name"] as String
+                        if let formerName, formerName != name, former != account {
+                            throw AccountProblem.otherName(name, home: formerName)
+                        }
                         account = try writer.account(
                             account, named: name, role: role, formerly: former, time: time, database)
                     }

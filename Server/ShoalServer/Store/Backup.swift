@@ -11,6 +11,8 @@ import struct ShoalCRDT.Record
 /// Why there is no backup.
 public enum BackupProblem: Error, Equatable, Sendable, CustomStringConvertible {
     case exists(String)
+    /// The folder in which it was to be made is not there.
+    case noFolder(String)
     case cannotWrite(String, reason: String)
     /// What was to be restored or mended from is not a sound database of this program.
     case unsound(String, reason: String)
@@ -18,6 +20,7 @@ public enum BackupProblem: Error, Equatable, Sendable, CustomStringConvertible {
     public var description: String {
         switch self {
         case .exists(let path): "there is a file at \(path) already; nothing was overwritten"
+        case .noFolder(let folder): "the folder \(folder) does not exist; nothing was written"
         case .cannotWrite(let path, let reason): "\(path) cannot be written: \(reason)"
         case .unsound(let path, let reason): "\(path) cannot be used: \(reason)"
         }
@@ -32,6 +35,11 @@ extension ServerStore {
     /// - Throws: `BackupProblem`; `StoreError`, `.full` for a full disk.
     public func backup(to path: String) throws {
         if access(path, F_OK) == 0 { throw BackupProblem.exists(path) }
+        let folder = (path as NSString).deletingLastPathComponent
+        var status = stat()
+        if !folder.isEmpty, stat(folder, &status) != 0 || status.st_mode & S_IFMT != S_IFDIR {
+            throw BackupProblem.noFolder(folder)
+        }
         let part = path + ".part-\(getpid())"
         unlink(part)
         defer { unlink(part) }
@@ -54,8 +62,9 @@ extension ServerStore {
             throw BackupProblem.unsound(backup, reason: String(cString: strerror(errno)))
         }
         let part = path + ".part-\(getpid())"
-        unlink(part)
-        defer { unlink(part) }
+        let names = ["", "-wal", "-shm"].map { part + $0 }
+        for name in names { unlink(name) }
+        defer { for name in names { unlink(name) } }
         do { try FileManager.default.copyItem(atPath: backup, toPath: part) } catch {
             throw BackupProblem.cannotWrite(path, reason: error.localizedDescription)
         }
@@ -66,7 +75,7 @@ extension ServerStore {
             throw BackupProblem.unsound(
                 backup, reason: report.problems.first ?? "it has records in quarantine")
         }
-        for suffix in ["-wal", "-shm"] { unlink(part + suffix) }
+        for name in names.dropFirst() { unlink(name) }
         try publish(part, as: path)
     }
 

@@ -68,6 +68,10 @@ public struct DatabaseCheck {
                 let queue = try DatabaseQueue(path: path, configuration: configuration)
                 defer { try? queue.close() }
                 return try queue.inDatabase { database in
+                    // A replica's database has migrations too, of which a server knows none.
+                    if try database.tableExists("grdb_migrations"), try !database.tableExists("commit_tag") {
+                        throw StoreError.damaged(path: path, reason: noServers)
+                    }
                     try StoreFile.refuseNewer(ServerSchema.migrator, database, path: path)
                     guard try ServerSchema.migrator.hasCompletedMigrations(database) else {
                         throw StoreError.damaged(
@@ -78,9 +82,19 @@ public struct DatabaseCheck {
             }
         } catch StoreError.damaged(_, let reason) {
             var report = CheckReport()
-            report.problems = [reason]
+            report.problems = [isDatabase(path) ? reason : noServers]
             return report
         }
+    }
+
+    private static let noServers = "it is not a server's database"
+
+    /// Whether a file begins as SQLite's do, or is empty, as a new one is.
+    private static func isDatabase(_ path: String) -> Bool {
+        guard let file = FileHandle(forReadingAtPath: path) else { return true }
+        defer { try? file.close() }
+        guard let head = try? file.read(upToCount: 16) else { return true }
+        return head.isEmpty || head == Data("SQLite format 3\0".utf8)
     }
 
     static func inSnapshot(_ database: Database) throws -> CheckReport {

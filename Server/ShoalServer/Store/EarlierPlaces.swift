@@ -28,8 +28,13 @@ struct EarlierPlaces {
     func isSure(_ dot: Dot) -> Bool { dot.number <= sure[dot.replica] ?? .max }
 
     /// Whether something else may have stood there then.
-    func isDoubtful(_ dot: Dot) -> Bool {
-        !isSure(dot) || runs.contains { $0.place.isProven && $0.place.now(of: dot) != nil }
+    func isDoubtful(_ dot: Dot, _ logs: [ReplicaID: LogState]) -> Bool {
+        !isSure(dot) || runs.contains { $0.place.isProven && $0.place.now(of: dot) != nil && isOwn(dot, $0, logs) }
+    }
+
+    /// Whether a place is in a log of whoever speaks of it, as far as it is known whose that is: it may have become known since.
+    private func isOwn(_ dot: Dot, _ run: Run, _ logs: [ReplicaID: LogState]) -> Bool {
+        logs[dot.replica].map { $0.account == run.account } ?? true
     }
 
     /// Where operations stand now that once stood at a place. Where it is sure that what stands there now stood there
@@ -40,7 +45,7 @@ struct EarlierPlaces {
         var places: [Dot] = []
         for run in runs where places.count < Self.mostOfAPlace {
             guard run.place.isProven || !isSure, let now = run.place.now(of: dot),
-                logs[now.replica]?.account == run.account, !places.contains(now)
+                logs[now.replica]?.account == run.account, isOwn(dot, run, logs), !places.contains(now)
             else { continue }
             places.append(now)
         }
@@ -51,7 +56,7 @@ struct EarlierPlaces {
     func was(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [(place: Dot, isProven: Bool)] {
         guard !runs.isEmpty, let account = logs[dot.replica]?.account else { return [] }
         return runs.compactMap { run in
-            guard run.account == account, let was = run.place.was(of: dot) else { return nil }
+            guard run.account == account, let was = run.place.was(of: dot), isOwn(was, run, logs) else { return nil }
             return run.place.isProven || !isSure(was) ? (was, run.place.isProven) : nil
         }
     }

@@ -382,7 +382,9 @@ struct GroupFold {
                 return false
             }
             // Another operation may have stood there when this was written.
-            if writer.state.recovers, index < push.earlier, !push.isOwn(dot), writer.state.earlier.isDoubtful(dot) {
+            if writer.state.recovers, index < push.earlier, !push.isOwn(dot),
+                writer.state.earlier.isDoubtful(dot, writer.state.logs)
+            {
                 continue
             }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {

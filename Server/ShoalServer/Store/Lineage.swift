@@ -81,7 +81,9 @@ extension StoreWriter {
         }
         // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
         // that the first operation tells.
-        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || self.state.recovers
+        // What was written since its writer heard of a loss stands where it was written.
+        let mayBeElsewhere =
+            !push.tail.isEmpty || push.isRenumbered || self.state.recovers && push.earlier > known
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
@@ -154,7 +156,8 @@ extension StoreWriter {
             }
             logs.append(standing)
         }
-        return .rollback(replica: try handOut(to: push.account), logs: logs)
+        guard let replica = try handOut(answering: push) else { return .refused(.tooManyReplicas) }
+        return .rollback(replica: replica, logs: logs)
     }
 
     // MARK: Fork
@@ -177,7 +180,9 @@ extension StoreWriter {
             known.append(KnownOperation(dot: dot, reason: verdict?.reason, record: try queries.made(by: dot)))
         }
         let isWhole = Int(push.skipped) + push.tail.count == Int(log.end - log.position)
-        let replica = isWhole || known.count < push.tail.count ? try handOut(to: push.account) : nil
+        let isClear = isWhole || known.count < push.tail.count
+        let replica = isClear ? try handOut(answering: push) : nil
+        if isClear, replica == nil { return .refused(.tooManyReplicas) }
         return .fork(.init(of: log, replica: replica, known: known, skipped: push.skipped))
     }
 
@@ -188,6 +193,7 @@ extension StoreWriter {
         var places: [OperationHash: Dot] = [:]
         let wanted = Set(hashes)
         if wanted.isEmpty { return places }
+        searches += 1
         for (replica, state) in state.logs where state.account == account && state.position > 0 {
             try queries.forEachHash(replica, 1...state.position) { number, hash in
                 if wanted.contains(hash) { places[hash] = Dot(replica, number) }
@@ -197,6 +203,26 @@ extension StoreWriter {
     }
 
     // MARK: Replicas
+
+    /// So many answers are remembered that named a new replica.
+    private static let mostAnswers = 1_024
+    /// With so many replicas of an account under which nothing was written, a push gets no other one.
+    static let mostEmptyLogs = 1_024
+
+    /// A replica with an empty log for whoever sends a push. The same push again, whose answer was lost, gets the same one as
+    /// long as nothing was written under it.
+    ///
+    /// - Returns: nil if the account has too many under which nothing was written.
+    private func handOut(answering push: PreparedPush) throws(StoreError) -> ReplicaID? {
+        let asked = HandOut(account: push.account, epoch: state.epoch, logs: push.logs)
+        if let known = state.answered[asked], state.logs[known]?.position == 0 { return known }
+        let empty = state.logs.values.lazy.filter { $0.account == push.account && $0.position == 0 }.count
+        guard empty < Self.mostEmptyLogs else { return nil }
+        let replica = try handOut(to: push.account)
+        if state.answered.count >= Self.mostAnswers { state.answered = [:] }
+        state.answered[asked] = replica
+        return replica
+    }
 
     /// A replica that nobody had before, with an empty log.
     ///
@@ -223,4 +249,11 @@ extension StoreWriter {
         try queries.insertLog(replica, account: account)
         state.logs[replica] = LogState(account: account, position: 0, hash: .start, refusals: 0)
     }
+}
+
+/// What a push said of its logs when it was answered by a new replica.
+struct HandOut: Hashable {
+    var account: RecordID
+    var epoch: UInt64
+    var logs: [LogPosition]
 }

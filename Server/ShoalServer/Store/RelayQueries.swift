@@ -75,6 +75,13 @@ final class RelayQueries {
         return database.lastInsertedRowID
     }
 
+    /// How many an account has.
+    func sourceCount(of account: RecordID) throws -> Int {
+        try Int.fetchOne(
+            database.cachedStatement(sql: "SELECT count(*) FROM relay_source WHERE account = ?"),
+            arguments: [account.rawValue]) ?? 0
+    }
+
     func removeSource(_ source: Int64) throws(StoreError) {
         for statement in [deleteSource, deleteRecords] {
             try statement.bind(1, source)

@@ -19,7 +19,7 @@ public struct RecoveryReport: Codable, Sendable, Equatable {
 extension ServerStore {
     /// Joins what a replica held with what is here, in one durable transaction. The same again changes nothing.
     ///
-    /// - Throws: `SyncProblem.otherEpoch`, `.noRecovery`; `StoreError`.
+    /// - Throws: `SyncProblem.otherEpoch`, `.noRecovery`, `.tooManyVectors`; `StoreError`.
     public func relay(_ request: RelayRequest, account: RecordID, time: Int64) throws -> RelayResponse {
         try withWriter { writer, _ in
             guard request.epoch == writer.state.epoch else { throw SyncProblem.relayOfOtherEpoch }
@@ -108,8 +108,16 @@ extension StoreWriter {
         }
     }
 
+    /// So many vectors are kept of an account: one for each time that one of its homes heard of a loss.
+    static let mostSources = 256
+
+    /// - Throws: `SyncProblem.tooManyVectors`.
     private func source(_ vector: VersionVector, account: RecordID) throws -> Int64 {
         if let known = state.relaySources.first(where: { $0.value == vector })?.key { return known }
+        if try relays.sourceCount(of: account) >= Self.mostSources {
+            try forgetReachedSources()
+            guard try relays.sourceCount(of: account) < Self.mostSources else { throw SyncProblem.tooManyVectors }
+        }
         let source = try relays.addSource(vector, account: account)
         state.relaySources[source] = vector
         return source

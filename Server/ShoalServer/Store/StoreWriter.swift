@@ -40,6 +40,8 @@ final class StoreWriter {
         var earlier = EarlierPlaces()
         /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.
         var handedOut: [ReplicaID] = []
+        /// Which replica a fork or a rollback was answered with, since the server started.
+        var answered: [HandOut: ReplicaID] = [:]
         var collection = CollectionState()
         /// Records that were collected and that somebody may still write to.
         var collected: Set<RecordID> = []
@@ -51,6 +53,8 @@ final class StoreWriter {
     var upkeep = HashUpkeep()
     /// How many operations each log had when the server started.
     let positionsAtStart: [ReplicaID: UInt32]
+    /// How often all hashes of an account were searched.
+    var searches = 0
     private var isFailed = false
 
     init(

@@ -16,6 +16,10 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
     case relayOfOtherEpoch
     /// A relay while nobody asked for any.
     case noRecovery
+    /// The account relayed too many vectors that logs have not reached.
+    case tooManyVectors
+    /// The account has too many replicas under which nothing was written.
+    case tooManyReplicas
     /// The request writes into a record whose row on the server is damaged; it can be sent again once that is mended.
     case damagedRecord(RecordID)
 
@@ -29,6 +33,11 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
         case .foreignToken(let name): "the \(name) was not made by this server for this account"
         case .relayOfOtherEpoch: "the server is in another epoch; sync before relaying"
         case .noRecovery: "this server does not ask for what replicas held; its operator runs shoald recover first"
+        case .tooManyVectors:
+            "this account's homes have relayed what they held after \(StoreWriter.mostSources) losses; no more is taken until "
+                + "their work has been pushed again"
+        case .tooManyReplicas:
+            "this account has \(StoreWriter.mostEmptyLogs) replicas that nothing was written under; sync its homes first"
         case .tooManyOperations(let count):
             "the request has \(count) operations; send at most \(Limits.operations) at a time"
         case .damagedRecord(let id):

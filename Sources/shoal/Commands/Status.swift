@@ -56,12 +56,20 @@ struct StatusCommand: ReplicaCommand {
     }
 
     private func printRefused(_ refused: [Refused], to screen: inout Screen) {
-        screen.line(
-            .dim(TextWidth.padded("set aside", to: 11)), .warning("refused by the server; only you have these:"))
-        for one in refused {
+        let lost = refused.filter(\.isUnreadable)
+        if lost.count < refused.count {
+            screen.line(
+                .dim(TextWidth.padded("set aside", to: 11)), .warning("refused by the server; only you have these:"))
+        }
+        for one in refused where !one.isUnreadable {
             let values = one.values.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
             screen.line(.plain("  \(one.record) \(one.kind) (\(one.reason)) \(Format.time(one.at)) \(values)"))
         }
+        if lost.isEmpty { return }
+        let what = Format.count(lost.count, "change", "changes")
+        screen.line(
+            .dim(TextWidth.padded("lost", to: 11)),
+            .warning("\(what) of yours could not be read when this home was damaged, and did not reach the server"))
     }
 }
 

@@ -102,7 +102,13 @@ extension Screen {
             let records = Format.count(report.relayed, "record", "records")
             line(.plain("gave \(records) back to the server, which had lost something"))
         }
-        for one in report.refused { line(.warning("refused: \(one.record) (\(one.reason))")) }
+        for one in report.refused {
+            line(
+                .warning(
+                    one.reason == Refused.unreadable
+                        ? "lost: a change of yours that could not be read here"
+                        : "refused: \(one.record) (\(one.reason))"))
+        }
     }
 }
 

@@ -85,7 +85,7 @@ enum GoldenMessages {
 
     static let enrollRequest = EnrollRequest(code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8")
     static let enrollAgainRequest = EnrollRequest(
-        code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", former: account)
+        code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", former: account, name: "张敏")
     static let enrollResponse = EnrollResponse(
         replica: first, account: account, name: "张敏", role: .sales, epoch: epoch, time: start + 5)
 

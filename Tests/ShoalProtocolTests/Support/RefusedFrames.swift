@@ -343,6 +343,7 @@ struct RefusedFrame {
             joined.with("negative", #""taken":1"#, #""taken":-1"#),
             joined.with("no-more", #""more":"#, #""less":"#),
             enrol.with("no-identifier", #""former":""#, #""former":"!"#),
+            enrol.with("name-of-a-number", #""name":"张敏""#, #""name":7"#),
         ]
     }
 
@@ -354,7 +355,7 @@ struct RefusedFrame {
             request.with("no-key", #""key":"#, #""lock":"#),
             RefusedFrame(name: "enroll-request-trailing-bytes.json", bytes: request.json + [0x30]),
             response.with("account", #""account":"00000"#, #""account":"U0000"#),
-            response.with("role", #""role":"sales""#, #""role":"guest""#),
+            response.with("role", #""role":"sales""#, #""role":7"#),
             response.with("replica-out-of-range", #""replica":"#, #""replica":-"#),
         ]
     }

@@ -40,7 +40,7 @@ enum Words {
 
     static func of(_ request: EnrollRequest) -> [String] {
         ["code \(quoted(request.code))", "key \(quoted(request.key))"]
-            + (request.former.map { ["formerly \($0)"] } ?? [])
+            + (request.former.map { ["formerly \($0)"] } ?? []) + (request.name.map { ["of \(quoted($0))"] } ?? [])
     }
 
     static func of(_ response: EnrollResponse) -> [String] {
