@@ -24,6 +24,8 @@ struct PageStore {
     private let pushed: Int
     /// The last position of the log that the server has taken.
     private let taken: Int64
+    /// Whether changes of texts came without their values.
+    private var hasOwnChanges = false
     /// Operations up to `taken` that still overlay, by record.
     private var leaving: [RecordID: [Int64]]
     /// Whether anything overlays at all beyond those.
@@ -118,7 +120,7 @@ struct PageStore {
             }
         }
         // An own change came without its value, which the log holds as it was written.
-        if !page.own.isEmpty, entries.contains(where: { $0.kind == .textChange }) { record.dropDeletedTexts(sequence: 0) }
+        if hasOwnChanges, entries.contains(where: { $0.kind == .textChange }) { record.dropDeletedTexts(sequence: 0) }
         // What is empty is only news: a row holds no marks of emptied cells, and a record without entries has no row.
         if entries.contains(where: { $0.kind == .emptied }) { record.forgetEmptied() }
         if record.entries.isEmpty {
@@ -159,6 +161,7 @@ struct PageStore {
                 try store.log.read(store.log.logs[pushed].base + Int64(entry.dot.number), into: &batch)
             else { throw SyncError.badAnswer("a value was left out that this replica does not hold") }
             let edit = batch.edits.first { CellOrder.compare($0.key, in: batch.arena, entry.key, in: page.arena) == 0 }
+            hasOwnChanges = hasOwnChanges || entry.kind == .textChange
             if let edit {
                 page.fill(position, with: edit, from: batch.arena)
             } else if entry.key.field == .created, batch.operations[0].creates != nil {
