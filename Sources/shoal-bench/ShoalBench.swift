@@ -15,12 +15,13 @@ struct ShoalBench: AsyncParsableCommand {
             shoal-bench digest SCRATCH --customers 100000 --differing 10
             shoal-bench demo DIRECTORY
             shoal-bench text FILE
+            shoal-bench note
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
         subcommands: [
             MatrixCommand.self, RefillCommand.self, DigestCommand.self, GenerateCommand.self, DemoCommand.self,
-            OperatorCommand.self, SimulateCommand.self, TextCommand.self,
+            OperatorCommand.self, SimulateCommand.self, TextCommand.self, NoteCommand.self,
         ])
 
     static func main() async {

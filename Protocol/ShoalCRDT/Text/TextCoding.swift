@@ -1,4 +1,4 @@
-/// A change of a text as one JSON value, which is how it is written in operations, rows and frames (SPEC.md §6.6).
+/// A change of a text as one JSON value, which is how it is written in operations, rows and frames (SPEC.md §2.5).
 ///
 ///     ["NAMES", item, …]
 ///     item      parent, side + 2 × offset, content      typed at the current place, which then moves on

@@ -2,7 +2,7 @@ import ShoalCRDT
 
 /// The version of the protocol that this code speaks; SPEC.md §9.
 public enum ProtocolVersion {
-    public static let current = 1
+    public static let current = 2
     /// The version of the form of frames: of paths and media type. Versions of one form differ in what an older reader bears.
     public static let form = 1
     /// The media type of bodies.

@@ -1,6 +1,8 @@
 import Foundation
 import Testing
 
+@testable import ShoalProtocol
+
 /// The files of `Protocol/Fixtures`.
 enum Fixtures {
     static let protocolFolder = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
@@ -15,10 +17,17 @@ enum Fixtures {
         try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: part).path()).sorted()
     }
 
-    /// Writes a file when fixtures are recorded.
+    /// What version 1 wrote, as this version writes it.
+    static func written(_ json: [UInt8]) -> [UInt8] {
+        let first = Array(#"{"protocol":1"#.utf8)
+        return json.starts(with: first) ? Array(#"{"protocol":\#(ProtocolVersion.current)"#.utf8) + json.dropFirst(first.count) : json
+    }
+
+    /// Writes a file when fixtures are recorded. A frame that is there was frozen with its version.
     static func record(_ name: String, _ bytes: [UInt8]) throws {
         guard Trial.isRecording else { return }
         let file = folder.appending(path: name)
+        if name.hasPrefix("v1/"), FileManager.default.fileExists(atPath: file.path()) { return }
         try FileManager.default.createDirectory(at: file.deletingLastPathComponent(), withIntermediateDirectories: true)
         try Data(bytes).write(to: file)
     }

@@ -23,7 +23,7 @@ enum GoldenMessages {
             ("request", request(day())), ("request-first", request(Operations(), cursor: "", acknowledgement: "")),
             ("request-text", request(texts())), ("request-tail", tail()),
             ("request-push", push()), ("request-refused", refusedBefore()), ("request-tail-next", nextTail()),
-            ("request-types", request(types())),
+            ("request-types", request(types())), ("request-change", request(textChanges())),
         ]
     }
 
@@ -45,6 +45,7 @@ enum GoldenMessages {
             ("response-fork", answer(.fork(fork(ReplicaID(epoch: 0x00A5, count: 9), known)))),
             ("response-rollback", answer(.rollback(rollback))), ("response-recovery", recovery(taken)),
             ("response-begins", beginning(taken)), ("response-types", response(taken, typedPage())),
+            ("response-change", response(taken, changedText())),
         ]
     }
 
@@ -231,12 +232,27 @@ enum GoldenMessages {
     private static func types() -> Operations {
         var batch = Operations()
         batch.begin(record: known, time: start + 1, salt: 15)
-        batch.edit(CellKey(.stage), .foreign8, slice: batch.store(#"{"run":["a", 1]}"#.utf8))
+        batch.edit(CellKey(.stage), .textChange, slice: batch.store(#"{"run":["a", 1]}"#.utf8))
         batch.edit(
             CellKey(Field(rawValue: 4_002), text: batch.store("x".utf8)), .foreign12,
             slice: batch.store("-1.50e3".utf8),
             supersedes: [Dot(second, 42)])
         batch.edit(CellKey(.unknownOperation, id: RecordID(rawValue: 12)), .foreign7, slice: batch.store("null".utf8))
+        return batch
+    }
+
+    /// A note whose text is changed for the first time, and again.
+    private static func textChanges() -> Operations {
+        var batch = Operations()
+        batch.begin(record: made(3), time: start + 1, salt: 16)
+        batch.edit(
+            CellKey(.body), .textChange,
+            slice: batch.store(#"["sJQ2hGbV_2rXbK",[0,0,10813442,1767225500000],-1,0,["ab",2,"c"],[1,0],0,1,"换季"]"#.utf8),
+            supersedes: [Dot(second, 42)])
+        batch.begin(record: made(3), time: start + 2, salt: 17)
+        batch.edit(
+            CellKey(.body), .textChange,
+            slice: batch.store(#"["0aBcDeFV_2rXbK",1,2,"\n😀",1,0,1]"#.utf8))
         return batch
     }
 
@@ -375,11 +391,23 @@ enum GoldenMessages {
         var draft = Draft()
         draft.page.begin(known, Envelope(kind: .customer, scope: .customer(known)))
         draft.add(CellKey(.stage), Dot(first, 4), start + 9_500, text: "new")
-        draft.add(CellKey(.stage), Dot(first, 11), start + 1, foreign: .foreign8, isOwn: true)
-        draft.add(CellKey(.stage), Dot(second, 46), start + 2, foreign: .foreign8, json: #"{"run":["b", 2]}"#)
+        draft.add(CellKey(.stage), Dot(first, 11), start + 1, foreign: .textChange, isOwn: true)
+        draft.add(CellKey(.stage), Dot(second, 46), start + 2, foreign: .textChange, json: #"{"run":["b", 2]}"#)
         draft.add(
             CellKey(Field(rawValue: 4_002), text: draft.text("x")), Dot(second, 47), start + 3, foreign: .foreign12,
             json: "[]", isCovered: true)
+        return draft.page
+    }
+
+    private static func changedText() -> RecordPage {
+        var draft = Draft()
+        draft.page.begin(made(3), Envelope(kind: .note, scope: .customer(known)))
+        draft.add(CellKey(.created), Dot(second, 42), start - 100)
+        draft.add(CellKey(.body), Dot(first, 11), start + 2, foreign: .textChange, isOwn: true)
+        draft.add(
+            CellKey(.body), Dot(second, 46), start + 1, foreign: .textChange,
+            json: #"["sJQ2hGbV_2rXbK",[0,0,10813442,1767225500000],-1,0,["ab",2,"c"],[1,0],0,1,[2]]"#)
+        draft.add(CellKey(.body), Dot(second, 47), start + 3, text: "写在旁边")
         return draft.page
     }
 

@@ -109,7 +109,7 @@ enum Words {
                 let entry = page.entries[index]
                 var line = "  \(name(entry.key, page.arena)) = "
                 if page.own.contains(index) {
-                    line += "own \(entry.kind)"
+                    line += "own \(entry.kind == .textChange ? "type 6" : "\(entry.kind)")"
                 } else {
                     line += value(entry.kind, entry.integer, entry.slice, page.arena)
                 }
@@ -176,7 +176,8 @@ enum Words {
     private static func value(_ kind: ValueKind, _ integer: Int64, _ slice: Slice, _ arena: [UInt8]) -> String {
         switch kind {
         case .text: quoted(arena[slice.range])
-        case _ where kind.isForeign: "type \(kind.rawValue) \(String(decoding: arena[slice.range], as: UTF8.self))"
+        case _ where kind.isForeign || kind == .textChange:
+            "type \(kind.rawValue) \(String(decoding: arena[slice.range], as: UTF8.self))"
         case .json: "json \(String(decoding: arena[slice.range], as: UTF8.self))"
         case .integer: "\(integer)"
         case .count: "count \(integer)"
