@@ -11,7 +11,8 @@ struct NoteCommand: ParsableCommand {
             A note is typed in bursts, each saved by a program of its own, and stored as a server stores it. FILE, if it is
             given, holds the text to take instead of one in English.
 
-            note_stored_500_zlib_bytes: the packed row, compressed. note_delta_overhead_bytes: what a change takes beside
+            note_stored_500_zlib_bytes: the packed row, compressed, with who saved what and when; note_state_…: the text with
+            its history alone; note_text_…: the plain text. note_delta_overhead_bytes: what a change takes beside
             its text. note_open_500_us: from the packed row to the text. note_edit_2000_us: one character typed or deleted
             somewhere, with the change that says so. note_memory_N_bytes: of the open note; a closed one takes none.
             """)
@@ -24,7 +25,7 @@ struct NoteCommand: ParsableCommand {
     }
 
     func run() throws {
-        var random = SplitMix64(seed: 1)
+        var random = SplitMix64(state: 1)
         let source = try text.map { try String(contentsOfFile: $0, encoding: .utf8) } ?? Self.sample
         var scalars = Array(source.unicodeScalars)
         guard !scalars.isEmpty else { throw TextTrace.Failure(description: "the text is empty") }
@@ -39,11 +40,17 @@ struct NoteCommand: ParsableCommand {
             Measure.metric("note_memory_\(length)_bytes", Double(opened.memory))
             Measure.metric("note_stored_\(length)_bytes", Double(row.count))
             Measure.metric("note_stored_\(length)_zlib_bytes", Double(try Deflate.compress(row).count))
+            var state: [UInt8] = []
+            opened.state.encode(into: &state)
+            Measure.metric("note_state_\(length)_zlib_bytes", Double(try Deflate.compress(state).count))
+            let plain = Array(opened.text.utf8)
+            Measure.metric("note_text_\(length)_zlib_bytes", Double(try Deflate.compress(plain).count))
             Measure.metric("note_open_\(length)_us", try open(record.id, row, length))
             Measure.metric("note_edit_\(length)_us", edit(opened, &random))
         }
         var delta = TextDelta()
-        var note = typed(Array(scalars[..<500]), bursts: bursts, &random).openText(in: 1..<1 + bursts)
+        let record = typed(Array(scalars[..<500]), bursts: bursts, &random)
+        var note = record.openText(in: record.range(of: CellKey(.body)))
         let burst = scalars[500..<550]
         note.insert(burst, at: 250, as: TextName(drawn: random.next()), from: 0, into: &delta)
         var json: [UInt8] = []
