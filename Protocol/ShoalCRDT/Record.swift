@@ -193,6 +193,19 @@ extension Record {
         entries.replaceSubrange(cell, with: adopted)
     }
 
+    /// Takes a pulled cell over: its entries replace those that are here, but for changes of a text, which stay until the
+    /// cell is emptied.
+    public mutating func takeCell(_ newEntries: ArraySlice<Entry>, from source: borrowing [UInt8]) {
+        guard let first = newEntries.first else { return }
+        let cell = range(of: first.key, in: source)
+        guard first.kind != .emptied, isText(cell) else { return replaceCell(with: newEntries, from: source) }
+        let named = Set(newEntries.lazy.map(\.dot))
+        var taken = entries[cell].filter { $0.kind == .textChange && !named.contains($0.dot) }
+        for entry in newEntries { taken.append(adopt(entry, from: source)) }
+        taken.sort { $0.dot < $1.dot }
+        entries.replaceSubrange(cell, with: taken)
+    }
+
     /// Appends an entry that is known to follow all others: how a record is built in order.
     public mutating func appendInOrder(_ entry: Entry, from source: borrowing [UInt8]) {
         let adopted = adopt(entry, from: source)

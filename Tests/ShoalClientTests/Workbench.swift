@@ -109,7 +109,7 @@ final class TinyServer {
                 index, of: request.operations, dot: Dot(log.replica, number), time: min(operation.time, time),
                 sequence: sequence)
         }
-        let own = ServerSession.OwnDots(
+        let own = ServerSession.Holdings(
             replica: log.replica, numbers: log.position < last ? log.position + 1...last : nil)
         let push = PushAnswer.taken(
             upTo: last, acknowledgement: "\(last)", verdicts: verdicts[log.replica] ?? [])

@@ -142,7 +142,7 @@ struct CursorTests {
         let replica = try server.replica("a")
         try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
         try replica.pullAll()
-        let own = ServerSession.OwnDots(replica: replica.replica, numbers: nil)
+        let own = ServerSession.Holdings(replica: replica.replica, numbers: nil)
         let page = try server.store.page(cursor: replica.cursor, own: own, account: replica.account)
         #expect(page.page.isEmpty && !page.more && !page.isFill && page.positions.isEmpty)
     }
@@ -152,7 +152,7 @@ struct CursorTests {
         let replica = try server.replica("a")
         try replica.pullAll()
         try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
-        let own = ServerSession.OwnDots(replica: replica.replica, numbers: 1...1)
+        let own = ServerSession.Holdings(replica: replica.replica, numbers: 1...1)
         let page = try server.store.page(cursor: replica.cursor, own: own, account: replica.account)
         #expect(page.page.entries.count == 2)
         #expect(page.page.own == [1])
@@ -164,7 +164,7 @@ struct CursorTests {
         let replica = try server.replica("a")
         try replica.pullAll()
         let bytes = try #require(Base64URL.decode(replica.cursor))
-        let own = ServerSession.OwnDots(replica: replica.replica, numbers: nil)
+        let own = ServerSession.Holdings(replica: replica.replica, numbers: nil)
         for index in bytes.indices {
             var changed = bytes
             changed[index] ^= 1

@@ -173,7 +173,7 @@ final class TestReplica {
     ///
     /// - Returns: whether there is more.
     func pull(budget: Int = Limits.page) throws -> Bool {
-        let own = ServerSession.OwnDots(replica: replica, numbers: nil)
+        let own = ServerSession.Holdings(replica: replica, numbers: nil)
         let page = try server.store.page(cursor: cursor, own: own, account: account, budget: budget)
         if page.beginsFill {
             filled = []
@@ -193,7 +193,7 @@ final class TestReplica {
                 while end < head.entries.upperBound, isSameCell(entries[start].key, entries[end].key, page.page.arena) {
                     end += 1
                 }
-                record.replaceCell(with: entries[start..<end], from: page.page.arena)
+                record.takeCell(entries[start..<end], from: page.page.arena)
                 start = end
             }
             record.forgetEmptied()

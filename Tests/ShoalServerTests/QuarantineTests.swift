@@ -157,7 +157,7 @@ struct QuarantineTests {
         #expect(throws: Never.self) { try store.withWriter { _, _ in } }
         let empty = try store.prepare(scene.writer.push(of: scene.writer.request(Operations())))
         await #expect(throws: Never.self) { try await committer.commit(empty) }
-        let own = ServerSession.OwnDots(replica: scene.writer.replica, numbers: nil)
+        let own = ServerSession.Holdings(replica: scene.writer.replica, numbers: nil)
         #expect(throws: Never.self, "cursor \(String(describing: seal(scene.writer, store)))") {
             try store.page(cursor: scene.writer.cursor, own: own, account: scene.writer.account)
         }

@@ -115,7 +115,7 @@ struct PageStore {
             var start = entries.startIndex
             while start < entries.endIndex {
                 let end = endOfCell(entries, from: start)
-                record.replaceCell(with: entries[start..<end], from: page.arena)
+                record.takeCell(entries[start..<end], from: page.arena)
                 start = end
             }
         }
@@ -208,7 +208,16 @@ struct PageStore {
                     start = end
                     continue
                 }
-                if !was.elementsEqual(new, by: { $0.dot == $1.dot && $0.isCovered == $1.isCovered }) { changed += 1 }
+                // Of a text come the changes that are new.
+                let isText = new.contains { $0.kind == .textChange } || was.contains { $0.kind == .textChange }
+                let isSame =
+                    isText
+                    ? new.allSatisfy { entry in was.contains { $0.dot == entry.dot && $0.isCovered == entry.isCovered } }
+                        && was.allSatisfy { entry in
+                            entry.kind == .textChange || new.contains { $0.dot == entry.dot }
+                        }
+                    : was.elementsEqual(new, by: { $0.dot == $1.dot && $0.isCovered == $1.isCovered })
+                if !isSame { changed += 1 }
             } else {
                 changed += 1
             }

@@ -117,6 +117,7 @@ extension SyncRequest {
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
             tail: tail, skipped: skipped, refused: refused, earlier: earlier, proven: proven, former: former,
             wantsPage: wantsPage)
+        self.version = Int(clamping: version ?? 0)
     }
 
     static let mostLogs = 1_024

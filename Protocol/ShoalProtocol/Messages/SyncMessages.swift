@@ -5,6 +5,8 @@ public enum ProtocolVersion {
     public static let current = 2
     /// The version of the form of frames: of paths and media type. Versions of one form differ in what an older reader bears.
     public static let form = 1
+    /// The first version whose readers keep the changes of a text that a page does not bring again.
+    static let ofTexts = 2
     /// The media type of bodies.
     public static let mediaType = "application/vnd.shoal.v\(form)+json"
 }
@@ -53,6 +55,8 @@ public struct SyncRequest: Sendable {
     public var former: [FormerPlace]
     /// Whether the answer shall carry a page; not while there are more frames to push.
     public var wantsPage: Bool
+    /// The version of the protocol that the writer speaks; what this program writes says its own.
+    public var version = ProtocolVersion.current
 
     public init(
         epoch: UInt64, cursor: String, acknowledgement: String, logs: [LogPosition], operations: Operations,

@@ -8,7 +8,7 @@ public struct ServerSession: Sendable {
         /// Commit this push (in a group with others, if the store likes), then call `committed`.
         case commit(Push)
         /// Read a page that begins at this cursor, then call `read`. Reads come after the commit of their own request.
-        case readPage(cursor: String, own: OwnDots)
+        case readPage(cursor: String, own: Holdings)
         case respond(SyncResponse)
     }
 
@@ -55,15 +55,22 @@ public struct ServerSession: Sendable {
         }
     }
 
-    /// The dots whose values the client still holds in its tail and need not be sent back.
-    public struct OwnDots: Sendable {
+    /// What the client holds and need not be sent again.
+    public struct Holdings: Sendable {
         public var replica: ReplicaID
-        /// From the first number after the client's position to the last of the request.
+        /// Of its own log, whose values are still in its tail: from the first number after the client's position to the
+        /// last of the request.
         public var numbers: ClosedRange<UInt32>?
-        public init(replica: ReplicaID, numbers: ClosedRange<UInt32>?) {
+        /// Whether it keeps the changes of a text that a page does not bring again.
+        public var keepsChanges: Bool
+        public init(replica: ReplicaID, numbers: ClosedRange<UInt32>?, keepsChanges: Bool = true) {
             self.replica = replica
             self.numbers = numbers
+            self.keepsChanges = keepsChanges
         }
+        /// Nothing is left out for it.
+        public static let nothing = Holdings(replica: ReplicaID(rawValue: 0), numbers: nil, keepsChanges: false)
+
         public func contains(_ dot: Dot) -> Bool {
             guard let numbers else { return false }
             return dot.replica == replica && numbers.contains(dot.number)
@@ -129,9 +136,11 @@ public struct ServerSession: Sendable {
         case .taken where !request.wantsPage, .identifierTaken where !request.wantsPage:
             return .respond(withoutPage(receipt.answer, more: true))
         case .taken(let upTo, _, _), .identifierTaken(_, let upTo, _, _):
-            guard let log = request.logs.last else { return .readPage(cursor: request.cursor, own: Self.nobody) }
+            guard let log = request.logs.last else { return .readPage(cursor: request.cursor, own: .nothing) }
             let numbers = log.position < upTo ? log.position + 1...upTo : nil
-            return .readPage(cursor: request.cursor, own: OwnDots(replica: log.replica, numbers: numbers))
+            return .readPage(cursor: request.cursor, own: Holdings(
+                    replica: log.replica, numbers: numbers,
+                    keepsChanges: request.version >= ProtocolVersion.ofTexts))
         }
     }
 
@@ -140,8 +149,6 @@ public struct ServerSession: Sendable {
             push: answer, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: more, isFill: false,
             positions: [], time: time)
     }
-
-    private static let nobody = OwnDots(replica: ReplicaID(rawValue: 0), numbers: nil)
 
     public func read(_ page: Page) -> Action {
         let answer = answer ?? .taken(upTo: 0, acknowledgement: "", verdicts: [])

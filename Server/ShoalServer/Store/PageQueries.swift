@@ -19,7 +19,7 @@ extension ServerStore {
     ///     least one.
     /// - Throws: `SyncProblem.foreignToken` for a cursor that this server did not make, `StoreError`.
     public func page(
-        cursor: String, own: ServerSession.OwnDots, account: RecordID, epoch: UInt64? = nil,
+        cursor: String, own: ServerSession.Holdings, account: RecordID, epoch: UInt64? = nil,
         budget: Int = Limits.page
     ) throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch ?? self.epoch)
@@ -32,7 +32,7 @@ extension ServerStore {
 
     /// The same without blocking the calling task's thread.
     func page(
-        cursor: String, own: ServerSession.OwnDots, account: RecordID, epoch: UInt64, budget: Int = Limits.page
+        cursor: String, own: ServerSession.Holdings, account: RecordID, epoch: UInt64, budget: Int = Limits.page
     ) async throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch)
         do {
@@ -45,7 +45,7 @@ extension ServerStore {
     }
 
     private func page(
-        _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.OwnDots, account: RecordID,
+        _ database: Database, cursor text: String, _ seal: Seal, own: ServerSession.Holdings, account: RecordID,
         budget: Int
     ) throws -> (page: ServerSession.Page, damaged: [RecordID]) {
         guard let now = try Self.newestCommit(database) else {
@@ -65,8 +65,7 @@ extension ServerStore {
             }
         }
         let isFill = cursor.fill != nil
-        let nobody = ServerSession.OwnDots(replica: ReplicaID(rawValue: 0), numbers: nil)
-        var reader = PageReader(own: mayLeaveOwnOut ? own : nobody, budget: budget)
+        var reader = PageReader(own: mayLeaveOwnOut ? own : .nothing, budget: budget)
         if let fill = cursor.fill {
             if let last = try reader.fill(database, after: fill.record) {
                 cursor.fill = Cursor.Fill(record: last)
@@ -116,10 +115,10 @@ private struct PageReader {
     private(set) var page = RecordPage()
     /// Rows that could not be read and were passed over: once mended they get a new sequence and come then.
     private(set) var damaged: [RecordID] = []
-    private let own: ServerSession.OwnDots
+    private let own: ServerSession.Holdings
     private let budget: Int
 
-    init(own: ServerSession.OwnDots, budget: Int) {
+    init(own: ServerSession.Holdings, budget: Int) {
         self.own = own
         self.budget = budget
     }
@@ -188,6 +187,7 @@ private struct PageReader {
             if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
             var isEmpty = true
             for entry in record.entries[cell] where !entry.kind.isMarker {
+                if own.keepsChanges, entry.kind == .textChange, entry.sequence <= sequence { continue }
                 var copy = entry
                 // Sequences are the server's; they do not travel.
                 copy.sequence = 0
