@@ -125,7 +125,8 @@ let package = Package(
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["Fixtures"]),
-        .testTarget(name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "CSQLite"]),
+        .testTarget(
+            name: "EndToEndTests", dependencies: ["ShoalCRDT", "ShoalProtocol", "CSQLite"], exclude: ["Traces"]),
     ],
     swiftLanguageModes: [.v6]
 )

@@ -27,7 +27,7 @@ struct DeltaTests {
                 #expect(text.contains("makes customer"))
                 #expect(text.contains("name = \"王小明\""))
                 let json = try await scene.json("a", "debug", "delta", file)
-                #expect(json["protocol"] == 1)
+                #expect(json["protocol"] == .number(Double(ProtocolVersion.current)))
             }
         }
     }

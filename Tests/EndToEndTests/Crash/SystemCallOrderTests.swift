@@ -18,9 +18,11 @@ import Testing
 
     /// Whether strace is there and may trace.
     static let mayTrace: Bool = {
-        guard
+        let scratch = FileManager.default.temporaryDirectory.appendingPathComponent("shoal-\(UUID().uuidString)")
+        defer { try? FileManager.default.removeItem(at: scratch) }
+        guard (try? FileManager.default.createDirectory(at: scratch, withIntermediateDirectories: true)) != nil,
             let child = try? Child(
-                ["/usr/bin/strace", "-o", "/dev/null", "/bin/true"], environment: [:], scratch: NSTemporaryDirectory())
+                ["/usr/bin/strace", "-o", "/dev/null", "/bin/true"], environment: [:], scratch: scratch.path)
         else { return false }
         var status: Int32 = 0
         waitpid(child.pid, &status, 0)

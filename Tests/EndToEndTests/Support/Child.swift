@@ -98,4 +98,5 @@ enum Programs {
 
     static var shoal: String { directory + "/shoal" }
     static var shoald: String { directory + "/shoald" }
+    static var bench: String { directory + "/shoal-bench" }
 }
