@@ -34,7 +34,9 @@ struct FoldedTexts {
         guard let change = batch.textChange(edit) else { return false }
         let cell = Cell(record, edit.key, batch.arena)
         var text: TextSequence
-        if let known = texts[cell] { text = known } else if let record = try stored() {
+        if let known = texts[cell] {
+            text = known
+        } else if let record = try stored() {
             let range = record.range(of: edit.key, in: batch.arena)
             text = record.openText(in: range)
         } else {

@@ -120,7 +120,9 @@ private struct TextTraceBuilder {
                     }
                     cases = all
                 case "end":
-                    if try reader.peek() == .string { end = .text(try reader.readString()) } else {
+                    if try reader.peek() == .string {
+                        end = .text(try reader.readString())
+                    } else {
                         try reader.readObject { reader, key in
                             if key == "sha256" { end = .digest(try reader.readString()) } else { try reader.skip() }
                         }
@@ -132,7 +134,9 @@ private struct TextTraceBuilder {
             }
         }
         if let cases { return try Self.trace(cases, end) }
-        if isTransaction { lines.append(raw) } else {
+        if isTransaction {
+            lines.append(raw)
+        } else {
             guard !hasBegun else { throw TextTrace.Failure(description: "neither a transaction nor a case") }
             self.end = end
         }
@@ -142,7 +146,8 @@ private struct TextTraceBuilder {
 
     /// The trace of all lines that were transactions, if there were any.
     func finish() throws -> TextTrace? {
-        hasBegun ? try Self.trace(lines, end) : nil
+        if lines.isEmpty, case .unknown = end { return nil }
+        return try Self.trace(lines, end)
     }
 
     private static func read(_ reader: inout JSONReader, _ key: String, _ raw: inout Raw) throws {

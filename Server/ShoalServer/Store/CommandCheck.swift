@@ -1,0 +1,176 @@
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+/// Judges commands: whether their operations are taken, refused, or stopped at an identifier that is taken (SPEC.md §3.4).
+extension GroupFold {
+    enum CommandVerdict {
+        case accepted
+        case refused(at: Int, RefusalReason)
+        case identifierTaken(at: Int)
+    }
+
+    /// Judges a command as a whole. What it makes counts for its own later operations, and for nothing if it is refused.
+    mutating func check(_ command: Range<Int>, of index: Int, refusals: Int64) throws(StoreError)
+        -> CommandVerdict
+    {
+        let push = group[index]
+        guard let log = push.logs.last else { return .accepted }
+        let before = log.position + UInt32(command.lowerBound)
+        if refusals > 0, before > 0, push.operations.operations[command.lowerBound].continuesCommand,
+            try !writer.queries.verdicts(log.replica, before...before).isEmpty
+        {
+            // The command began in an earlier request, and that part was refused.
+            return .refused(at: command.lowerBound, .command)
+        }
+        if writer.state.recovers, !push.refused.isEmpty {
+            // An earlier epoch has refused it, and its author has set it aside.
+            for operation in command {
+                if let reason = push.refused[log.position + UInt32(operation + 1)] {
+                    return .refused(at: operation, reason)
+                }
+            }
+        }
+        var made: [Int] = []
+        let textsBefore = texts
+        for operation in command {
+            guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
+            for slot in made { unmake(slot) }
+            texts = textsBefore
+            return verdict
+        }
+        return .accepted
+    }
+
+    private mutating func check(
+        _ index: Int, of pushIndex: Int, _ log: LogPosition, refusals: Int64, _ made: inout [Int]
+    ) throws(StoreError) -> CommandVerdict? {
+        let push = group[pushIndex]
+        guard let slot = progress[pushIndex]?.slot(of: index) else { return nil }
+        if push.malformed.contains(index) { return .refused(at: index, .malformed) }
+        let operation = push.operations.operations[index]
+        let existing = slots[slot].envelope
+        if !push.isServer, existing?.kind == .account || operation.creates?.kind == .account {
+            return .refused(at: index, .forbidden)
+        }
+        if let reason = collected(operation, slots[slot]) { return .refused(at: index, reason) }
+        switch (operation.creates, existing) {
+        case (nil, nil):
+            // What makes it may come yet, when this server has lost it.
+            if !writer.state.recovers { return .refused(at: index, .unknownRecord) }
+        case (let envelope?, nil):
+            if slots[slot].isCollected, !operation.record.isDerived { return .identifierTaken(at: index) }
+            slots[slot].envelope = envelope
+            slots[slot].isCollected = false
+            made.append(slot)
+        case (let envelope?, let existing?):
+            if !operation.record.isDerived, try !isMade(slots[slot], by: log.dot(index)) {
+                return .identifierTaken(at: index)
+            }
+            if envelope != existing { return .refused(at: index, .keyMismatch) }
+            if slots[slot].isCollected { remake(slot, &made) }
+        case (nil, _?): break
+        }
+        let number = log.position + UInt32(index + 1)
+        for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
+            guard try areKnown(edit.supersedes, of: push, index, log.replica, before: number, in: operation.record)
+            else {
+                return .refused(at: index, .unknownDot)
+            }
+        }
+        guard try areKnown(operation.covers, of: push, index, log.replica, before: number, in: operation.record) else {
+            return .refused(at: index, .unknownDot)
+        }
+        // In an epoch that recovers what a change hangs on may come yet.
+        if !writer.state.recovers {
+            for edit in push.operations.edits[operation.edits] where edit.kind == .textChange {
+                guard try fits(edit, of: push.operations, slots[slot]) else { return .refused(at: index, .unknownText) }
+            }
+        }
+        let footprint = push.operations.footprint(of: index)
+        let size = slots[slot].bytes.count + slots[slot].growth + footprint.bytes
+        if size > (footprint.writes ? Limits.record : Limits.recordAtMost) { return .refused(at: index, .tooLarge) }
+        slots[slot].growth += footprint.bytes
+        return nil
+    }
+
+    /// Whether a change of a text fits what is stored and what this group did before.
+    private mutating func fits(
+        _ edit: Operations.Edit, of batch: Operations, _ slot: Slot
+    ) throws(StoreError) -> Bool {
+        var stored: Record?
+        if slot.isStored {
+            stored = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
+                try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+            }
+        }
+        return texts.take(edit, of: batch, slot.record) { stored }
+    }
+
+    /// A derived identifier may be made again after it was collected.
+    private mutating func remake(_ slot: Int, _ made: inout [Int]) {
+        slots[slot].isCollected = false
+        made.append(slot)
+    }
+
+    private mutating func unmake(_ slot: Int) {
+        slots[slot].isCollected = writer.state.collected.contains(slots[slot].record)
+        if !slots[slot].isStored || slots[slot].isUnmade { slots[slot].envelope = nil }
+    }
+
+    /// Why an operation is refused because its record, or what that belongs to, was collected.
+    private func collected(_ operation: Operations.Operation, _ slot: Slot) -> RefusalReason? {
+        if writer.state.collected.isEmpty { return nil }
+        guard let envelope = operation.creates else { return slot.isCollected ? .deletedRecord : nil }
+        let isGone = MemberQueries.scopes(envelope).contains { scope in
+            scope != operation.record && writer.state.collected.contains(scope)
+                && slots.first { $0.record == scope }?.isCollected != false
+        }
+        return isGone ? .deletedRecord : nil
+    }
+
+    /// Whether the server took all these operations: of other logs those up to their position, of this one the earlier.
+    /// In an epoch begun by a rollback those that never came may come yet.
+    private func areKnown(
+        _ dots: Range<Int>, of push: PreparedPush, _ index: Int, _ replica: ReplicaID, before number: UInt32,
+        in record: RecordID
+    ) throws(StoreError) -> Bool {
+        for dot in push.operations.dots[dots] {
+            guard dot.number > 0, dot.replica != replica || dot.number < number else { return false }
+            guard let state = writer.state.logs[dot.replica], dot.number <= state.position || dot.replica == replica
+            else {
+                if writer.state.recovers { continue }
+                if try isRelayed(dot, in: record) { continue }
+                return false
+            }
+            // Another operation may have stood there when this was written.
+            if writer.state.recovers, index < push.earlier, !push.isOwn(dot),
+                writer.state.earlier.isDoubtful(dot, writer.state.logs)
+            {
+                continue
+            }
+            if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
+                return false
+            }
+        }
+        return true
+    }
+
+    /// Whether a relay has brought the record that this operation makes.
+    private func isMade(_ slot: Slot, by dot: Dot) throws(StoreError) -> Bool {
+        guard !writer.state.relaySources.isEmpty, slot.isStored else { return false }
+        if try isRelayed(dot, in: slot.record) { return true }
+        let record = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
+            try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
+        }
+        return record.entries[record.range(of: CellKey(.created))].contains { $0.dot == dot && !$0.kind.isMarker }
+    }
+
+    private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
+        guard let relayed = try writer.relayed(record) else { return false }
+        return relayed.contains(dot)
+            || writer.state.earlier.was(of: dot, writer.state.logs).contains { relayed.contains($0.place) }
+    }
+}
