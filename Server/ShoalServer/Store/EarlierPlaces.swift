@@ -24,12 +24,16 @@ struct EarlierPlaces {
 
     var isEmpty: Bool { runs.isEmpty }
 
-    /// Whether a place surely means what stands there now.
-    func isSure(_ dot: Dot) -> Bool { dot.number <= sure[dot.replica] ?? .max }
+    /// Whether a place surely means what stands there now. A log that is not here is one of an earlier epoch, of which nothing
+    /// is sure.
+    func isSure(_ dot: Dot, _ logs: [ReplicaID: LogState]) -> Bool {
+        dot.number <= sure[dot.replica] ?? (logs[dot.replica] == nil ? 0 : .max)
+    }
 
     /// Whether something else may have stood there then.
     func isDoubtful(_ dot: Dot, _ logs: [ReplicaID: LogState]) -> Bool {
-        !isSure(dot) || runs.contains { $0.place.isProven && $0.place.now(of: dot) != nil && isOwn(dot, $0, logs) }
+        !isSure(dot, logs)
+            || runs.contains { $0.place.isProven && $0.place.now(of: dot) != nil && isOwn(dot, $0, logs) }
     }
 
     /// Whether a place is in a log of whoever speaks of it, as far as it is known whose that is: it may have become known since.
@@ -39,12 +43,14 @@ struct EarlierPlaces {
 
     /// Where operations stand now that once stood at a place. Where it is sure that what stands there now stood there
     /// then, what was never acknowledged there did not.
-    func now(of dot: Dot, _ logs: [ReplicaID: LogState]) -> [Dot] {
+    ///
+    /// - Parameter isProven: whether only what was acknowledged there is asked for.
+    func now(of dot: Dot, _ logs: [ReplicaID: LogState], isProven: Bool = false) -> [Dot] {
         if runs.isEmpty { return [] }
-        let isSure = isSure(dot)
+        let isProven = isProven || isSure(dot, logs)
         var places: [Dot] = []
         for run in runs where places.count < Self.mostOfAPlace {
-            guard run.place.isProven || !isSure, let now = run.place.now(of: dot),
+            guard run.place.isProven || !isProven, let now = run.place.now(of: dot),
                 logs[now.replica]?.account == run.account, isOwn(dot, run, logs), !places.contains(now)
             else { continue }
             places.append(now)
@@ -57,7 +63,7 @@ struct EarlierPlaces {
         guard !runs.isEmpty, let account = logs[dot.replica]?.account else { return [] }
         return runs.compactMap { run in
             guard run.account == account, let was = run.place.was(of: dot), isOwn(was, run, logs) else { return nil }
-            return run.place.isProven || !isSure(was) ? (was, run.place.isProven) : nil
+            return run.place.isProven || !isSure(was, logs) ? (was, run.place.isProven) : nil
         }
     }
 
@@ -160,7 +166,7 @@ final class EarlierPlaceQueries {
 
 extension StoreWriter {
     /// Whether an operation that is named was taken from its log, and surely is the one that was meant.
-    func isMeant(_ dot: Dot) -> Bool { isTaken(dot) && state.earlier.isSure(dot) }
+    func isMeant(_ dot: Dot) -> Bool { isTaken(dot) && state.earlier.isSure(dot, state.logs) }
 
     /// Whether a log was handed out in this epoch: nobody can have seen more of it than it has brought, so no mark is left for
     /// what it may bring.

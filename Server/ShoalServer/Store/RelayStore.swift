@@ -139,7 +139,7 @@ extension StoreWriter {
         let formerly = formerPlaces(record, relayed)
         let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
         _ = record.rename(Renaming(dots: formerly))
-        let spared = Set(record.entries.map(\.dot).filter { isTaken($0) && !state.earlier.isSure($0) })
+        let spared = Set(record.entries.map(\.dot).filter { isTaken($0) && !state.earlier.isSure($0, state.logs) })
         let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
@@ -167,7 +167,10 @@ extension StoreWriter {
         let here = Set(record.entries.lazy.filter { !$0.kind.isMarker }.map(\.dot))
         var formerly: [Dot: Dot] = [:]
         for entry in relayed.entries where !entry.kind.isMarker && !here.contains(entry.dot) {
-            let now = state.earlier.now(of: entry.dot, state.logs)
+            // Of a log that is not here, what was never acknowledged may be another's. Rather does a value come in beside what
+            // replaced it than not at all.
+            let isLost = state.logs[entry.dot.replica] == nil
+            let now = state.earlier.now(of: entry.dot, state.logs, isProven: isLost)
             guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot)
             else { continue }
             formerly[now] = entry.dot

@@ -253,6 +253,60 @@ struct EarlierPlaceTests {
         #expect(try anna.replica.customer(id).fields.contains { $0.value == "zoe" })
     }
 
+    /// The same with work in a log that the server handed out and then lost, and that its home, which believes that nothing of
+    /// it was ever sent, does not name any more.
+    @Test(arguments: [true, false])
+    func aRestoredHomeWhoseLogTheServerNeverHadInThisEpoch(isHomeFirst: Bool) throws {
+        let scene = try LineageScene()
+        let (anna, zoe, id, backup) = try Self.homeWithAnEmptyLog(scene)
+        try anna.replica.setFields(of: id, [FieldValue("stage", "anna"), FieldValue("source", "anna")])
+        let unsent = anna.image
+        try anna.sync()
+        try zoe.sync()
+        try zoe.replica.setFields(of: id, [FieldValue("stage", "zoe")])
+        try zoe.sync()
+        try anna.restore(unsent)
+        try scene.restoreServer(backup)
+        try scene.settle(isHomeFirst ? [anna, zoe] : [zoe, anna])
+        #expect(try anna.replica.conflicts().isEmpty)
+        let fields = try anna.replica.customer(id).fields
+        #expect(fields.contains { $0.name == "stage" && $0.value == "zoe" })
+        #expect(fields.contains { $0.name == "source" && $0.value == "anna" })
+    }
+
+    /// Anna's change stood at a place in a log that the server lost, and only Zoe's row has it still. A copy's work was at the
+    /// same place of its home and never sent: the relay speaks of Anna's.
+    @Test func aRelayOfAPlaceInALostLogThatACopyNames() throws {
+        let scene = try LineageScene()
+        let (anna, zoe, id, backup) = try Self.homeWithAnEmptyLog(scene)
+        let copy = try anna.copy()
+        try anna.replica.setFields(of: id, [FieldValue("stage", "anna")])
+        try anna.sync()
+        try zoe.sync()
+        try copy.replica.setFields(of: id, [FieldValue("stage", "copy")])
+        try scene.restoreServer(backup)
+        try copy.sync()
+        _ = try scene.server.store.beginRecovery()
+        try scene.settle([zoe, copy])
+        let conflict = try #require(try zoe.replica.conflicts(of: id).first)
+        #expect(Set([conflict.shown.value] + conflict.others.map(\.value)) == ["anna", "copy"])
+    }
+
+    /// Anna's home and Zoe's. Anna's goes on in a log that the server has handed out since the backup. Nothing stands in it yet,
+    /// and what she wrote before goes first: the answer to that was lost.
+    private static func homeWithAnEmptyLog(_ scene: LineageScene) throws -> (Machine, Machine, RecordID, DiskImage) {
+        let anna = try scene.machine("anna")
+        let zoe = try scene.machine("zoe")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        try anna.replica.setFields(of: id, [FieldValue("gender", "f")])
+        try anna.sync()
+        try scene.restoreServer(backup)
+        try anna.sync(loses: { $0 == 2 })
+        return (anna, zoe, id, backup)
+    }
+
     /// The same with more work than a request holds: the rest was never sent, as far as the home knows that was set back.
     @Test func aRestoredHomeThatSentMoreThanOneRequest() throws {
         let scene = try LineageScene()
