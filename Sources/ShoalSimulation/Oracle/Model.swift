@@ -64,6 +64,11 @@ struct Model {
         if cellsOf[cell.record]?.contains(cell) != true { cellsOf[cell.record, default: []].append(cell) }
     }
 
+    /// Whether an addition counts as deleted with its record after all, because nobody can tell better.
+    mutating func settle(_ event: OperationHash, of id: RecordID, isCovered: Bool) {
+        if isCovered { covered[id, default: []].insert(event) } else { covered[id]?.remove(event) }
+    }
+
     func wasReplaced(_ event: OperationHash, in cell: CellName) -> Bool { dead[cell]?.contains(event) == true }
 
     /// Whether a record is there: something of it is live that no deletion has seen.

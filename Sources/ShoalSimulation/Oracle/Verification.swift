@@ -137,6 +137,7 @@ struct Verification {
         }
         var lastCounts: Set<OperationHash> = []
         var absences: Set<OperationHash> = []
+        var settled: [(event: OperationHash, isCovered: Bool)] = []
         var there: Set<CellName> = []
         record.forEachCell { range in
             guard let first = range.first else { return }
@@ -151,7 +152,10 @@ struct Verification {
                 if entry.kind == .count {
                     lastCounts.insert(event)
                     let isCovered = model.covered[record.id]?.contains(event) == true
-                    if isCovered != entry.isCovered {
+                    if isCovered == entry.isCovered { continue }
+                    if isCovered ? ambiguity.mayStay(event) : ambiguity.mayBeTaken(event, for: model.seen(in: cell)) {
+                        settled.append((event, entry.isCovered))
+                    } else {
                         findings.add(
                             isCovered ? \.resurrected : \.lost,
                             "\(words(cell)) counts \(isCovered ? "uncovered" : "covered")")
@@ -170,6 +174,7 @@ struct Verification {
             compare(cell, [])
             compareSum(cell, 0)
         }
+        for (event, isCovered) in settled { model.settle(event, of: record.id, isCovered: isCovered) }
         let isPresent = model.isPresent(record.id, lastCounts: lastCounts) { event in
             !absences.contains(event) && mayBeCollected(event, of: record.id)
         }

@@ -55,6 +55,32 @@ import Testing
         #expect(cluster.oracle.notes[customer] == [note])
     }
 
+    /// A copy's addition stands where another one stood when somebody deleted the record with that: nobody can tell whether it
+    /// was meant.
+    @Test func anAdditionThatStandsWhereADeletedOneStoodMayCountAsDeleted() throws {
+        let cluster = try Cluster(.quiet(replicas: 2, lineage: true))
+        let (original, other) = (cluster.machines[0], cluster.machines[1])
+        let id = try cluster.perform(original) { try $0.addCustomer(name: "one") }
+        try cluster.settle()
+        let backup = cluster.server.disk.snapshot()
+        let copy = try cluster.copy(of: original)
+        for (machine, amount) in [(copy, 4), (original, 6)] as [(ClientMachine, Int64)] {
+            try cluster.perform(machine, on: id) {
+                try $0.write { try $0.add(amount, to: id, Field(rawValue: 3_000)) }
+            }
+        }
+        try cluster.sync(original)
+        try cluster.sync(other)
+        try cluster.perform(other, on: id) { try $0.deleteCustomer(id) }
+        try cluster.sync(other)
+        try cluster.restoreServer(to: backup)
+        try cluster.sync(copy)
+        try cluster.settle()
+        let record = try copy.opened().effectiveRecord(id)
+        #expect(record.entries.count { $0.kind == .count && $0.isCovered } == 2)
+        #expect(try cluster.verify().sentences == [])
+    }
+
     /// Everybody has seen a removal; then it is collected, and somebody deletes its record, who has nothing to cover of it
     /// any more.
     @Test func aCollectedAbsenceDoesNotKeepARecordThatIsDeletedAfterwards() throws {

@@ -43,8 +43,9 @@ import Testing
     /// - 289: the server knew operations in the log of another copy, and their record was renamed there.
     /// - 457: a copy whose operation was known did not learn what its record is called.
     /// - 133, 914: a copy that could not sync: asked again and again, or refused for a replica that the server forgot.
+    /// - 6085: a copy's addition stood where one was that somebody had deleted.
     /// - 1580: an answer about another part of the tail was believed.
-    @Test(arguments: [6, 8, 33, 85, 133, 158, 197, 226, 230, 252, 276, 286, 289, 457, 914, 1580] as [UInt64])
+    @Test(arguments: [6, 8, 33, 85, 133, 158, 197, 226, 230, 252, 276, 286, 289, 457, 914, 1580, 6085] as [UInt64])
     func whatFailedOnceWithCopiesAndBackups(seed: UInt64) {
         var settings = Settings(seed: seed)
         settings.faults.lineage = true
