@@ -264,14 +264,18 @@ extension TextSequence {
     }
 
     /// Whether a change fits this text: what it hangs on and deletes is here or in itself, and what it types agrees with
-    /// what is here.
+    /// what is here and with itself.
     public func fits(_ delta: TextDelta) -> Bool {
         guard agrees(with: delta) else { return false }
         var merged = self
-        let waiting = waitingRuns
         merged.merge(delta)
-        if merged.waitingRuns > waiting { return false }
-        return zip(merged.authors, authors + Array(repeating: Author(name: TextName(rawValue: 0)), count: merged.authors.count - authors.count))
-            .allSatisfy { $0.deletedAhead.count <= $1.deletedAhead.count }
+        return merged.agrees(with: delta)
+            && delta.runs.allSatisfy { run in
+                guard case .character(let name, let offset) = run.parent else { return true }
+                return merged.contains(TextPlace(delta.names[name], offset))
+            }
+            && delta.deletions.allSatisfy { deletion in
+                merged.contains(delta.names[deletion.name], deletion.offset..<deletion.offset + deletion.count)
+            }
     }
 }

@@ -32,7 +32,7 @@ extension TextSequence {
         }
     }
 
-    /// Lets the runs that wait in vain stand at the end of the text, in the order of their names.
+    /// Lets the runs that wait in vain hang on the root, among its other children in the order of their names.
     ///
     /// What they hang on was in a change that is lost, so that their author's text is all that is left.
     public mutating func placeWaiting() {
@@ -292,7 +292,9 @@ extension TextSequence {
                 if following < authors[Int(author)].stretches.count {
                     limit = min(limit, authors[Int(author)].stretches[following].offset)
                 }
-                authors[Int(author)].deletedAhead.append(at..<limit)
+                // Said again, it is kept once.
+                let isKnown = authors[Int(author)].deletedAhead.contains { $0.lowerBound <= at && limit <= $0.upperBound }
+                if !isKnown { authors[Int(author)].deletedAhead.append(at..<limit) }
                 at = limit
                 continue
             }

@@ -170,6 +170,17 @@ extension TextSequence {
         return place.offset < authors[Int(author)].stretches[index].end
     }
 
+    /// Whether all characters of a range are here.
+    func contains(_ name: TextName, _ range: Range<UInt32>) -> Bool {
+        guard let author = authorOfName[name] else { return range.isEmpty }
+        var at = range.lowerBound
+        while at < range.upperBound {
+            guard let index = stretch(author, at), at < authors[Int(author)].stretches[index].end else { return false }
+            at = authors[Int(author)].stretches[index].end
+        }
+        return true
+    }
+
     /// Whether the last character of a node has right children.
     func hasRight(_ node: UInt32) -> Bool {
         nodes[Int(node)].next != Self.none || nodes[Int(node)].right != Self.none
