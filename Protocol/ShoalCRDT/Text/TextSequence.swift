@@ -45,7 +45,7 @@ public struct TextSequence: Sendable {
     struct Author {
         var name: TextName
         var stretches: [Stretch] = []
-        /// Deletions of characters that are not here yet.
+        /// Deletions of characters that are not here yet: they ascend and neither overlap nor touch.
         var deletedAhead: [Range<UInt32>] = []
         /// Runs that wait for a character of this name.
         var waiting: [Waiting] = []

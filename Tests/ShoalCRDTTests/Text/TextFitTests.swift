@@ -117,6 +117,8 @@ import Testing
         var other = TextSequence()
         for delta in deltas.reversed() { other.merge(delta) }
         #expect(other.content == writer.sequence.content)
+        var random = SplitMix64(seed: 1)
+        #expect(other.misshape(&random) == nil && writer.sequence.misshape(&random) == nil)
     }
 
     @Test func aHundredThousandCharactersTypedBackwardsAreMergedInBoundedTime() {
@@ -149,7 +151,8 @@ import Testing
         }
         var backwards = TextDelta()
         for run in delta.runs.reversed() {
-            backwards.begin(name: backwards.place(of: writer.name), offset: run.offset, parent: run.parent, side: run.side)
+            backwards.begin(
+                name: backwards.place(of: writer.name), offset: run.offset, parent: run.parent, side: run.side)
             backwards.append(["x"])
         }
         var (text, orphan) = (TextSequence(), TextSequence())
@@ -157,7 +160,8 @@ import Testing
             text.merge(backwards)
             var headless = TextDelta()
             for run in backwards.runs where run.parent != .root {
-                headless.begin(name: headless.place(of: writer.name), offset: run.offset, parent: run.parent, side: run.side)
+                headless.begin(
+                    name: headless.place(of: writer.name), offset: run.offset, parent: run.parent, side: run.side)
                 headless.append(["x"])
             }
             orphan.merge(headless)

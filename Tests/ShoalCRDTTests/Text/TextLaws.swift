@@ -82,7 +82,9 @@ import Testing
             var parts: [TextDelta] = []
             for change in play.changes + [author.sequence.state] {
                 let own = change.parts(upTo: limit)
-                if own.contains(where: { $0.json.count > max(limit, 160) + 16 }) { return "a part of \(limit) is too long" }
+                if own.contains(where: { $0.json.count > max(limit, 160) + 16 }) {
+                    return "a part of \(limit) is too long"
+                }
                 parts += own
             }
             var whole = author.sequence
@@ -113,7 +115,8 @@ import Testing
                 deleted.formUnion(change.deletedCharacters)
             }
             if first.count != all.subtracting(deleted).count { return "\(first.count) characters of \(all.count)" }
-            return first.content == second.content ? first.misshape(&random) : "the order depends on the order of arrival"
+            return first.content == second.content
+                ? first.misshape(&random) : "the order depends on the order of arrival"
         }
     }
 }

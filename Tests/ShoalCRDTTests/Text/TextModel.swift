@@ -91,7 +91,9 @@ struct TextModel {
         places[arrival.id] = new
         let siblings = arrival.isLeft ? nodes[parent].left : nodes[parent].right
         let place = siblings.firstIndex { nodes[$0].id > arrival.id } ?? siblings.count
-        if arrival.isLeft { nodes[parent].left.insert(new, at: place) } else {
+        if arrival.isLeft {
+            nodes[parent].left.insert(new, at: place)
+        } else {
             nodes[parent].right.insert(new, at: place)
         }
         return true

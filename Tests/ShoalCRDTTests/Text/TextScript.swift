@@ -203,7 +203,8 @@ extension TextPlay.Author {
     var difference: String? {
         guard let model else { return nil }
         let (own, its) = (sequence.content, model.content)
-        return own == its ? nil : "the text is \(sequence.text.debugDescription)\n  the model's \(model.text.debugDescription)"
+        return own == its
+            ? nil : "the text is \(sequence.text.debugDescription)\n  the model's \(model.text.debugDescription)"
     }
 }
 
