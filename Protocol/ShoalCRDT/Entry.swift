@@ -51,6 +51,8 @@ public enum ValueKind: UInt8, Sendable {
     /// Not a value: a cell that lost its last entry, kept so that replicas that are behind are told.
     case emptied = 15
 
+    /// Whether nothing supersedes such a value: it merges with what comes later.
+    @inlinable var isLasting: Bool { self == .count || self == .textChange }
     @inlinable public var isMarker: Bool { rawValue >= ValueKind.deadAhead.rawValue }
     /// Whether only later versions know how such values merge. An author who does not know that has not seen them: they
     /// are neither shown nor a conflict, and no edit supersedes them.

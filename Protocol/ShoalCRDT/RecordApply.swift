@@ -82,8 +82,8 @@ extension Record {
         var changed = false
         for seen in relevant(batch.dots[edit.supersedes], to: cell, isKnown) where seen != dot {
             if let index = place(of: seen, in: cell.lowerBound..<end) {
-                // A part of a counter only grows, so that it does not matter which of its additions was seen.
-                if entries[index].kind == .deadAhead || entries[index].kind == .count { continue }
+                // A part of a counter only grows, so that it does not matter which of its additions was seen; so does a text.
+                if entries[index].kind == .deadAhead || entries[index].kind.isLasting { continue }
                 entries.remove(at: index)
                 end -= 1
                 changed = true
@@ -101,7 +101,7 @@ extension Record {
         var isHere = false
         if let index = place(of: dot, in: cell.lowerBound..<end) {
             // Either it is here already, or it was superseded before it came.
-            isHere = true
+            isHere = entries[index].kind != .deadAhead || edit.kind != .textChange
             if entries[index].kind == .deadAhead {
                 entries.remove(at: index)
                 end -= 1

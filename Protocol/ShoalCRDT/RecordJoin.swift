@@ -173,10 +173,10 @@ private struct Join {
     }
 
     /// Whether an entry that is not here comes in: its operation is not known here, so nobody here has superseded it,
-    /// unless somebody did so in advance. A counter's part is never superseded.
+    /// unless somebody did so in advance. A counter's part is never superseded, nor is a change of a text.
     func admits(_ entry: Entry, _ isKnown: (Dot) -> Bool) -> Bool {
         if isKnown(entry.dot) { return false }
-        return entry.kind == .count || !own.contains { $0.kind == .deadAhead && $0.dot == entry.dot }
+        return entry.kind.isLasting || !own.contains { $0.kind == .deadAhead && $0.dot == entry.dot }
     }
 
     mutating func add(_ entry: Entry) {
@@ -211,10 +211,11 @@ private struct Join {
     }
 
     /// Whether an entry of this record goes: the other row knows its operation and has not got it, so it is dead. A mark
-    /// whose operation the other row knows waits for nothing any more. What makes the record and counters never die.
+    /// whose operation the other row knows waits for nothing any more. What makes the record, counters and texts never
+    /// die.
     private func isGone(_ entry: Entry, isMet: Bool) -> Bool {
         if entry.kind == .emptied || isMet || !vector.contains(entry.dot) { return false }
         if entry.kind.isMarker { return true }
-        return entry.kind != .count && entry.key.field != .created && !spared.contains(entry.dot)
+        return !entry.kind.isLasting && entry.key.field != .created && !spared.contains(entry.dot)
     }
 }

@@ -11,15 +11,22 @@ extension Record {
 
     /// The text of a cell, to be read and edited. That of a register is its shown value.
     public func openText(in cell: Range<Int>) -> TextSequence {
-        var text = TextSequence()
         guard isText(cell) else {
+            var text = TextSequence()
             if let base = textBase(in: cell) { text.merge(base.delta) }
             return text
         }
+        return mergedChanges(of: cell) { _, _ in }
+    }
+
+    /// The changes of a cell merged in the order of their dots; `body` gets each as it is merged.
+    private func mergedChanges(of cell: Range<Int>, _ body: (TextDelta, Entry) -> Void) -> TextSequence {
+        var text = TextSequence()
         for index in cell where entries[index].kind == .textChange {
             guard var change = textChange(entries[index]) else { continue }
             if !text.agrees(with: change) { change.rename(by: entries[index].dot) }
             text.merge(change)
+            body(change, entries[index])
         }
         text.placeWaiting()
         return text
@@ -30,7 +37,9 @@ extension Record {
     public func textBase(in cell: Range<Int>) -> (delta: TextDelta, dots: [Dot])? {
         guard let shown = shown(in: cell), shown.kind == .text, shown.slice.count > 0 else { return nil }
         let bytes = arena[shown.slice.range]
-        let hash = Array(bytes).withUnsafeBytes { SipHash.hash($0, key: (0x7368_6F61_6C2D_7465, 0x7874_2D62_6173_6521)) }
+        let hash = Array(bytes).withUnsafeBytes {
+            SipHash.hash($0, key: (0x7368_6F61_6C2D_7465, 0x7874_2D62_6173_6521))
+        }
         var delta = TextDelta()
         let name = delta.place(of: TextName(drawn: hash))
         delta.begin(
@@ -49,7 +58,8 @@ extension Record {
 
     /// Whether an entry is what a change left, but for text that was dropped.
     func isSameChange(_ entry: Entry, _ json: ArraySlice<UInt8>) -> Bool {
-        guard let mine = textChange(entry), let its = try? Array(json).withUnsafeBytes({ try TextDelta(json: $0) }) else {
+        guard let mine = textChange(entry), let its = try? Array(json).withUnsafeBytes({ try TextDelta(json: $0) })
+        else {
             return false
         }
         var dropped = TextRanges()
@@ -110,12 +120,11 @@ extension Record {
             return [TextPart(text: text(shown.slice), replica: shown.dot.replica, time: shown.time)]
         }
         var authors = TextAuthors()
-        for index in cell where entries[index].kind == .textChange {
-            guard let change = textChange(entries[index]) else { continue }
-            authors.add(change, TextDelta.Origin(replica: entries[index].dot.replica, time: entries[index].time))
+        let text = mergedChanges(of: cell) { change, entry in
+            authors.add(change, TextDelta.Origin(replica: entry.dot.replica, time: entry.time))
         }
         var parts: [TextPart] = []
-        openText(in: cell).forEachPiece { place, scalars in
+        text.forEachPiece { place, scalars in
             var offset = place.offset
             var rest = scalars
             while !rest.isEmpty {
@@ -171,7 +180,9 @@ struct TextRanges {
         for run in delta.runs {
             var offset = run.offset
             for piece in delta.pieces[run.pieces] {
-                if piece.text == nil { ranges[delta.names[run.name], default: []].append(offset..<offset + piece.count) }
+                if piece.text == nil {
+                    ranges[delta.names[run.name], default: []].append(offset..<offset + piece.count)
+                }
                 offset += piece.count
             }
         }
@@ -264,14 +275,18 @@ extension TextSequence {
     }
 
     /// Whether a change fits this text: what it hangs on and deletes is here or in itself, and what it types agrees with
-    /// what is here.
+    /// what is here and with itself.
     public func fits(_ delta: TextDelta) -> Bool {
         guard agrees(with: delta) else { return false }
         var merged = self
-        let waiting = waitingRuns
         merged.merge(delta)
-        if merged.waitingRuns > waiting { return false }
-        return zip(merged.authors, authors + Array(repeating: Author(name: TextName(rawValue: 0)), count: merged.authors.count - authors.count))
-            .allSatisfy { $0.deletedAhead.count <= $1.deletedAhead.count }
+        return merged.agrees(with: delta)
+            && delta.runs.allSatisfy { run in
+                guard case .character(let name, let offset) = run.parent else { return true }
+                return merged.contains(TextPlace(delta.names[name], offset))
+            }
+            && delta.deletions.allSatisfy { deletion in
+                merged.contains(delta.names[deletion.name], deletion.offset..<deletion.offset + deletion.count)
+            }
     }
 }

@@ -118,6 +118,8 @@ extension TextDelta {
         try reader.expect("[")
         try reader.expect("\"")
         while !reader.takes("\"") { try readName(&reader) }
+        // Many names are rare: a whole text's.
+        guard names.count < 64 || Set(names).count == names.count else { throw reader.failure(.notCanonical) }
         var place = (name: 0, offset: UInt32(0))
         var origin: Origin?
         while !reader.takes("]") {
@@ -153,8 +155,7 @@ extension TextDelta {
             value = value << 6 | UInt64(digit)
         }
         let name = TextName(rawValue: value)
-        // Many names are rare: a whole text's.
-        guard names.count < 64 ? !names.contains(name) : true else { throw reader.failure(.notCanonical) }
+        guard names.count >= 64 || !names.contains(name) else { throw reader.failure(.notCanonical) }
         _ = addName(name)
     }
 
@@ -269,16 +270,18 @@ private struct TextReader {
         let isNegative = takes("-")
         let start = offset
         var value: Int64 = 0
+        // Counted downwards, so that the least number has its place.
         while offset < bytes.count, bytes[offset] >= 0x30, bytes[offset] <= 0x39 {
             let (tenfold, a) = value.multipliedReportingOverflow(by: 10)
-            let (sum, b) = tenfold.addingReportingOverflow(Int64(bytes[offset] - 0x30))
+            let (sum, b) = tenfold.subtractingReportingOverflow(Int64(bytes[offset] - 0x30))
             guard !a, !b else { throw failure(.outOfRange) }
             value = sum
             offset += 1
         }
         guard offset > start else { throw failure(isAtEnd ? .truncated : .notCanonical) }
         if bytes[start] == 0x30, offset > start + 1 || isNegative { throw failure(.notCanonical) }
-        return isNegative ? -value : value
+        guard isNegative || value > .min else { throw failure(.outOfRange) }
+        return isNegative ? value : -value
     }
 
     /// A character of a string, which has been validated as UTF-8 where it came in.

@@ -32,7 +32,7 @@ extension TextSequence {
         }
     }
 
-    /// Lets the runs that wait in vain stand at the end of the text, in the order of their names.
+    /// Lets the runs that wait in vain hang on the root, among its other children in the order of their names.
     ///
     /// What they hang on was in a change that is lost, so that their author's text is all that is left.
     public mutating func placeWaiting() {
@@ -156,7 +156,9 @@ extension TextSequence {
         }
         switch side {
         case .right:
-            if parent.offset + 1 < nodes[Int(found)].end { split(found, after: parent.offset + 1 - nodes[Int(found)].offset) }
+            if parent.offset + 1 < nodes[Int(found)].end {
+                split(found, after: parent.offset + 1 - nodes[Int(found)].offset)
+            }
             if parent.name == author, parent.offset + 1 == offset {
                 continueRun(found, offset, count, text, isDeleted: isDeleted)
                 return
@@ -219,7 +221,9 @@ extension TextSequence {
         var result = Neighbours()
         var sibling = list
         while sibling != Self.none {
-            if isOrdered(sibling, before: new) { result.preceding = sibling } else {
+            if isOrdered(sibling, before: new) {
+                result.preceding = sibling
+            } else {
                 result.following = sibling
                 break
             }
@@ -292,7 +296,7 @@ extension TextSequence {
                 if following < authors[Int(author)].stretches.count {
                     limit = min(limit, authors[Int(author)].stretches[following].offset)
                 }
-                authors[Int(author)].deletedAhead.append(at..<limit)
+                authors[Int(author)].deletedAhead.unite(at..<limit)
                 at = limit
                 continue
             }
@@ -312,6 +316,21 @@ extension TextSequence {
         if taken.isEmpty { return }
         authors[Int(author)].deletedAhead.removeAll { $0.overlaps(range) }
         for deleted in taken { delete(author, deleted) }
+    }
+}
+
+extension [Range<UInt32>] {
+    /// Adds a range to ranges that ascend and neither overlap nor touch.
+    fileprivate mutating func unite(_ range: Range<UInt32>) {
+        let start = firstIndex { $0.upperBound >= range.lowerBound } ?? endIndex
+        var end = start
+        var united = range
+        while end < endIndex, self[end].lowerBound <= united.upperBound {
+            united =
+                Swift.min(united.lowerBound, self[end].lowerBound)..<Swift.max(united.upperBound, self[end].upperBound)
+            end += 1
+        }
+        replaceSubrange(start..<end, with: [united])
     }
 }
 

@@ -45,7 +45,7 @@ public struct TextSequence: Sendable {
     struct Author {
         var name: TextName
         var stretches: [Stretch] = []
-        /// Deletions of characters that are not here yet.
+        /// Deletions of characters that are not here yet: they ascend and neither overlap nor touch.
         var deletedAhead: [Range<UInt32>] = []
         /// Runs that wait for a character of this name.
         var waiting: [Waiting] = []
@@ -168,6 +168,17 @@ extension TextSequence {
     public func contains(_ place: TextPlace) -> Bool {
         guard let author = authorOfName[place.name], let index = stretch(author, place.offset) else { return false }
         return place.offset < authors[Int(author)].stretches[index].end
+    }
+
+    /// Whether all characters of a range are here.
+    func contains(_ name: TextName, _ range: Range<UInt32>) -> Bool {
+        guard let author = authorOfName[name] else { return range.isEmpty }
+        var at = range.lowerBound
+        while at < range.upperBound {
+            guard let index = stretch(author, at), at < authors[Int(author)].stretches[index].end else { return false }
+            at = authors[Int(author)].stretches[index].end
+        }
+        return true
     }
 
     /// Whether the last character of a node has right children.

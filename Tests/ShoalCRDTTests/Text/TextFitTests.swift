@@ -1,0 +1,182 @@
+import Testing
+
+@testable import ShoalCRDT
+
+/// Changes that are well formed and do not fit the text, and texts of unusual shapes.
+@Suite struct TextFitTests {
+    /// `abcdef` under the name 0, of which `c` is deleted.
+    private func text() throws -> TextSequence {
+        var text = TextSequence()
+        text.merge(try TextDelta(json: #"["AAAAAAA",-1,0,"abcdef",0,2,1]"#))
+        return text
+    }
+
+    @Test(arguments: [
+        #"["AAAAAAAAAAAAAB",[1,0],0,2,"x",1,1,"y"]"#, #"["AAAAAAAAAAAAAB",[1,0],0,4,"x",1,0,1]"#,
+        #"["AAAAAAA",[0,6],0,10,"g"]"#, #"["AAAAAAA",0,0,6]"#, #"["AAAAAAA",-1,0,"abcdef"]"#, #"["AAAAAAA",-1,0,[6]]"#,
+        #"["AAAAAAA",-1,0,"abXdef"]"#, #"["AAAAAAAAAAAAAB",[1,1],1,0,"y",[1,0],-1,0,"x"]"#,
+        #"["AAAAAAAAAAAAAB",[1,3],1,4,"y",[1,0],-1,0,"xyz",[1,4],0,0,"v"]"#, #"["AAAAAAA"]"#,
+    ])
+    func whatHangsOnWhatIsThereFits(_ json: String) throws {
+        let delta = try TextDelta(json: json)
+        var text = try text()
+        #expect(text.fits(delta))
+        text.merge(delta)
+        #expect(text.waitingRuns == 0)
+        #expect(text.fits(delta), "again")
+    }
+
+    @Test(arguments: [
+        // Parents that do not exist, of a name that is here and of one that is not.
+        #"["AAAAAAAAAAAAAB",[1,0],0,12,"x"]"#, #"["AAAAAAAAAAAAAB",[0,6],1,0,"x"]"#,
+        #"["AAAAAAA",[0,7],0,12,"h"]"#, #"["AAAAAAA",[0,4294967294],0,8589934590,"h"]"#,
+        // Cycles: of a run with itself, of two, of three.
+        #"["AAAAAAAAAAAAAB",[1,0],1,0,"x"]"#, #"["AAAAAAAAAAAAAB",[1,0],1,5,"xyz"]"#,
+        #"["AAAAAAAAAAAAABAAAAAAC",[1,0],2,0,"x",[2,0],1,0,"y"]"#,
+        #"["AAAAAAAAAAAAABAAAAAACAAAAAAD",[1,0],2,1,"x",[2,0],3,0,"y",[3,0],1,0,"z"]"#,
+        // Other characters where some are, here and within the change.
+        #"["AAAAAAA",-1,0,"x"]"#, #"["AAAAAAA",[0,5],0,8,"x"]"#, #"["AAAAAAA",[0,1],-1,0,"bcdeF"]"#,
+        #"["AAAAAAAAAAAAAB",[1,0],0,0,"xyz",[1,2],0,4,"w"]"#, #"["AAAAAAAAAAAAAB",[1,2],0,0,"z",[1,0],0,0,"xyw"]"#,
+        // Deletions of what is not there.
+        #"["AAAAAAA",0,6,1]"#, #"["AAAAAAA",0,5,2]"#, #"["AAAAAAAAAAAAAB",1,0,1]"#, #"["AAAAAAA",0,0,4294967295]"#,
+        #"["AAAAAAAAAAAAAB",[1,0],0,0,"x",1,0,2]"#,
+    ])
+    func whatDoesNotFitIsToldAndStopsNobody(_ json: String) throws {
+        let delta = try TextDelta(json: json)
+        var text = try text()
+        let before = text.state
+        #expect(!text.fits(delta))
+        #expect(text.state == before)
+        // A server that recovers takes it all the same, and so does whoever reads what it took.
+        text.merge(delta)
+        text.merge(delta)
+        var copy = TextSequence()
+        copy.merge(text.state)
+        for var each in [text, copy] {
+            each.placeWaiting()
+            #expect(each.waitingRuns == 0)
+            #expect(each.count == each.content.count)
+            var other = TextSequence()
+            other.merge(each.state)
+            #expect(other.content == each.content)
+        }
+    }
+
+    /// Neither takes the place of what another change waits for.
+    @Test func aChangeDoesNotFitBecauseItBringsWhatAnotherWaitsFor() throws {
+        var text = try text()
+        text.merge(try TextDelta(json: #"["AAAAAAAAAAAAABAAAAAAC",[1,0],2,0,"late",2,7,1]"#))
+        #expect(text.waitingRuns == 1)
+        #expect(text.fits(try TextDelta(json: #"["AAAAAAAAAAAAAC",[1,0],0,0,"x"]"#)))
+        let other = #"["AAAAAAAAAAAAACAAAAAADAAAAAAE",[1,0],0,0,"x",[2,0],3,0,"y"]"#
+        #expect(!text.fits(try TextDelta(json: other)))
+        let deletion = #"["AAAAAAAAAAAAAC",[1,0],0,0,"12345678",1,8,1]"#
+        #expect(!text.fits(try TextDelta(json: deletion)))
+    }
+
+    @Test func cyclesAndWhatWaitsShowAllTheirText() throws {
+        var text = try text()
+        let cycle = try TextDelta(
+            json: #"["AAAAAAAAAAAAABAAAAAACAAAAAAD",[1,0],2,0,"xx",[2,0],1,1,"yy",[3,0],3,9,"zz",[3,5],0,90,"w"]"#)
+        text.merge(cycle)
+        #expect(text.waitingRuns == 4)
+        #expect(text.text == "abdef")
+        text.placeWaiting()
+        #expect(text.waitingRuns == 0)
+        #expect(text.content.count == 12)
+        for word in ["abdef", "x", "yy", "zz", "w"] { #expect(text.text.contains(word)) }
+    }
+
+    @Test func deletionsThatAreSaidAgainBeforeTheirCharactersAreKeptOnce() throws {
+        var text = TextSequence()
+        let deletions = try ["0,1,4", "0,3,4", "0,2,1", "0,1,4"].map { try TextDelta(json: #"["AAAAAAA","# + $0 + "]") }
+        for delta in deletions { text.merge(delta) }
+        let once = text.state
+        for delta in deletions { text.merge(delta) }
+        #expect(text.state == once)
+        text.merge(try TextDelta(json: #"["AAAAAAA",-1,0,"0123456789"]"#))
+        #expect(text.text == "0789")
+        #expect(text.state.deletions.isEmpty)
+    }
+
+    // MARK: Unusual shapes
+
+    private let clock = ContinuousClock()
+
+    @Test func aPasteOfManyCharactersIsOneRun() {
+        var writer = TextWriter("a")
+        let pasted = String(repeating: "敏感肌a\n", count: 20_000)
+        var deltas = [writer.type(pasted, at: 0)]
+        let taken = clock.measure {
+            for position in 0..<200 { deltas.append(writer.type("x", at: position * 500)) }
+            deltas.append(writer.delete(at: 10, count: 90_000))
+        }
+        #expect(taken < .seconds(5))
+        #expect(writer.sequence.count == 10_200)
+        #expect(deltas.allSatisfy { $0.reread == $0 })
+        var other = TextSequence()
+        for delta in deltas.reversed() { other.merge(delta) }
+        #expect(other.content == writer.sequence.content)
+        var random = SplitMix64(seed: 1)
+        #expect(other.misshape(&random) == nil && writer.sequence.misshape(&random) == nil)
+    }
+
+    @Test func aHundredThousandCharactersTypedBackwardsAreMergedInBoundedTime() {
+        var writer = TextWriter("a")
+        var delta = TextDelta()
+        let count = 100_000
+        let taken = clock.measure {
+            for index in 0..<count {
+                writer.sequence.insert(
+                    [Unicode.Scalar(UInt8(97 + index % 26))], at: 0, as: writer.name, from: UInt32(index), into: &delta)
+            }
+            var other = TextSequence()
+            other.merge(delta)
+            #expect(other.content == writer.sequence.content)
+            var loaded = TextSequence()
+            loaded.merge(other.state.reread ?? TextDelta())
+            #expect(loaded.content == writer.sequence.content)
+            // Somebody who types in front of all of it at once, where nothing is near.
+            other.merge(TextWriter("b").first("!"))
+            #expect(other.count == count + 1)
+        }
+        #expect(taken < .seconds(10))
+    }
+
+    @Test func aLongChainThatArrivesBackwardsWaitsInBoundedTime() {
+        var writer = TextWriter("a")
+        var delta = TextDelta()
+        for index in 0..<5_000 as Range<UInt32> {
+            writer.sequence.insert(["x"], at: 0, as: writer.name, from: index, into: &delta)
+        }
+        var backwards = TextDelta()
+        for run in delta.runs.reversed() {
+            backwards.begin(
+                name: backwards.place(of: writer.name), offset: run.offset, parent: run.parent, side: run.side)
+            backwards.append(["x"])
+        }
+        var (text, orphan) = (TextSequence(), TextSequence())
+        let taken = clock.measure {
+            text.merge(backwards)
+            var headless = TextDelta()
+            for run in backwards.runs where run.parent != .root {
+                headless.begin(
+                    name: headless.place(of: writer.name), offset: run.offset, parent: run.parent, side: run.side)
+                headless.append(["x"])
+            }
+            orphan.merge(headless)
+            orphan.placeWaiting()
+        }
+        #expect(text.waitingRuns == 0 && text.count == 5_000)
+        #expect(orphan.waitingRuns == 0 && orphan.count == 4_999)
+        #expect(taken < .seconds(10))
+    }
+}
+
+extension TextWriter {
+    /// What somebody types who has seen nothing.
+    fileprivate func first(_ text: String) -> TextDelta {
+        var copy = TextWriter(Unicode.Scalar(UInt8(truncatingIfNeeded: name.rawValue)))
+        return copy.type(text, at: 0)
+    }
+}
