@@ -143,22 +143,17 @@ struct TextTests {
         #expect(try text() == "abe")
     }
 
-    /// What is deleted and what its author wrote under another name are told from what is not there in time.
-    @Test func manyChangesOfManyTextsInOnePushAreJudgedInTime() throws {
-        let notes = (0..<500).map { _ in replica.newID() }
+    /// The texts of a push are not copied for each of its commands.
+    @Test func aPushThatChangesManyTextsIsJudgedInTime() throws {
+        let notes = (0..<8_000).map { _ in replica.newID() }
         let operations = Operations { batch in
             for id in notes { batch.makeCustomer(id, name: "n") }
-            for offset in 0..<4 as Range<UInt32> {
-                for id in notes {
-                    batch.change(
-                        id, typing("字", name, from: offset, after: offset == 0 ? nil : TextPlace(name, offset - 1)))
-                }
-            }
+            for id in notes { batch.change(id, typing("字", name)) }
         }
         var answer: PushAnswer?
         let time = try ContinuousClock().measure { answer = try replica.push(operations) }
         #expect(answer?.verdicts.isEmpty == true)
-        #expect(time < .seconds(2), "\(time)")
+        #expect(time < .seconds(3), "\(time)")
     }
 }
 
