@@ -70,6 +70,7 @@ final class TinyServer {
     var pageSize = 1_000
     /// Operations to refuse, by record.
     var refuses: Set<RecordID> = []
+    var reason = RefusalReason.forbidden
     var verdicts: [ReplicaID: [Verdict]] = [:]
     private var count: UInt16 = 0
     static let own = ReplicaID(epoch: 7, count: 0)
@@ -101,7 +102,7 @@ final class TinyServer {
             let operation = request.operations.operations[index]
             logs[log.replica] = number
             if refuses.contains(operation.record) {
-                verdicts[log.replica, default: []].append(Verdict(number: number, reason: .forbidden))
+                verdicts[log.replica, default: []].append(Verdict(number: number, reason: reason))
                 continue
             }
             sequence += 1

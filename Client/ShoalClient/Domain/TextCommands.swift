@@ -9,7 +9,7 @@ public struct TextDraft: Sendable {
     public let text: String
     let field: Field
     fileprivate let seen: TextSequence
-    /// The register's value that the text is, while nobody has changed it as a text.
+    /// The register's value that the text is, while nobody has changed it as a text; empty for an empty one.
     fileprivate let base: TextDelta?
 }
 
@@ -22,7 +22,7 @@ extension Commands {
         let seen = record.openText(in: cell)
         return TextDraft(
             record: record.id, text: seen.text, field: field, seen: seen,
-            base: record.isText(cell) ? nil : record.textBase(in: cell)?.delta)
+            base: record.isText(cell) ? nil : record.textBase(in: cell)?.delta ?? TextDelta())
     }
 
     /// Changes a text: what differs from the text that was seen. What others changed meanwhile stands too.
@@ -38,7 +38,7 @@ extension Commands {
             delta = base
             superseded += record.dots(of: base, in: cell)
         }
-        let hasBase = !delta.isEmpty
+        let runs = delta.runs.count
         var seen = draft.seen
         let name = TextName(drawn: store.environment.random())
         var offset: UInt32 = 0
@@ -48,7 +48,7 @@ extension Commands {
             seen.insert(new[hunk.new], at: hunk.old.lowerBound, as: name, from: offset, into: &delta)
             offset += UInt32(hunk.new.count)
         }
-        if superseded.isEmpty, delta.runs.count == (hasBase ? 1 : 0), delta.deletions.isEmpty { return }
+        if settled.isEmpty, delta.runs.count == runs, delta.deletions.isEmpty { return }
         try write(delta, key, superseded, to: draft.record)
     }
 
@@ -81,5 +81,17 @@ extension TextSequence {
     /// Whether the characters of a base are here.
     fileprivate func holds(_ base: TextDelta) -> Bool {
         base.names.first.map { contains(TextPlace($0, 0)) } ?? true
+    }
+}
+
+extension TextDelta {
+    /// What the author typed: one stretch a line, in the order of the text.
+    var typed: String {
+        let own = runs.reversed().filter { $0.origin == nil }
+        return own.map { run in
+            var text = String.UnicodeScalarView()
+            for piece in pieces[run.pieces] { text.append(contentsOf: self.text(of: piece) ?? []) }
+            return String(text)
+        }.joined(separator: "\n")
     }
 }

@@ -40,6 +40,7 @@ public final class Replica: Sendable {
         guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
             throw ReplicaError.notEnrolled(home: home)
         }
+        try connection.access { try $0.deriveIfUnderived() }
     }
 
     private init(opening home: String, _ environment: Environment, _ options: Options) throws {

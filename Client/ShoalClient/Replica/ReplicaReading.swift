@@ -175,6 +175,7 @@ extension Replica {
                     if edit.key.elementKind == .text { label = batch.text(edit.key.elementSlice) }
                     if edit.key.elementKind == .id { label += "@\(authors.account(edit.key.elementID))" }
                     switch edit.kind {
+                    case .textChange: return FieldValue(label, batch.textChange(edit)?.typed ?? "")
                     case _ where edit.kind.isSlice: return FieldValue(label, batch.text(edit.slice))
                     case .integer, .count: return FieldValue(label, String(edit.integer))
                     case .present: return FieldValue(label, "yes")

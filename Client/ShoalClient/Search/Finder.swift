@@ -134,12 +134,15 @@ struct Finder {
         case (.note, .customer(let id)) where record.isPresent: customer = id
         default: return nil
         }
-        var text = ""
-        for entry in record.entries where entry.kind == .text && Schema.isSearched(entry.key.field) {
-            if entry.slice.count == 0 { continue }
-            if !text.isEmpty { text += "\n" }
-            text += record.text(entry.slice)
+        var texts: [String] = []
+        record.forEachCell { cell in
+            guard Schema.isSearched(record.entries[cell.lowerBound].key.field) else { return }
+            if record.isText(cell) { texts.append(record.openText(in: cell).text) }
+            for index in cell where record.entries[index].kind == .text {
+                texts.append(record.text(record.entries[index].slice))
+            }
         }
+        let text = texts.filter { !$0.isEmpty }.joined(separator: "\n")
         return Text(id: record.id, customer: customer, text: text, folded: Folding.search(text))
     }
 }

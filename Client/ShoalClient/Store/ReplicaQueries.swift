@@ -169,6 +169,18 @@ extension ReplicaStore {
         try Int.fetchOne(database.cachedStatement(sql: "SELECT count(*) FROM aside")) ?? 0
     }
 
+    /// Derives the tables anew if a program wrote them that could not read all that the records say.
+    func deriveIfUnderived() throws {
+        func isUnderived() throws -> Bool { try Bool.fetchOne(database, sql: "SELECT 1 FROM underived") ?? false }
+        guard try !isReadOnly && isUnderived() else { return }
+        try transaction {
+            // Another process may have done it while this one waited.
+            guard try isUnderived() else { return }
+            try rebuildProjections()
+            try database.execute(sql: "DELETE FROM underived")
+        }
+    }
+
     /// Throws the derived tables away and derives them again from records and tail.
     func rebuildProjections() throws {
         forgetCached()

@@ -34,11 +34,11 @@ extension GroupFold {
             }
         }
         var made: [Int] = []
-        let textsBefore = texts
+        texts.begin()
         for operation in command {
             guard let verdict = try check(operation, of: index, log, refusals: refusals, &made) else { continue }
             for slot in made { unmake(slot) }
-            texts = textsBefore
+            texts.undo()
             return verdict
         }
         return .accepted

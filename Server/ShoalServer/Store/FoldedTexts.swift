@@ -21,8 +21,16 @@ struct FoldedTexts {
     }
 
     private var texts: [Cell: TextSequence] = [:]
+    /// What the running command found.
+    private var before: [(cell: Cell, text: TextSequence?)] = []
 
-    var isEmpty: Bool { texts.isEmpty }
+    /// Another command begins.
+    mutating func begin() { before.removeAll() }
+
+    /// The running command is refused: its changes count for nothing.
+    mutating func undo() {
+        while let (cell, text) = before.popLast() { texts[cell] = text }
+    }
 
     /// Takes a change if it fits the text as it is now.
     ///
@@ -43,6 +51,7 @@ struct FoldedTexts {
             text = TextSequence()
         }
         guard text.fits(change) else { return false }
+        before.append((cell, texts[cell]))
         text.merge(change)
         texts[cell] = text
         return true

@@ -25,7 +25,8 @@ struct NoteShow: ReplicaCommand {
         guard let parts else { return screen.note(note) }
         for part in parts {
             screen.line(.dim("\(Format.time(part.at))  \(part.by)"))
-            screen.block(part.text, indent: 2)
+            let text = part.text.trimmingPrefix(while: \.isNewline)
+            screen.block(text.isEmpty ? "(new line)" : String(text), indent: 2)
         }
     }
 }

@@ -33,7 +33,7 @@ struct NoteEdit: ReplicaCommand {
         commandName: "edit",
         abstract: "Change a note; without a text in your editor.",
         discussion: """
-            What differs from the text you saw is changed; what others change meanwhile stands too. \
+            What differs from the text you saw is changed; what others change meanwhile stands too. "" clears the note. \
             The editor is $VISUAL, else $EDITOR. With - the text is read from standard input, less one final newline. \
             Text that begins with a dash follows --.
 

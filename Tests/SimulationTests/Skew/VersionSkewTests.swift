@@ -22,7 +22,7 @@ import Testing
         for machine in scene.cluster.machines { #expect(try scene.later(machine) == written) }
         let dump = String(decoding: try scene.cluster.dump(scene[2]), as: UTF8.self)
         #expect(dump.contains(#""kind":"kind-300""#) && dump.contains(#""field":"field-4100""#))
-        #expect(dump.contains(#"{"value":{ "run":"a","é":1.50e3 },"type":6,"at":"#))
+        #expect(dump.contains(#"{"value":{ "run":"a","é":1.50e3 },"type":7,"at":"#))
     }
 
     /// An older program edits the cells beside them, and even the cells that hold them.
@@ -66,7 +66,7 @@ import Testing
         try cluster.settle()
         for machine in cluster.machines {
             let lines = try scene.later(machine)
-            #expect(lines.count == written.count - 1 && lines.contains { $0.contains(#" 6 ["ab"] "#) })
+            #expect(lines.count == written.count - 1 && lines.contains { $0.contains(#" 7 ["ab"] "#) })
         }
     }
 
@@ -175,7 +175,7 @@ import Testing
         for machine in cluster.machines {
             let lines = try scene.later(machine)
             #expect(Set(lines).isSuperset(of: written) && lines.count == written.count + 2)
-            for text in ["original", "copy"] { #expect(lines.contains { $0.contains(#" 6 "\#(text)" "#) }) }
+            for text in ["original", "copy"] { #expect(lines.contains { $0.contains(#" 7 "\#(text)" "#) }) }
         }
     }
 
