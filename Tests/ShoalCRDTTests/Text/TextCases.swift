@@ -107,6 +107,62 @@ import Testing
         }
     }
 
+    @Test func whatHangsOnTheLastCharacterOfARunStaysWithItWhenTheRunIsCut() {
+        for (letter, text) in [("f", "aYbcX"), ("p", "abcXY")] as [(Unicode.Scalar, String)] {
+            var owner = TextWriter("m")
+            let first = owner.type("a", at: 0)
+            var early = TextWriter(letter)
+            early.merge(first)
+            let rest = owner.type("bc", at: 1)
+            var late = TextWriter("z")
+            late.merge(first, rest)
+            let end = late.type("X", at: 3)
+            let beside = early.type("Y", at: 1)
+            #expect(textInEveryOrder([first, rest, end, beside]) == [scalars(text)])
+        }
+    }
+
+    @Test func whatHangsWithinDroppedTextKeepsItsPlace() throws {
+        let deltas = try [
+            #"["AAAAAAA",-1,0,[3]]"#, #"["AAAAAAAAAAAAAB",[1,0],0,4,"!"]"#, #"["AAAAAAA",[0,3],0,4,[4]]"#,
+            #"["AAAAAAAAAAAAAC",[1,0],0,10,"?"]"#,
+        ].map { try TextDelta(json: $0) }
+        #expect(textInEveryOrder(deltas) == [scalars("?!")])
+    }
+
+    /// Two who edit everywhere in a text of many pieces and see each other now and then.
+    @Test func positionsStayRightInATextOfManyPieces() {
+        var random = SplitMix64(seed: 0xF1)
+        var all = [TextWriter("a"), TextWriter("b")]
+        var unseen: [[TextDelta]] = [[], []]
+        for step in 0..<4_000 {
+            let index = random.below(2)
+            var expected = all[index].sequence.content
+            let start = random.below(expected.count + 1)
+            if random.oneIn(3), start < expected.count {
+                let count = min(1 + random.below(3), expected.count - start)
+                expected.removeSubrange(start..<start + count)
+                unseen[1 - index].append(all[index].delete(at: start, count: count))
+            } else {
+                let letter = Unicode.Scalar(UInt8(97 + step % 26))
+                expected.insert(letter, at: start)
+                unseen[1 - index].append(all[index].type(String(letter), at: start))
+            }
+            if all[index].sequence.content != expected {
+                Issue.record("step \(step)")
+                return
+            }
+            let reader = random.below(2)
+            if random.oneIn(2) {
+                for delta in unseen[reader] { all[reader].merge(delta) }
+                unseen[reader] = []
+            }
+        }
+        for reader in 0...1 { for delta in unseen[reader] { all[reader].merge(delta) } }
+        #expect(all[0].sequence.content == all[1].sequence.content)
+        #expect(all[0].sequence.misshape(&random) == nil && all[1].sequence.misshape(&random) == nil)
+    }
+
     @Test func positionsAreUnicodeScalarsAlsoWithinACluster() {
         for text in ["👩‍👩‍👧‍👦", "🏳️‍🌈", "e\u{301}\u{323}", "\r\n", "油皮敏感", "क्षि", "🇨🇳🇩🇪"] {
             let count = text.unicodeScalars.count

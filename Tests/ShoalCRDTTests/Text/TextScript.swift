@@ -3,7 +3,8 @@
 /// What some authors of one text did, step by step, and what reached whom.
 struct TextScript: CustomStringConvertible {
     enum Step {
-        /// Characters at a position, which counts modulo the length; backwards one at a time, each before the last.
+        /// Characters at a position, which counts modulo the length and is negative for the end; backwards one at a time,
+        /// each before the last.
         case type(Int, at: Int, [Unicode.Scalar], backwards: Bool)
         case delete(Int, at: Int, count: Int)
         /// The next edits of an author go into one change with this one.
@@ -40,8 +41,8 @@ struct TextScript: CustomStringConvertible {
             switch random.below(16) {
             case 0...5:
                 let text = Array(random.pick(texts).unicodeScalars)
-                steps.append(
-                    .type(author, at: random.below(spread), text, backwards: text.count < 12 && random.oneIn(3)))
+                let position = random.oneIn(4) ? -1 : random.below(spread)
+                steps.append(.type(author, at: position, text, backwards: text.count < 12 && random.oneIn(3)))
                 changes += 1
             case 6...8:
                 let count = random.pick([1, 1, 2, 3, 9, 40])
@@ -117,7 +118,8 @@ struct TextPlay {
     private mutating func take(_ step: TextScript.Step) -> String? {
         switch step {
         case .type(let author, let position, let text, let backwards):
-            let start = position % (authors[author].sequence.count + 1)
+            let count = authors[author].sequence.count
+            let start = position < 0 ? count : position % (count + 1)
             for part in backwards ? text.reversed().map({ [$0] }) : [text] {
                 if let fault = authors[author].type(part, at: start) { return fault }
             }
