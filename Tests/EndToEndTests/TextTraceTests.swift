@@ -4,7 +4,8 @@ import Testing
 /// Editing traces, replayed by the benchmark on the text type of the programs; it exits 1 at a wrong end.
 @Suite(.timeLimit(.minutes(1)))
 struct TextTraceTests {
-    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent("Traces")
+    private static let folder = URL(fileURLWithPath: #filePath).deletingLastPathComponent().appendingPathComponent(
+        "Traces")
 
     private func replay(_ path: String, in scene: Scene) async throws -> Child.Outcome {
         try await Child(
@@ -23,7 +24,8 @@ struct TextTraceTests {
             #expect(outcome.status == 0, "\(outcome.errors)")
             let json = try JSON(outcome.output)
             #expect(json["trace"] == .string(name) && json["sha256"] == .string(digest))
-            #expect(json["transactions"] == .number(Double(transactions)) && json["scalars"] == .number(Double(scalars)))
+            #expect(
+                json["transactions"] == .number(Double(transactions)) && json["scalars"] == .number(Double(scalars)))
             for figure in ["milliseconds", "bytes", "zlibBytes"] { #expect(json[figure] != .null, "\(figure)") }
         }
     }
@@ -34,7 +36,8 @@ struct TextTraceTests {
             let right = try await replay(Self.folder.appendingPathComponent("cases.jsonl").path, in: scene)
             #expect(right.status == 0 && right.errors.isEmpty, "\(right.errors)")
             let file = scene.home("wrong.jsonl")
-            try cases.replacing("Shopping*Fruit", with: "Shopping*Bread").write(toFile: file, atomically: true, encoding: .utf8)
+            try cases.replacing("Shopping*Fruit", with: "Shopping*Bread").write(
+                toFile: file, atomically: true, encoding: .utf8)
             let wrong = try await replay(file, in: scene)
             #expect(wrong.status == 1 && wrong.output.isEmpty && wrong.errors.contains("case 3"), "\(wrong.errors)")
         }

@@ -178,7 +178,7 @@ struct HTTPTests {
         other.epoch ^= 1
         let otherEpoch = try other.encoded()
         let later = replica.request(Operations()).json()
-        let needs = try Deflate.compress(Array(#"{"protocol":2,"needs":2,"#.utf8) + later.dropFirst())
+        let needs = try Deflate.compress(Array(#"{"protocol":3,"needs":3,"#.utf8) + later.dropFirst())
         let bomb = try Deflate.compress([UInt8](repeating: 0x20, count: 20 << 20))
         try await serving(server) { send, base in
             let sync = "\(base)/v1/sync"

@@ -212,7 +212,8 @@ struct PageStore {
                 let isText = new.contains { $0.kind == .textChange } || was.contains { $0.kind == .textChange }
                 let isSame =
                     isText
-                    ? new.allSatisfy { entry in was.contains { $0.dot == entry.dot && $0.isCovered == entry.isCovered } }
+                    ? new.allSatisfy { entry in was.contains { $0.dot == entry.dot && $0.isCovered == entry.isCovered }
+                    }
                         && was.allSatisfy { entry in
                             entry.kind == .textChange || new.contains { $0.dot == entry.dot }
                         }

@@ -116,7 +116,8 @@ public struct RefusalReason: RawRepresentable, Hashable, Sendable, CaseIterable 
 
     /// Those of this version.
     public static let allCases: [RefusalReason] = [
-        .unknownDot, .unknownRecord, .deletedRecord, .keyMismatch, .command, .forbidden, .tooLarge, .tooOld, .unknownText,
+        .unknownDot, .unknownRecord, .deletedRecord, .keyMismatch, .command, .forbidden, .tooLarge, .tooOld,
+        .unknownText,
         .malformed,
     ]
 }

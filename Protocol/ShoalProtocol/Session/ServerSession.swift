@@ -138,7 +138,9 @@ public struct ServerSession: Sendable {
         case .taken(let upTo, _, _), .identifierTaken(_, let upTo, _, _):
             guard let log = request.logs.last else { return .readPage(cursor: request.cursor, own: .nothing) }
             let numbers = log.position < upTo ? log.position + 1...upTo : nil
-            return .readPage(cursor: request.cursor, own: Holdings(
+            return .readPage(
+                cursor: request.cursor,
+                own: Holdings(
                     replica: log.replica, numbers: numbers,
                     keepsChanges: request.version >= ProtocolVersion.ofTexts))
         }

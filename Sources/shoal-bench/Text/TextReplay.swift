@@ -71,7 +71,9 @@ struct TextReplay {
     private mutating func replica(at parents: [Int]) -> Int {
         if let place = replicas.lastIndex(where: { $0.heads == parents }) { return place }
         // One that stands at a parent lacks least.
-        let near = replicas.indices.filter { replicas[$0].heads.allSatisfy(parents.contains) && !replicas[$0].heads.isEmpty }
+        let near = replicas.indices.filter {
+            replicas[$0].heads.allSatisfy(parents.contains) && !replicas[$0].heads.isEmpty
+        }
         var best: (place: Int, missing: [Int])?
         for place in near.isEmpty ? Array(replicas.indices) : near {
             guard let missing = missing(in: replicas[place], upTo: parents) else { continue }

@@ -20,7 +20,8 @@ enum Fixtures {
     /// What version 1 wrote, as this version writes it.
     static func written(_ json: [UInt8]) -> [UInt8] {
         let first = Array(#"{"protocol":1"#.utf8)
-        return json.starts(with: first) ? Array(#"{"protocol":\#(ProtocolVersion.current)"#.utf8) + json.dropFirst(first.count) : json
+        return json.starts(with: first)
+            ? Array(#"{"protocol":\#(ProtocolVersion.current)"#.utf8) + json.dropFirst(first.count) : json
     }
 
     /// Writes a file when fixtures are recorded. A frame that is there was frozen with its version.

@@ -247,7 +247,8 @@ enum GoldenMessages {
         batch.begin(record: made(3), time: start + 1, salt: 16)
         batch.edit(
             CellKey(.body), .textChange,
-            slice: batch.store(#"["sJQ2hGbV_2rXbK",[0,0,10813442,1767225500000],-1,0,["ab",2,"c"],[1,0],0,1,"换季"]"#.utf8),
+            slice: batch.store(
+                #"["sJQ2hGbV_2rXbK",[0,0,10813442,1767225500000],-1,0,["ab",2,"c"],[1,0],0,1,"换季"]"#.utf8),
             supersedes: [Dot(second, 42)])
         batch.begin(record: made(3), time: start + 2, salt: 17)
         batch.edit(
@@ -315,9 +316,9 @@ enum GoldenMessages {
         var text = String(decoding: json, as: UTF8.self)
         let added = #""later":{"page":[1.5,{"needs":9}],"n":null},"#
         if isRequest {
-            text = text.replacing(#"{"protocol":1,"#, with: #"{"protocol":2,"needs":1,"# + added)
+            text = text.replacing(#"{"protocol":1,"#, with: #"{"protocol":3,"needs":2,"# + added)
         } else {
-            text = #"{"protocol":2,"needs":1,"# + added + text.dropFirst()
+            text = #"{"protocol":3,"needs":2,"# + added + text.dropFirst()
             text = text.replacing(#"{"taken":"#, with: "{" + added + #""taken":"#)
             text = text.replacing(#"{"of":"#, with: "{" + added + #""of":"#)
         }

@@ -95,7 +95,10 @@ struct MessageGenerator {
                 continuesCommand: index > 0 && random.oneIn(3), keptHash: random.oneIn(10) ? hash() : nil)
             for key in keys() {
                 let kind = random.pick(
-                    [.present, .absent, .text, .text, .text, .integer, .count, .json, .textChange, .foreign8, .foreign12]
+                    [
+                        .present, .absent, .text, .text, .text, .integer, .count, .json, .textChange, .foreign8,
+                        .foreign12,
+                    ]
                         as [ValueKind])
                 let seen = (0..<random.pick([0, 0, 1, 1, 2, 5])).map { _ in dot() }
                 let cell = stored(key, in: &batch)
@@ -150,7 +153,8 @@ struct MessageGenerator {
         }
         for dot in Set((0..<random.pick([1, 1, 1, 1, 2, 4])).map { _ in dot() }).sorted() {
             let kind = random.pick(
-                [.present, .absent, .text, .text, .text, .integer, .count, .json, .textChange, .foreign8, .foreign12] as [ValueKind])
+                [.present, .absent, .text, .text, .text, .integer, .count, .json, .textChange, .foreign8, .foreign12]
+                    as [ValueKind])
             var entry = Entry(
                 key: cell, kind: kind, isCovered: random.oneIn(8), dot: dot, time: time(), sequence: 0,
                 integer: kind == .integer || kind == .count ? random.integer() : 0)

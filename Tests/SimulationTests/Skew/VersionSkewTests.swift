@@ -225,7 +225,8 @@ import Testing
     private func needing(_ body: [UInt8]) throws -> [UInt8] {
         let json = try Deflate.expand(body, limit: Limits.inflated, dictionary: FrameDictionary.bytes)
         // The rest is in a form that nobody knows.
-        return try Deflate.compress(Array(#"{"needs":2,"logs":{},"push":[],"#.utf8) + json.dropFirst())
+        return try Deflate.compress(
+            Array(#"{"needs":\#(LaterVersion.number),"logs":{},"push":[],"#.utf8) + json.dropFirst())
     }
 
     @Test func anOlderServerRefusesWhatItWouldMisreadAndTakesNothing() throws {
@@ -240,7 +241,9 @@ import Testing
             _ = try scene.cluster.server.handle(try needing(body), account: machine.account.id)
             Issue.record("the server took it")
         } catch ShoalSimulation.ServerMachine.Silence.refused(let reason) {
-            #expect(reason.contains("version 2") && reason.contains("version 1"), "\(reason)")
+            #expect(
+                reason.contains("version \(LaterVersion.number)")
+                    && reason.contains("version \(ProtocolVersion.current)"), "\(reason)")
         }
         #expect(try scene.cluster.serverDump() == before)
         #expect(try machine.opened().status().pending == pending)
@@ -263,7 +266,8 @@ import Testing
             try run.received(try needing(answer))
         } throws: { error in
             guard case SyncError.otherProtocol(let detail) = error else { return false }
-            return detail.contains("version 2") && detail.contains("version 1")
+            return detail.contains("version \(LaterVersion.number)")
+                && detail.contains("version \(ProtocolVersion.current)")
         }
         let status = try old.opened().status()
         #expect(status.pending == 1 && status.cursor == cursor)
