@@ -12,6 +12,8 @@ extension Record {
     ///   - clock: the server's own time. What an edited cell already has from ahead of it was stamped while a clock was
     ///     wrong, and is lowered to just before this operation: otherwise it would be shown for good. Clients lower
     ///     nothing.
+    ///   - dropsText: whether what a change of a text deletes is dropped at once; who applies many calls
+    ///     `dropDeletedTexts` after the last.
     ///   - isKnown: whether an operation has arrived at all. A superseded or covered dot that is neither live nor known
     ///     is kept as dead or covered in advance.
     /// - Returns: whether anything changed. Applying an operation again at once changes nothing; once it was superseded
@@ -19,7 +21,7 @@ extension Record {
     @discardableResult
     public mutating func apply(
         _ index: Int, of batch: borrowing Operations, dot: Dot, time: Int64, sequence: Int64 = 0,
-        clock: Int64 = .max, isKnown: (Dot) -> Bool = { _ in true }
+        clock: Int64 = .max, dropsText: Bool = true, isKnown: (Dot) -> Bool = { _ in true }
     ) -> Bool {
         let operation = batch.operations[index]
         let isCovered = takeCoveredAhead(dot, sequence: sequence)
@@ -37,7 +39,7 @@ extension Record {
                 apply(
                     edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
                 || changed
-            if edit.kind == .textChange {
+            if dropsText, edit.kind == .textChange {
                 changed = dropDeletedText(in: range(of: edit.key, in: batch.arena), sequence: sequence) || changed
             }
             if clock < .max, !cell.isEmpty {

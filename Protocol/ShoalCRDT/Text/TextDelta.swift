@@ -81,6 +81,9 @@ public struct TextDelta: Equatable, Sendable {
 
     @inlinable public var isEmpty: Bool { runs.isEmpty && deletions.isEmpty }
 
+    /// How many runs, pieces and deletions it has.
+    public var partCount: Int { runs.count + pieces.count + deletions.count }
+
     /// How many characters a run has.
     public func count(of run: Run) -> UInt32 { pieces[run.pieces].reduce(0) { $0 + $1.count } }
 

@@ -75,6 +75,9 @@ public struct TextSequence: Sendable {
     /// How many characters the text has.
     public var count: Int { order.visible }
 
+    /// In how many pieces it is kept, deleted ones included.
+    public var pieceCount: Int { nodes.count }
+
     /// How many bytes this takes in memory, without what the allocator adds.
     public var memory: Int {
         nodes.capacity * MemoryLayout<Node>.stride + scalars.capacity * MemoryLayout<Unicode.Scalar>.stride

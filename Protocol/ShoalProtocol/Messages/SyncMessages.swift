@@ -303,6 +303,10 @@ public enum Limits {
     public static let page = 2 << 20
     /// The longest text of one value, in bytes of UTF-8.
     public static let text = 64 << 10
+    /// The most runs, pieces and deletions of one change of a text.
+    public static let changeParts = 4_096
+    /// The most pieces that a text may be in for a change to be taken.
+    public static let textPieces = 32_768
     /// The most bytes of the canonical form of one operation, so that it surely fits a body.
     public static let operation = 512 << 10
     /// The bytes of a record above which nothing may be written into it; taking away is always possible.

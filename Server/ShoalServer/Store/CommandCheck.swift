@@ -86,7 +86,9 @@ extension GroupFold {
         // In an epoch that recovers what a change hangs on may come yet.
         if !writer.state.recovers {
             for edit in push.operations.edits[operation.edits] where edit.kind == .textChange {
-                guard try fits(edit, of: push.operations, slots[slot]) else { return .refused(at: index, .unknownText) }
+                if let reason = try refusal(of: edit, push.operations, slots[slot]) {
+                    return .refused(at: index, reason)
+                }
             }
         }
         let footprint = push.operations.footprint(of: index)
@@ -96,17 +98,17 @@ extension GroupFold {
         return nil
     }
 
-    /// Whether a change of a text fits what is stored and what this group did before.
-    private mutating func fits(
-        _ edit: Operations.Edit, of batch: Operations, _ slot: Slot
-    ) throws(StoreError) -> Bool {
-        var stored: Record?
-        if slot.isStored {
-            stored = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
+    /// Why a change of a text is refused, which must fit what is stored and what this group did before.
+    private mutating func refusal(
+        of edit: Operations.Edit, _ batch: Operations, _ slot: Slot
+    ) throws(StoreError) -> RefusalReason? {
+        let packed = packed
+        return try texts.take(edit, of: batch, slot.record) { () throws(StoreError) -> Record? in
+            guard slot.isStored else { return nil }
+            return try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
                 try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
             }
         }
-        return texts.take(edit, of: batch, slot.record) { stored }
     }
 
     /// A derived identifier may be made again after it was collected.

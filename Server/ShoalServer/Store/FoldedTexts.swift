@@ -1,4 +1,6 @@
 import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
 
 import struct ShoalCRDT.Record
 
@@ -34,26 +36,27 @@ struct FoldedTexts {
 
     /// Takes a change if it fits the text as it is now.
     ///
-    /// - Parameter stored: the record without what this group does to it.
-    /// - Returns: whether it fits: see `TextSequence.fits`.
+    /// - Parameter stored: reads the record without what this group does to it.
+    /// - Returns: why the change is refused, if it is: see `TextSequence.fits`.
     mutating func take(
-        _ edit: Operations.Edit, of batch: Operations, _ record: RecordID, stored: () throws -> Record?
-    ) rethrows -> Bool {
-        guard let change = batch.textChange(edit) else { return false }
+        _ edit: Operations.Edit, of batch: Operations, _ record: RecordID,
+        stored: () throws(StoreError) -> Record?
+    ) throws(StoreError) -> RefusalReason? {
+        guard let change = batch.textChange(edit) else { return .malformed }
         let cell = Cell(record, edit.key, batch.arena)
         var text: TextSequence
         if let known = texts[cell] {
             text = known
         } else if let record = try stored() {
-            let range = record.range(of: edit.key, in: batch.arena)
-            text = record.openText(in: range)
+            text = record.openText(in: record.range(of: edit.key, in: batch.arena))
         } else {
             text = TextSequence()
         }
-        guard text.fits(change) else { return false }
+        guard text.pieceCount + change.partCount <= Limits.textPieces else { return .tooLarge }
+        guard text.fits(change) else { return .unknownText }
         before.append((cell, texts[cell]))
         text.merge(change)
         texts[cell] = text
-        return true
+        return nil
     }
 }

@@ -291,10 +291,12 @@ struct GroupFold {
                 continue
             }
             let isEffective = record?.apply(
-                index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time)
+                index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
+                dropsText: false)
             changed = isEffective == true || changed
         }
         guard changed, var record else { return nil }
+        record.dropDeletedTexts(sequence: sequence)
         // Replicas that filled while it was deleted have nothing of it: a record that comes back is sent whole.
         if wasAway, record.isPresent { record.renumber(sequence: sequence) }
         try writer.noteMade(record)

@@ -28,7 +28,7 @@ extension GroupFold {
         let isEarlier = index < push.earlier
         func apply(_ index: Int, of batch: borrowing Operations) -> Bool {
             record?.apply(
-                index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time,
+                index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time, dropsText: false,
                 isKnown: {
                     (isEarlier && !push.isOwn($0) ? writer.isMeant($0) : writer.isTaken($0))
                         || relayed?.contains($0) == true || writer.isOfThisEpoch($0.replica)

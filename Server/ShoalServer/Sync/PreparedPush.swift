@@ -145,6 +145,11 @@ public final class PreparedPush: Sendable {
         return hashes
     }
 
+    private static func isChange(_ edit: Operations.Edit, of operations: Operations) -> Bool {
+        guard let change = operations.textChange(edit) else { return false }
+        return change.partCount <= Limits.changeParts
+    }
+
     private static func malformed(_ operations: Operations) -> Set<Int> {
         var found: Set<Int> = []
         for (index, operation) in operations.operations.enumerated() {
@@ -154,7 +159,7 @@ public final class PreparedPush: Sendable {
                 && operations.edits[operation.edits].allSatisfy { edit in
                     edit.key.field != .created && !(edit.kind.isSlice && edit.slice.count > Limits.text)
                         && !(edit.key.elementKind == .text && edit.key.elementSlice.count > Limits.text)
-                        && (edit.kind != .textChange || operations.textChange(edit) != nil)
+                        && (edit.kind != .textChange || Self.isChange(edit, of: operations))
                 }
             if !isWellFormed { found.insert(index) }
         }
