@@ -12,7 +12,7 @@ struct NoteCommand: ParsableCommand {
             given, holds the text to take instead of one in English.
 
             note_stored_500_zlib_bytes: the packed row, compressed, with who saved what and when; note_state_…: the text with
-            its history alone; note_text_…: the plain text. note_delta_overhead_bytes: what a change takes beside
+            its history alone; note_session_…: the same, saved by one program; note_text_…: the plain text. note_delta_overhead_bytes: what a change takes beside
             its text. note_open_500_us: from the packed row to the text. note_edit_2000_us: one character typed or deleted
             somewhere, with the change that says so. note_memory_N_bytes: of the open note; a closed one takes none.
             """)
@@ -50,6 +50,10 @@ struct NoteCommand: ParsableCommand {
         }
         var delta = TextDelta()
         let record = typed(Array(scalars[..<500]), bursts: bursts, &random)
+        let session = typed(Array(scalars[..<500]), bursts: bursts, inOneSession: true, &random)
+        var state: [UInt8] = []
+        session.openText(in: session.range(of: CellKey(.body))).state.encode(into: &state)
+        Measure.metric("note_session_500_zlib_bytes", Double(try Deflate.compress(state).count))
         var note = record.openText(in: record.range(of: CellKey(.body)))
         let burst = scalars[500..<550]
         note.insert(burst, at: 250, as: TextName(drawn: random.next()), from: 0, into: &delta)
@@ -61,7 +65,12 @@ struct NoteCommand: ParsableCommand {
     }
 
     /// A note that was made with the first burst and then changed by the others, each at the end of the text.
-    private func typed(_ text: [Unicode.Scalar], bursts: Int, _ random: inout SplitMix64) -> Record {
+    ///
+    /// - Parameter inOneSession: whether one program saved them all, under one name.
+    private func typed(
+        _ text: [Unicode.Scalar], bursts: Int, inOneSession: Bool = false, _ random: inout SplitMix64
+    ) -> Record {
+        let name = TextName(drawn: random.next())
         let id = RecordID(milliseconds: 1_000_000, count: 7, sequence: 1)
         let customer = RecordID(milliseconds: 900_000, count: 7, sequence: 1)
         var record = Record(id: id)
@@ -81,7 +90,9 @@ struct NoteCommand: ParsableCommand {
                 let base = record.isText(cell) ? nil : record.textBase(in: cell)
                 var delta = base?.delta ?? TextDelta()
                 var sequence = record.openText(in: cell)
-                sequence.insert(part, at: done, as: TextName(drawn: random.next()), from: 0, into: &delta)
+                sequence.insert(
+                    part, at: done, as: inOneSession ? name : TextName(drawn: random.next()),
+                    from: inOneSession ? UInt32(done) : 0, into: &delta)
                 var json: [UInt8] = []
                 delta.encode(into: &json)
                 batch.edit(key, .textChange, slice: batch.store(json), supersedes: base?.dots ?? [])
