@@ -226,6 +226,8 @@ struct Operator {
     private func editNote() throws {
         let replica = try machine.opened()
         let id = try note()
+        // Nobody edits what they cannot see.
+        _ = try replica.note(id)
         try see(id)
         if cluster.random.below(8) == 0 {
             try replica.write { try $0.set(id, .body, value()) }
