@@ -147,12 +147,8 @@ extension GroupFold {
                 if try isRelayed(dot, in: record) { continue }
                 return false
             }
-            // Another operation may have stood there when this was written.
-            if writer.state.recovers, index < push.earlier, !push.isOwn(dot),
-                writer.state.earlier.isDoubtful(dot, writer.state.logs)
-            {
-                continue
-            }
+            // Nobody sees what was refused but who wrote it: another operation stood there when this was written.
+            if writer.state.recovers, index < push.earlier, !push.isOwn(dot) { continue }
             if state.refusals > 0, try !writer.queries.verdicts(dot.replica, dot.number...dot.number).isEmpty {
                 return false
             }

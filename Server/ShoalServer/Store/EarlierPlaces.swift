@@ -30,12 +30,6 @@ struct EarlierPlaces {
         dot.number <= sure[dot.replica] ?? (logs[dot.replica] == nil ? 0 : .max)
     }
 
-    /// Whether something else may have stood there then.
-    func isDoubtful(_ dot: Dot, _ logs: [ReplicaID: LogState]) -> Bool {
-        !isSure(dot, logs)
-            || runs.contains { $0.place.isProven && $0.place.now(of: dot) != nil && isOwn(dot, $0, logs) }
-    }
-
     /// Whether a place is in a log of whoever speaks of it, as far as it is known whose that is: it may have become known since.
     private func isOwn(_ dot: Dot, _ run: Run, _ logs: [ReplicaID: LogState]) -> Bool {
         logs[dot.replica].map { $0.account == run.account } ?? true
