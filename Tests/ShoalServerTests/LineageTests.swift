@@ -196,21 +196,4 @@ struct LineageTests {
         try ask(replica, 1_000)
         try ask(other, 1)
     }
-
-    /// In an epoch that a loss began, what was written over rows from before is looked for; new work is not.
-    @Test func newWorkIsNotSearchedForAfterALoss() throws {
-        let server = try TestServer()
-        let replica = try server.replica("a")
-        try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
-        _ = try server.store.beginRecovery()
-        let before = try server.store.withWriter { writer, _ in writer.searches }
-        for _ in 0..<3 {
-            #expect(try replica.push(Operations { $0.makeCustomer(replica.newID(), name: "李四") }).upTo != nil)
-        }
-        #expect(try server.store.withWriter { writer, _ in writer.searches } == before)
-        var request = replica.request(Operations { $0.makeCustomer(replica.newID(), name: "王五") })
-        request.earlier = 1
-        _ = try server.store.commit(group: [replica.push(of: request)])
-        #expect(try server.store.withWriter { writer, _ in writer.searches } == before + 1)
-    }
 }

@@ -80,10 +80,8 @@ extension StoreWriter {
             if try isRenamed(push, log, known: known) { return .ends(try fork(push, log)) }
         }
         // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
-        // that the first operation tells.
-        // What was written since its writer heard of a loss stands where it was written.
-        let mayBeElsewhere =
-            !push.tail.isEmpty || push.isRenumbered || self.state.recovers && push.earlier > known
+        // that the first operation tells. After a loss it may also have come renumbered before it comes under its own.
+        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || self.state.recovers
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
@@ -193,7 +191,6 @@ extension StoreWriter {
         var places: [OperationHash: Dot] = [:]
         let wanted = Set(hashes)
         if wanted.isEmpty { return places }
-        searches += 1
         for (replica, state) in state.logs where state.account == account && state.position > 0 {
             try queries.forEachHash(replica, 1...state.position) { number, hash in
                 if wanted.contains(hash) { places[hash] = Dot(replica, number) }

@@ -53,8 +53,6 @@ final class StoreWriter {
     var upkeep = HashUpkeep()
     /// How many operations each log had when the server started.
     let positionsAtStart: [ReplicaID: UInt32]
-    /// How often all hashes of an account were searched.
-    var searches = 0
     private var isFailed = false
 
     init(
