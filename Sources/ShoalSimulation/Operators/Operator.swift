@@ -331,7 +331,9 @@ struct Operator {
                 }
             case .remove(let path):
                 let name = path.split(separator: "/").last.map(String.init)
-                if tags.contains(where: { $0.name == name }) {
+                // One whose group has not come yet shows without it, and is another.
+                let group = path.contains("/") ? "skin" : ""
+                if tags.contains(where: { $0.name == name && $0.group == group }) {
                     cluster.oracle.fail("machine \(machine.number) removed \(path) from \(id) and still shows it")
                 }
             }
