@@ -74,6 +74,28 @@ struct NoteTests {
         }
     }
 
+    /// An editor that is killed, or fails after it has saved, takes nothing along.
+    @Test func whatAnEditorSavedBeforeItFailedIsKept() async throws {
+        try await Scene.run { scene in
+            let note = try await pair(scene, "文")
+            for end in ["exit 1", "kill -9 $$"] {
+                let script = try editor(scene, "echo 很长的文字 > \"$1\"\n\(end)")
+                let outcome = try await scene.shoal("a", ["note", "edit", note], variables: script)
+                #expect(outcome.status == 1 && outcome.errors.contains("nothing was changed"), "\(outcome.errors)")
+                let path = try #require(
+                    outcome.errors.split(separator: " ").last.map { $0.trimmingCharacters(in: .newlines) })
+                #expect(try String(contentsOfFile: path, encoding: .utf8) == "很长的文字\n")
+                try FileManager.default.removeItem(atPath: path)
+            }
+            #expect(try await scene.json("a", "note", "show", note)["body"] == "文")
+            // Nothing is left of an editor that gives up.
+            let outcome = try await scene.shoal("a", ["note", "edit", note], variables: editor(scene, "exit 1"))
+            #expect(outcome.status == 1)
+            let files = try FileManager.default.contentsOfDirectory(atPath: scene.home("a"))
+            #expect(files.allSatisfy { !$0.hasPrefix("note-") }, "\(files)")
+        }
+    }
+
     @Test func historyTellsWhoWroteWhichPart() async throws {
         try await Scene.run { scene in
             let note = try await pair(scene, "皮肤敏感")
@@ -117,6 +139,12 @@ struct NoteTests {
             #expect(unchanged.status == 0)
             try await scene.ok("a", "note", "edit", note, "文\r\n字")
             #expect(try await scene.json("a", "status")["pending"] == 0)
+            // The end of a text may look like a part of the newline after it.
+            try await scene.ok("a", "note", "edit", note, "文\r")
+            let pending = try await scene.json("a", "status")["pending"]
+            #expect(try await scene.shoal("a", ["note", "edit", note], variables: editor(scene, ":")).status == 0)
+            #expect(try await scene.json("a", "status")["pending"] == pending)
+            #expect(try await scene.json("a", "note", "show", note)["body"] == "文\r")
             let emptied = try await scene.shoal("a", ["note", "edit", note], variables: editor(scene, ": > \"$1\""))
             #expect(emptied.status == 1 && emptied.errors.contains("left as it is"))
             try await scene.ok("a", "note", "edit", note, "")

@@ -61,6 +61,13 @@ import Testing
         #expect(script("第一行\n第二行\n第三行", "第一行\n第二行改\n第三行") == ["→改"])
     }
 
+    /// What two texts share by chance does not stand between the changes of a person who wrote another text.
+    @Test func whatIsSharedByChanceIsNotKept() {
+        #expect(script("abcdefXYZqr", "12345XYZ6789") == ["abcdefXYZqr→12345XYZ6789"])
+        // What is shared at first outweighs the change after it, and no more when that was joined with the next one.
+        #expect(script("abcdeXYZqrKmnop", "12345XYZwvK6789") == ["abcdeXYZqrKmnop→12345XYZwvK6789"])
+    }
+
     @Test func clustersAreChangedWhole() {
         // Families, a skin tone, flags, marks, and both ends of a line.
         #expect(script("a👨‍👩‍👧b", "a👨‍👩‍👦b") == ["👨‍👩‍👧→👨‍👩‍👦"])

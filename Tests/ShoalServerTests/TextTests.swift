@@ -143,6 +143,21 @@ struct TextTests {
         #expect(try text() == "abe")
     }
 
+    /// A long text is read once for all the changes that do not fit it.
+    @Test func manyChangesThatDoNotFitALongTextAreRefusedInTime() throws {
+        let siblings = String(repeating: #",-1,0,"a""#, count: 2_040)
+        let parts = (0..<10).map { "[\"AAAAAAA\",[0,\($0 * 2_040)]\(siblings)]" }
+        let typed = try replica.push(Operations { batch in for part in parts { batch.change(note, json: part) } })
+        #expect(typed.verdicts.isEmpty)
+        let operations = Operations { batch in
+            for _ in 0..<5_000 { batch.change(note, deleting(TextName(rawValue: 99), 0..<1)) }
+        }
+        var answer: PushAnswer?
+        let time = try ContinuousClock().measure { answer = try replica.push(operations) }
+        #expect(answer?.verdicts.count == 5_000)
+        #expect(time < .seconds(15), "\(time)")
+    }
+
     /// The texts of a push are not copied for each of its commands.
     @Test func aPushThatChangesManyTextsIsJudgedInTime() throws {
         let notes = (0..<8_000).map { _ in replica.newID() }

@@ -25,13 +25,15 @@ enum TextDiff {
     private static func joined(_ hunks: [Hunk]) -> [Hunk] {
         var result: [Hunk] = []
         for hunk in hunks {
-            if let last = result.last {
+            var hunk = hunk
+            // What was joined changes more, and may now outweigh what stands before it.
+            while let last = result.last {
                 let between = hunk.old.lowerBound - last.old.upperBound
-                if between < max(last.old.count, last.new.count), between < max(hunk.old.count, hunk.new.count) {
-                    result[result.count - 1] = Hunk(
-                        old: last.old.lowerBound..<hunk.old.upperBound, new: last.new.lowerBound..<hunk.new.upperBound)
-                    continue
-                }
+                guard between < max(last.old.count, last.new.count), between < max(hunk.old.count, hunk.new.count)
+                else { break }
+                hunk = Hunk(
+                    old: last.old.lowerBound..<hunk.old.upperBound, new: last.new.lowerBound..<hunk.new.upperBound)
+                result.removeLast()
             }
             result.append(hunk)
         }

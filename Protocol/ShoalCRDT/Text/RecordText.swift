@@ -64,6 +64,7 @@ extension Record {
         }
         var dropped = TextRanges()
         dropped.add(deletionsOf: mine)
+        dropped.unite()
         return (its.dropping(dropped) ?? its) == mine
     }
 
@@ -90,6 +91,7 @@ extension Record {
         var deleted = TextRanges()
         for change in changes { deleted.add(deletionsOf: change.delta) }
         if deleted.isEmpty { return false }
+        deleted.unite()
         var changed = false
         for change in changes {
             guard let rest = change.delta.dropping(deleted) else { continue }
@@ -188,9 +190,32 @@ struct TextRanges {
         }
     }
 
+    /// Sorts and joins the ranges, which `overlapping` needs.
+    mutating func unite() {
+        for name in ranges.keys {
+            ranges[name]?.sort { $0.lowerBound < $1.lowerBound }
+            var united: [Range<UInt32>] = []
+            for range in ranges[name] ?? [] {
+                if let last = united.last, range.lowerBound <= last.upperBound {
+                    united[united.count - 1] = last.lowerBound..<max(last.upperBound, range.upperBound)
+                } else {
+                    united.append(range)
+                }
+            }
+            ranges[name] = united
+        }
+    }
+
+    /// What of a range is here, ascending; found by a binary search.
     func overlapping(_ name: TextName, _ range: Range<UInt32>) -> [Range<UInt32>] {
-        (ranges[name] ?? []).filter { $0.overlaps(range) }.map { $0.clamped(to: range) }
-            .sorted { $0.lowerBound < $1.lowerBound }
+        guard let all = ranges[name] else { return [] }
+        var low = 0
+        var high = all.count
+        while low < high {
+            let middle = (low + high) / 2
+            if all[middle].upperBound <= range.lowerBound { low = middle + 1 } else { high = middle }
+        }
+        return all[low...].prefix { $0.lowerBound < range.upperBound }.map { $0.clamped(to: range) }
     }
 }
 
@@ -258,7 +283,9 @@ extension TextSequence {
         _ author: UInt32, _ offset: UInt32, _ count: UInt32, _ text: ArraySlice<Unicode.Scalar>?
     ) -> Bool {
         guard let text else { return true }
-        for found in authors[Int(author)].stretches where found.offset < offset + count && offset < found.end {
+        for found in authors[Int(author)].stretches[(stretch(author, offset) ?? 0)...] {
+            if found.offset >= offset + count { break }
+            if found.end <= offset { continue }
             var index = found.node
             while index != Self.none, nodes[Int(index)].offset < min(found.end, offset + count) {
                 let node = nodes[Int(index)]

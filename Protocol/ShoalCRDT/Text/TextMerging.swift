@@ -175,8 +175,11 @@ extension TextSequence {
             let new = makeHead(author, offset, count, text, isDeleted, parent: parent, .left)
             let neighbours = link(new, into: nodes[Int(found)].left, implied: Self.none)
             if neighbours.isFirst { nodes[Int(found)].left = new }
-            let following = neighbours.following == Self.none ? found : leftmost(of: neighbours.following)
-            order.insert(new, before: following, visible: nodes[Int(new)].visible, &nodes)
+            if neighbours.following == Self.none {
+                order.insert(new, before: found, visible: nodes[Int(new)].visible, &nodes)
+            } else {
+                stand(new, between: neighbours)
+            }
         }
     }
 
@@ -217,8 +220,16 @@ extension TextSequence {
         var isFirst = false
     }
 
-    private func neighbours(of new: UInt32, in list: UInt32) -> Neighbours {
+    /// The neighbours of a right or left child among its siblings that are in a list.
+    private mutating func neighbours(of new: UInt32, in list: UInt32) -> Neighbours {
         var result = Neighbours()
+        let node = nodes[Int(new)]
+        if let crowd = crowd(of: list, at: Family(name: node.parentName, offset: node.parentOffset, side: node.side)) {
+            let place = self.place(of: new, in: crowd)
+            if place > 0 { result.preceding = crowd[place - 1] }
+            if place < crowd.count { result.following = crowd[place] }
+            return result
+        }
         var sibling = list
         while sibling != Self.none {
             if isOrdered(sibling, before: new) {
@@ -232,6 +243,37 @@ extension TextSequence {
         return result
     }
 
+    /// The siblings of a list as an array, if there are many.
+    private mutating func crowd(of list: UInt32, at family: Family) -> [UInt32]? {
+        if !crowds.isEmpty, let crowd = crowds[family] { return crowd }
+        var count = 0
+        var sibling = list
+        while sibling != Self.none, count <= Self.few {
+            count += 1
+            sibling = nodes[Int(sibling)].sibling
+        }
+        if count <= Self.few { return nil }
+        var crowd: [UInt32] = []
+        sibling = list
+        while sibling != Self.none {
+            crowd.append(sibling)
+            sibling = nodes[Int(sibling)].sibling
+        }
+        crowds[family] = crowd
+        return crowd
+    }
+
+    /// Where a run stands, or would stand, among siblings.
+    private func place(of run: UInt32, in crowd: [UInt32]) -> Int {
+        var low = 0
+        var high = crowd.count
+        while low < high {
+            let middle = (low + high) / 2
+            if isOrdered(crowd[middle], before: run) { low = middle + 1 } else { high = middle }
+        }
+        return low
+    }
+
     /// Puts a run into a list of siblings, which ascends by name and offset.
     ///
     /// - Parameter implied: the right child that goes on with the parent's run, which is in no list.
@@ -240,6 +282,13 @@ extension TextSequence {
         result.isFirst = result.preceding == Self.none
         nodes[Int(new)].sibling = result.following
         if !result.isFirst { nodes[Int(result.preceding)].sibling = new }
+        if !crowds.isEmpty {
+            let node = nodes[Int(new)]
+            let family = Family(name: node.parentName, offset: node.parentOffset, side: node.side)
+            if let place = crowds[family].map({ self.place(of: new, in: $0) }) {
+                crowds[family]?.insert(new, at: place)
+            }
+        }
         guard implied != Self.none else { return result }
         if isOrdered(implied, before: new) {
             if result.preceding == Self.none || isOrdered(result.preceding, before: implied) {
@@ -251,37 +300,56 @@ extension TextSequence {
         return result
     }
 
-    /// Gives a right child its place in the document: before all of the sibling that follows, else after all of the one
-    /// before, else after its parent.
+    /// Gives a right child its place in the document: after its parent if it comes first, else between the siblings beside
+    /// it.
     private mutating func stand(_ new: UInt32, _ neighbours: Neighbours, after parent: UInt32?) {
-        let visible = nodes[Int(new)].visible
-        if neighbours.following != Self.none {
-            order.insert(new, before: leftmost(of: neighbours.following), visible: visible, &nodes)
-        } else if neighbours.preceding != Self.none {
-            order.insert(new, after: rightmost(of: neighbours.preceding), visible: visible, &nodes)
+        if neighbours.preceding == Self.none {
+            order.insert(new, after: parent, visible: nodes[Int(new)].visible, &nodes)
         } else {
-            order.insert(new, after: parent, visible: visible, &nodes)
+            stand(new, between: neighbours)
         }
     }
 
-    /// The first node of all that hangs on a node.
-    private func leftmost(of node: UInt32) -> UInt32 {
-        var node = node
-        while nodes[Int(node)].left != Self.none { node = nodes[Int(node)].left }
-        return node
-    }
-
-    /// The last node of all that hangs on a node.
-    private func rightmost(of node: UInt32) -> UInt32 {
-        var node = node
+    /// Gives a child its place after all of the sibling before it, which is before all of the one that follows.
+    ///
+    /// Either may be deep: both are descended at once, until one ends. A new child is not deep, so that many in a row do
+    /// not descend the same again and again.
+    private mutating func stand(_ new: UInt32, between neighbours: Neighbours) {
+        let visible = nodes[Int(new)].visible
+        var (last, first) = (neighbours.preceding, neighbours.following)
         while true {
-            var last = nodes[Int(node)].right
-            while last != Self.none, nodes[Int(last)].sibling != Self.none { last = nodes[Int(last)].sibling }
-            let implied = nodes[Int(node)].next
-            if implied != Self.none, last == Self.none || isOrdered(last, before: implied) { last = implied }
-            if last == Self.none { return node }
-            node = last
+            if last != Self.none {
+                let deeper = lastChild(of: last)
+                if deeper == Self.none {
+                    order.insert(new, after: last, visible: visible, &nodes)
+                    return
+                }
+                last = deeper
+            }
+            if first != Self.none {
+                let deeper = nodes[Int(first)].left
+                if deeper == Self.none {
+                    order.insert(new, before: first, visible: visible, &nodes)
+                    return
+                }
+                first = deeper
+            }
         }
+    }
+
+    /// The last right child of a node's last character.
+    private mutating func lastChild(of node: UInt32) -> UInt32 {
+        let parent = nodes[Int(node)]
+        var last = parent.right
+        if last != Self.none, nodes[Int(last)].sibling != Self.none {
+            if let crowd = crowd(of: last, at: Family(name: parent.name, offset: parent.end - 1, side: .right)) {
+                last = crowd[crowd.count - 1]
+            } else {
+                while nodes[Int(last)].sibling != Self.none { last = nodes[Int(last)].sibling }
+            }
+        }
+        let implied = parent.next
+        return implied != Self.none && (last == Self.none || isOrdered(last, before: implied)) ? implied : last
     }
 
     // MARK: Deletions

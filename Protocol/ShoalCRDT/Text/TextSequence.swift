@@ -60,6 +60,16 @@ public struct TextSequence: Sendable {
         var pieces: [(count: UInt32, text: [Unicode.Scalar]?)]
     }
 
+    /// The children of one character, or of the root, on one side.
+    struct Family: Hashable {
+        var name: UInt32
+        var offset: UInt32
+        var side: TextDelta.Side
+    }
+
+    /// How many siblings are looked at one by one.
+    static let few = 32
+
     var nodes: [Node] = []
     var authors: [Author] = []
     var authorOfName: [TextName: UInt32] = [:]
@@ -67,6 +77,8 @@ public struct TextSequence: Sendable {
     var root = TextSequence.none
     var scalars: [Unicode.Scalar] = []
     var order = TextOrder()
+    /// The lists of siblings that are long, in their order: places are found by binary searches.
+    var crowds: [Family: [UInt32]] = [:]
     /// How many runs wait for characters that are not here.
     public internal(set) var waitingRuns = 0
 

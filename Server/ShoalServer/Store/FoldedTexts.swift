@@ -49,6 +49,8 @@ struct FoldedTexts {
             text = known
         } else if let record = try stored() {
             text = record.openText(in: record.range(of: edit.key, in: batch.arena))
+            // What is stored is read once, whatever becomes of the change.
+            texts[cell] = text
         } else {
             text = TextSequence()
         }

@@ -15,21 +15,30 @@ enum Editor {
         guard let editor = System.variable("VISUAL") ?? System.variable("EDITOR") else {
             throw Failure.failed("no editor is set: set VISUAL or EDITOR, or give the text as an argument")
         }
-        let path = try makeFile(in: directory, text)
-        do { try run(editor, path) } catch {
+        let original = Array("\(text)\n".utf8)
+        let path = try makeFile(in: directory, original)
+        let status = try run(editor, path)
+        guard status == 0 else {
+            let words = "the editor \(editor) ended with an error: nothing was changed"
+            // What was saved before it may be all that there is of it.
+            if let bytes = try? File.read(path, limit: 16 << 20), bytes != original, !bytes.isEmpty {
+                throw Failure.failed("\(words): your text is kept in \(path)")
+            }
             unlink(path)
-            throw error
+            throw Failure.failed(words)
         }
-        return Draft(text: try TypedText.decode(File.read(path, limit: 16 << 20), from: path), path: path)
+        let bytes = try File.read(path, limit: 16 << 20)
+        // A text may end with what looks like part of the newline.
+        return Draft(text: bytes == original ? text : try TypedText.decode(bytes, from: path), path: path)
     }
 
-    private static func makeFile(in directory: String, _ text: String) throws -> String {
+    private static func makeFile(in directory: String, _ bytes: [UInt8]) throws -> String {
         var template = Array("\(directory)/note-XXXXXX.txt".utf8CString)
         let descriptor = mkstemps(&template, Int32(".txt".utf8.count))
         guard descriptor >= 0 else { throw Failure.failed("no file can be made in \(directory): \(System.reason())") }
         defer { close(descriptor) }
         let path = String(decoding: template.dropLast().map { UInt8(bitPattern: $0) }, as: UTF8.self)
-        do { try File.write(Array("\(text)\n".utf8), to: descriptor, name: path) } catch {
+        do { try File.write(bytes, to: descriptor, name: path) } catch {
             unlink(path)
             throw error
         }
@@ -37,7 +46,9 @@ enum Editor {
     }
 
     /// The variable may hold arguments too, so a shell takes it apart.
-    private static func run(_ editor: String, _ path: String) throws {
+    ///
+    /// - Returns: how the editor ended; 0 if all went well.
+    private static func run(_ editor: String, _ path: String) throws -> Int32 {
         let words = ["sh", "-c", "\(editor) \"$1\"", "sh", path]
         var arguments: [UnsafeMutablePointer<CChar>?] = words.map { strdup($0) }
         arguments.append(nil)
@@ -55,9 +66,12 @@ enum Editor {
         posix_spawnattr_setsigdefault(&attributes, &defaults)
         posix_spawnattr_setflags(&attributes, Int16(POSIX_SPAWN_SETSIGDEF))
         let code = posix_spawn(&process, "/bin/sh", nil, &attributes, arguments, environ)
-        guard code == 0 else { throw Failure.failed("the editor cannot be started: \(System.reason(code))") }
+        guard code == 0 else {
+            unlink(path)
+            throw Failure.failed("the editor cannot be started: \(System.reason(code))")
+        }
         var status: Int32 = 0
         while waitpid(process, &status, 0) < 0, errno == EINTR {}
-        guard status == 0 else { throw Failure.failed("the editor \(editor) ended with an error: nothing was changed") }
+        return status
     }
 }

@@ -26,6 +26,70 @@ import Testing
         #expect(text.fits(delta), "again")
     }
 
+    /// Many children of one character on one side, or of the root, in whatever order they come.
+    @Test(arguments: [-1, 0, 1], [0, 1, 2]) func manySiblingsStandInTheOrderOfTheirNames(side: Int, order: Int) throws {
+        let digits = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+        let name = { (number: Int) in "AAAAA\(digits[number >> 6])\(digits[number & 63])" }
+        var numbers = Array(1..<2_000)
+        if order == 1 { numbers.reverse() }
+        if order == 2 {
+            var random = SplitMix64(seed: 9)
+            for index in numbers.indices.reversed() { numbers.swapAt(index, random.below(index + 1)) }
+        }
+        var text = TextSequence()
+        // Under the root the run of another name stands first; else it is the run whose second character has the children.
+        text.merge(try TextDelta(json: #"["AAAAAAA",-1,0,"<^>"]"#))
+        for number in numbers {
+            let parent = side < 0 ? "-1,0" : "1,\(2 + side)"
+            let scalar = Unicode.Scalar(UInt32(0x4E00 + number)) ?? "?"
+            text.merge(try TextDelta(json: "[\"\(name(number))AAAAAAA\",\(parent),\"\(scalar)\"]"))
+        }
+        let all = (1..<2_000).compactMap { Unicode.Scalar(UInt32(0x4E00 + $0)) }
+        let typed = String(String.UnicodeScalarView(all))
+        #expect(text.text == (side < 0 ? "<^>\(typed)" : side == 0 ? "<^>\(typed)" : "<\(typed)^>"))
+        var again = TextSequence()
+        again.merge(text.state)
+        #expect(again.text == text.text)
+    }
+
+    /// As many pieces as a server takes, in the shapes that are slowest to search.
+    @Test func hostileShapesAreMergedAndOpenedInTime() throws {
+        let siblings = (0..<15).map { "[\"AAAAAAA\",[0,\($0 * 2_040)]" + repeated(",-1,0,\"a\"") + "]" }
+        let chain = (0..<8).map { part in
+            "[\"BAAAAAA\",[0,\(part * 2_040)]"
+                + (0..<2_040).map { child in
+                    let offset = part * 2_040 + child
+                    return offset == 0 ? ",-1,0,\"a\"" : ",0,\(offset * 2 - 1),\"a\""
+                }.joined() + "]"
+        }
+        let pieces = "[\"AAAAAAA\",-1,0,[" + repeated("1,\"a\",") + "1]]"
+        let ranges = "[\"AAAAAAA\"" + repeated(",0,0,1,0,2,1") + "]"
+        let shapes = [siblings, chain + siblings.prefix(6), [pieces, pieces] + Array(repeating: ranges, count: 75)]
+        for shape in shapes {
+            var record = Record(id: RecordID(milliseconds: 1_000_000, count: 7, sequence: 1))
+            var text = TextSequence()
+            let time = try ContinuousClock().measure {
+                for (index, json) in shape.enumerated() {
+                    let delta = try TextDelta(json: json)
+                    #expect(text.fits(delta))
+                    text.merge(delta)
+                    var batch = Operations()
+                    batch.begin(record: record.id, time: 1)
+                    let slice = batch.store(json.utf8)
+                    batch.edit(CellKey(Field(rawValue: 3)), .textChange, slice: slice)
+                    record.apply(
+                        0, of: batch, dot: Dot(ReplicaID(epoch: 9, count: 7), UInt32(index + 1)), time: 1,
+                        dropsText: false)
+                }
+                record.dropDeletedTexts(sequence: 1)
+                #expect(record.openText(in: record.range(of: CellKey(Field(rawValue: 3)))).count == text.count)
+            }
+            #expect(time < .seconds(1), "\(time)")
+        }
+    }
+
+    private func repeated(_ item: String) -> String { String(repeating: item, count: 2_040) }
+
     @Test(arguments: [
         // Parents that do not exist, of a name that is here and of one that is not.
         #"["AAAAAAAAAAAAAB",[1,0],0,12,"x"]"#, #"["AAAAAAAAAAAAAB",[0,6],1,0,"x"]"#,
