@@ -158,6 +158,29 @@ struct TextTests {
         #expect(time < .seconds(15), "\(time)")
     }
 
+    /// A change of so many runs of one character each, from an offset on.
+    private func runs(_ count: Int, from offset: Int = 0) -> String {
+        "[\"AAAAAAA\",[0,\(offset)]\(String(repeating: #",-1,0,"a""#, count: count))]"
+    }
+
+    @Test func aChangeHasNoMoreThanSoManyParts() throws {
+        let most = Limits.changeParts / 2
+        #expect(try replica.push(Operations { $0.change(note, json: runs(most)) }).verdicts.isEmpty)
+        let answer = try replica.push(Operations { $0.change(note, json: runs(most + 1, from: most)) })
+        #expect(answer.verdicts.map(\.reason) == [.malformed])
+    }
+
+    @Test func aTextInSoManyPiecesTakesNoMore() throws {
+        let count = 2_040
+        let taken = (Limits.textPieces - 2 * count) / count + 1
+        let answer = try replica.push(
+            Operations { batch in
+                for index in 0...taken { batch.change(note, json: runs(count, from: index * count)) }
+            })
+        #expect(answer.verdicts.map(\.reason) == [.tooLarge])
+        #expect(try text().utf8.count == taken * count)
+    }
+
     /// The texts of a push are not copied for each of its commands.
     @Test func aPushThatChangesManyTextsIsJudgedInTime() throws {
         let notes = (0..<8_000).map { _ in replica.newID() }
