@@ -74,7 +74,12 @@ public struct Settings: Sendable, Equatable {
     /// How many of the machines, from the first on, run a program one version ahead, and whether the server does.
     public var ahead = 0
     public var isServerAhead = false
+    /// Whether accounts see only the customers that they follow; otherwise all are supervisors.
+    public var visibility = false
     public var faults: Faults
+
+    /// In a workspace where not everybody sees everything one account does, which also adds and removes followers.
+    func isSupervisor(_ account: Int) -> Bool { !visibility || account == 0 }
 
     /// What the seed says; most runs are small, some have 50 replicas.
     public init(seed: UInt64) {

@@ -39,8 +39,10 @@ struct RefillCommand: AsyncParsableCommand {
 
         let store = try ServerStore(path: scratch + "/refilled.db", environment: ServerBench.environment)
         try store.stayOpen()
-        let code = try Accounts(store: store, environment: ServerBench.environment).add(name: reader.name, role: .sales)
-            .code
+        let code = try Accounts(store: store, environment: ServerBench.environment).add(
+            name: reader.name, role: .supervisor
+        )
+        .code
         _ = try store.beginRecovery()
         let after = LocalTransport(store)
         let again = try await Replica.enroll(

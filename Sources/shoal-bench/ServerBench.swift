@@ -28,7 +28,7 @@ final class ServerBench {
         store = try ServerStore(path: path, environment: Self.environment)
         let book = Accounts(store: store, environment: Self.environment)
         for name in accounts {
-            let made = try book.add(name: name, role: .sales)
+            let made = try book.add(name: name, role: .supervisor)
             let importer = try book.enroll(EnrollRequest(code: made.code, key: Self.key()))
             members.append(try enroll(name, made.account, importer: importer.replica))
         }

@@ -14,8 +14,9 @@ struct AccountCommand: AsyncParsableCommand {
               shoald account add 小美 --role expert
               shoald account code 小美                    for another device of the same person
               shoald account list
+              shoald account handover 小美 小红             all customers of one to the other
             """,
-        subcommands: [Add.self, List.self, Code.self])
+        subcommands: [Add.self, List.self, Code.self, Handover.self])
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(

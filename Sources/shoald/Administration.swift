@@ -67,6 +67,15 @@ enum Administration {
         }
     }
 
+    func handover(_ request: HandoverRequest) async throws -> HandoverReport {
+        switch self {
+        case .local(let store, _):
+            return try Accounts(store: store, environment: .system).handover(
+                from: request.from, to: request.to, isDryRun: request.isDryRun)
+        case .remote(let server): return try await server.post("/v1/accounts/handover", request)
+        }
+    }
+
     func list() async throws -> [Account] {
         switch self {
         case .local(let store, _): return try Accounts(store: store, environment: .system).list()

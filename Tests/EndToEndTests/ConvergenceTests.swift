@@ -7,7 +7,7 @@ struct ConvergenceTests {
     @Test func twoHomesAndTheServerHoldTheSameBytes() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小王")
-            try await scene.enroll("b", as: "专家李", role: "expert")
+            try await scene.enroll("b", as: "专家李")
             let id = try await scene.ok("a", "customer", "add", "王小明", "--field", "phone=13800000000")
             try await scene.ok("a", "tag", id, "+肤质/油皮", "+新客")
             try await scene.ok("a", "note", "add", id, "敏感肌 👩‍👩‍👧")

@@ -79,7 +79,7 @@ struct AccountTests {
         try replica.pullAll()
         let record = try #require(replica.rows[replica.account])
         #expect(record.envelope == Envelope(kind: .account, scope: .workspace))
-        #expect(replica.dump().contains("小美") && replica.dump().contains("sales"))
+        #expect(replica.dump().contains("小美") && replica.dump().contains("supervisor"))
     }
 
     @Test func aKeyNamesItsReplicaAndNothingElseDoes() throws {

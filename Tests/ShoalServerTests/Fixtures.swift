@@ -60,8 +60,8 @@ final class TestServer: Sendable {
         try? FileManager.default.removeItem(atPath: directory)
     }
 
-    func replica(_ name: String) throws -> TestReplica {
-        let code = try accounts.add(name: name, role: .sales).code
+    func replica(_ name: String, role: Role = .supervisor) throws -> TestReplica {
+        let code = try accounts.add(name: name, role: role).code
         return try replica(code: code)
     }
 
@@ -83,9 +83,9 @@ final class TestServer: Sendable {
         }
     }
 
-    /// The canonical dump of the server.
-    func dump() throws -> String {
-        let dump = try store.dump()
+    /// The canonical dump of the server, or of what an account sees.
+    func dump(account: String? = nil) throws -> String {
+        let dump = try store.dump(account: account)
         var bytes: [UInt8] = []
         while let lines = try dump.next() { bytes += lines }
         return String(decoding: bytes, as: UTF8.self)
@@ -107,6 +107,9 @@ final class TestReplica {
     /// How many fills it began.
     private(set) var fills = 0
     private(set) var positions: [ReplicaID: UInt32] = [:]
+    /// How many scopes it was told that moved, and how many records came.
+    private(set) var moved = 0
+    private(set) var pulled = 0
     private var allocator = RecordIDAllocator()
 
     init(server: TestServer, enrolled: EnrollResponse, key: String) {
@@ -182,6 +185,11 @@ final class TestReplica {
             finishFill()
         }
         fills += page.beginsFill ? 1 : 0
+        moved += page.moves.left.count + page.moves.entered.count
+        for scope in page.moves.left + page.moves.entered {
+            rows = rows.filter { $0.key != scope && !$0.value.belongs(to: scope) }
+        }
+        pulled += page.page.heads.count
         for head in page.page.heads {
             var record = page.isFill ? Record(id: head.id) : rows[head.id] ?? Record(id: head.id)
             record.setEnvelope(head.envelope)
@@ -255,6 +263,17 @@ extension Operations {
     init(_ body: (inout Operations) -> Void) {
         self.init()
         body(&self)
+    }
+}
+
+extension Record {
+    /// Whether this is a record of a scope, other than the scope itself.
+    func belongs(to scope: RecordID) -> Bool {
+        switch envelope.scope {
+        case .workspace: false
+        case .account(let id), .customer(let id): id == scope
+        case .pair(let a, let b): a == scope || b == scope
+        }
     }
 }
 

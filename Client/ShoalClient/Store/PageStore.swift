@@ -54,6 +54,7 @@ struct PageStore {
         for verdict in commit.verdicts { try setAside(verdict) }
         try fillOwn()
         try beginFill()
+        try move()
         for position in page.heads.indices { try take(position) }
         try StockStore(store).note(page)
         if commit.isLast {
@@ -61,6 +62,7 @@ struct PageStore {
             leaving = [:]
         }
         try endFill()
+        try store.evictLeft()
         try StandingStore.advanceVector(commit.positions, store.database)
         standing.cursor = commit.cursor
         if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
@@ -99,6 +101,14 @@ struct PageStore {
 
     private func show(from old: Record?, to new: Record) throws { try store.show(from: old, to: new) }
 
+    // MARK: View
+
+    /// What entered again comes whole from this page on; what left goes at the end, if no unsent work speaks of it.
+    private func move() throws {
+        for scope in commit.moves.entered { try store.evict(scope) }
+        for scope in commit.moves.left { try store.scopes.noteLeaving(scope) }
+    }
+
     // MARK: Page
 
     private mutating func take(_ position: Int) throws {
@@ -129,6 +139,7 @@ struct PageStore {
             // After a rollback an identifier may belong to another record, which may lie in the other table.
             if let row, row.envelope != record.envelope { try store.records.delete(head.id) }
             try store.records.write(record, sequence: 0)
+            if row == nil { try store.scopes.add(head.id, record.envelope) }
         }
         if standing.fill == .replacing { try see(head.id) }
         try follow(row, record, entries)

@@ -71,7 +71,9 @@ struct RepairStore {
     }
 
     private func write(_ id: RecordID, _ record: Record?) throws {
-        if let record { try store.records.write(record, sequence: 0) } else { try store.records.delete(id) }
+        guard let record else { return try store.records.delete(id) }
+        try store.records.write(record, sequence: 0)
+        try store.scopes.add(id, record.envelope)
     }
 
     /// Whether a row has a value that this replica wrote and the server acknowledged, of which the server's record has

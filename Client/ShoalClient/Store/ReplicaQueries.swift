@@ -186,12 +186,15 @@ extension ReplicaStore {
         forgetCached()
         for table in [
             "customer", "customer_tag", "follow", "note", "tag_group", "tag", "account", "author", "conflict",
-            "text_queue",
+            "text_queue", "member",
         ] {
             try database.execute(sql: "DELETE FROM \(table)")
         }
         try text.rebuild()
-        try forEachEffective { try projection.update(from: nil, to: $0) }
+        try forEachEffective { record in
+            try projection.update(from: nil, to: record)
+            if record.isMade { try scopes.add(record.id, record.envelope) }
+        }
     }
 
     /// Calls `body` with each effective record, in id order.

@@ -14,6 +14,7 @@ enum ReplicaSchema {
         Migration(name: "5 relay", sql: relay),
         Migration(name: "6 earlier places", sql: earlierPlaces),
         Migration(name: "7 texts", sql: texts),
+        Migration(name: "8 visibility", sql: visibility),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -254,6 +255,15 @@ enum ReplicaSchema {
             code TEXT NOT NULL,
             key TEXT NOT NULL
         );
+        """
+
+    private static let visibility = """
+        -- What belongs to which scope: of every row in detail.
+        CREATE TABLE member (scope INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY (scope, record)) WITHOUT ROWID;
+        INSERT OR IGNORE INTO underived (id) SELECT 1 WHERE EXISTS (SELECT 1 FROM detail);
+
+        -- Scopes that left the account's view while there was unsent work about them.
+        CREATE TABLE leaving (scope INTEGER PRIMARY KEY);
         """
 
     private static let texts = """

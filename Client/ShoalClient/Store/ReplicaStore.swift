@@ -19,6 +19,7 @@ final class ReplicaStore {
     let log: LogStore
     let projection: ProjectionStore
     let text: TextIndexStore
+    let scopes: ScopeStore
     let home: String
     let environment: Environment
     private let lock: any HomeLock
@@ -63,6 +64,7 @@ final class ReplicaStore {
         log = try LogStore(database)
         projection = try ProjectionStore(database)
         text = try TextIndexStore(database)
+        scopes = try ScopeStore(database)
         wal = WriteAheadLog(database)
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         beginReading = try Statement(database, "BEGIN DEFERRED")

@@ -142,6 +142,11 @@ extension SyncResponse {
     private func frame() -> FrameWriter {
         var frame = FrameWriter()
         frame.json.beginObject()
+        if !moves.isEmpty {
+            // Whoever does not know what this says would keep what is not for it any more.
+            frame.json.key("needs")
+            frame.json.integer(Int64(ProtocolVersion.ofVisibility))
+        }
         frame.json.key("push")
         push.write(to: &frame.json)
         frame.json.key("from")
@@ -162,6 +167,7 @@ extension SyncResponse {
         frame.json.endArray()
         frame.json.key("time")
         frame.json.integer(time)
+        moves.write(to: &frame.json)
         if !page.isEmpty {
             frame.json.key("page")
             PageCodec.write(page, to: &frame)
@@ -195,6 +201,7 @@ extension SyncResponse {
         var positions: [Dot] = []
         var time: Int64?
         var page = RecordPage()
+        var moves = ScopeMoves()
         var recovery = RecoveryMembers()
         try reader.readObject { reader, key in
             switch key {
@@ -207,6 +214,8 @@ extension SyncResponse {
             case "begins": beginsFill = try reader.readBool()
             case "positions": try reader.readArray { positions.append(try $0.readDot()) }
             case "time": time = try reader.readInteger()
+            case "left": moves.left = try ScopeMoves.read(from: &reader)
+            case "entered": moves.entered = try ScopeMoves.read(from: &reader)
             case "page": page = try PageCodec.read(from: &reader)
             case "open": try recovery.readOpen(&reader)
             case "recovery": recovery.isWanted = try reader.readBool()
@@ -223,6 +232,7 @@ extension SyncResponse {
             push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
         self.beginsFill = beginsFill
+        self.moves = moves
     }
 }
 

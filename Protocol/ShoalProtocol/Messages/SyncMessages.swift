@@ -2,11 +2,13 @@ import ShoalCRDT
 
 /// The version of the protocol that this code speaks; SPEC.md §9.
 public enum ProtocolVersion {
-    public static let current = 2
+    public static let current = 3
     /// The version of the form of frames: of paths and media type. Versions of one form differ in what an older reader bears.
     public static let form = 1
     /// The first version whose readers keep the changes of a text that a page does not bring again.
     static let ofTexts = 2
+    /// The first version whose readers know that scopes leave an account's view.
+    static let ofVisibility = 3
     /// The media type of bodies.
     public static let mediaType = "application/vnd.shoal.v\(form)+json"
 }
@@ -232,6 +234,8 @@ public struct SyncResponse: Sendable {
     public var time: Int64
     /// Whether the server wants what replicas held before it lost something; §3.6.
     public var recovery: Bool
+    /// What left the account's view, or came into it again.
+    public var moves = ScopeMoves()
 
     public init(
         push: PushAnswer, from: String, page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot],
@@ -313,4 +317,6 @@ public enum Limits {
     public static let record = 2 << 20
     /// The bytes of a record above which nothing at all is taken about it. A page must be able to carry any record.
     public static let recordAtMost = 4 << 20
+    /// The most scopes that a page says left or entered, each.
+    public static let moves = 65_536
 }

@@ -46,6 +46,8 @@ public struct ClientSession: Sendable {
         /// Nothing more to pull: only now the state is promised whole.
         public var isLast: Bool
         public var positions: [Dot]
+        /// What left the account's view or came into it again; takes effect before the page.
+        public var moves = ScopeMoves()
         /// Milliseconds since 1970 by the server's clock.
         public var serverTime: Int64
     }
@@ -127,8 +129,8 @@ public struct ClientSession: Sendable {
                 replica: log.replica, takenUpTo: taken.upTo, acknowledgement: taken.acknowledgement,
                 verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
                 cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
-                isLast: !response.more,
-                positions: response.positions, serverTime: response.time))
+                isLast: !response.more, positions: response.positions, moves: response.moves,
+                serverTime: response.time))
     }
 
     /// The commit is durable.

@@ -92,6 +92,8 @@ public struct ServerSession: Sendable {
         /// Whether it is the first page of a fill.
         public var beginsFill = false
         public var positions: [Dot]
+        /// What left the account's view or came into it again.
+        public var moves = ScopeMoves()
         public init(
             page: RecordPage, cursor: String, more: Bool, isFill: Bool, beginsFill: Bool = false, positions: [Dot]
         ) {
@@ -158,6 +160,7 @@ public struct ServerSession: Sendable {
             push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
             isFill: page.isFill, positions: page.positions, time: time)
         response.beginsFill = page.beginsFill
+        response.moves = page.moves
         return .respond(response)
     }
 }

@@ -6,6 +6,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     case badName
     case nameTaken(String)
     case unknownAccount(String)
+    /// A hand-over from an account to itself.
+    case sameAccount(String)
     /// Neither typed right nor ever handed out.
     case wrongCode
     case expiredCode
@@ -30,6 +32,7 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .badName: "an account's name has 1 to 64 bytes, no control characters, and no spaces at its ends"
         case .nameTaken(let name): "there is an account \(name) already"
         case .unknownAccount(let name): "there is no account \(name)"
+        case .sameAccount(let name): "\(name) has its own customers already"
         case .wrongCode: "the enrolment code is wrong"
         case .expiredCode: "the enrolment code has expired; ask for a new one"
         case .usedCode: "the enrolment code was used already; ask for a new one"
@@ -98,6 +101,13 @@ public struct Accounts: Sendable {
         let (code, hash) = try drawCode()
         let account = try store.addCode(hash, account: name, expires: environment.now() + EnrolmentCode.lifetime)
         return (account, code)
+    }
+
+    /// Gives all customers of one account to another.
+    ///
+    /// - Throws: `AccountProblem.unknownAccount`, `.sameAccount`; `StoreError`.
+    public func handover(from: String, to: String, isDryRun: Bool) throws -> HandoverReport {
+        try store.handover(from: from, to: to, isDryRun: isDryRun, time: environment.now())
     }
 
     public func list() throws -> [Account] { try store.accounts() }

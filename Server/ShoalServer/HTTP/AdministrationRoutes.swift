@@ -24,6 +24,11 @@ extension Services {
                 let made = try self.accounts.newCode(name: account.name)
                 return try Self.json(AccountCode(account: made.account.description, code: made.code), status: .created)
             },
+            .init(method: .post, path: "/v1/accounts/handover") { request in
+                let wanted: HandoverRequest = try await self.decode(request)
+                return try Self.json(
+                    try self.accounts.handover(from: wanted.from, to: wanted.to, isDryRun: wanted.isDryRun))
+            },
             .init(method: .post, path: "/v1/recover") { request in
                 let wanted: RecoveryRequest = try await self.decode(request)
                 return try Self.json(try self.handler.recover(wanted))
@@ -81,6 +86,18 @@ public struct NewAccount: Codable, Sendable {
 public struct AccountName: Codable, Sendable {
     public var name: String
     public init(name: String) { self.name = name }
+}
+
+/// The body of `POST /v1/accounts/handover`: names.
+public struct HandoverRequest: Codable, Sendable {
+    public var from: String
+    public var to: String
+    public var isDryRun: Bool
+    public init(from: String, to: String, isDryRun: Bool) {
+        self.from = from
+        self.to = to
+        self.isDryRun = isDryRun
+    }
 }
 
 /// The body of `POST /v1/dump`; without an account everything is dumped.

@@ -90,7 +90,7 @@ struct Problem: Error, Equatable {
 
     private init(account error: AccountProblem) {
         switch error {
-        case .badName, .badKey: self = .malformed("\(error)")
+        case .badName, .badKey, .sameAccount: self = .malformed("\(error)")
         case .nameTaken: self.init(.conflict, "name-taken", "Name taken", "\(error)")
         case .unknownAccount: self.init(.notFound, "unknown-account", "Unknown account", "\(error)")
         case .wrongCode: self.init(.forbidden, "wrong-code", "Wrong code", "\(error)")

@@ -132,7 +132,7 @@ extension ServerStore {
                     try writer.queries.writeRecord(
                         id, record.envelope, sequence: writer.state.sequence, packed: packed, isNew: true,
                         wasUnmade: false)
-                    try writer.queries.appendFeed(id, sequence: writer.state.sequence)
+                    try writer.queries.appendFeed(id, record.envelope, sequence: writer.state.sequence)
                     try database.execute(sql: "DELETE FROM quarantine WHERE record = ?", arguments: [id.rawValue])
                     mended.append(id)
                 }

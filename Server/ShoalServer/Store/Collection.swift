@@ -252,13 +252,14 @@ private struct CollectorStep {
         try writer.collection.rewrite(record.id, record.envelope, sequence: sequence, packed: packed)
         guard isChange else { return }
         writer.state.sequence = sequence
-        try writer.queries.appendFeed(record.id, sequence: sequence)
+        try writer.queries.appendFeed(record.id, record.envelope, sequence: sequence)
         hasChanged = true
     }
 
     // MARK: Hashes, tags, memory of collected records
 
     private mutating func keepUp() throws {
+        try writer.visibility.forgetLeft(upTo: writer.state.collection.collected)
         step.tags = try writer.collection.deleteTags(upTo: writer.state.collection.collected, limit: limit)
         if step.tags == limit { return }
         let expired = try writer.collection.expiredCollected(

@@ -22,6 +22,7 @@ struct CollectionState: Hashable {
 final class CollectionQueries {
     private let database: Database
     let members: MemberQueries
+    private let visibility: VisibilityQueries
     private let selectFeed: Statement
     private let deleteFeed: Statement
     private let rewriteRecord: Statement
@@ -34,8 +35,9 @@ final class CollectionQueries {
     private let upsertLease: Statement
     private let deleteTags: Statement
 
-    init(_ database: Database) throws(StoreError) {
+    init(_ database: Database, _ visibility: VisibilityQueries) throws(StoreError) {
         self.database = database
+        self.visibility = visibility
         members = try MemberQueries(database)
         selectFeed = try Statement(
             database, "SELECT sequence, record FROM feed WHERE sequence > ?1 AND sequence <= ?2 ORDER BY sequence")
@@ -152,6 +154,7 @@ final class CollectionQueries {
         try statement.bind(1, id.rawValue)
         try statement.run()
         try members.remove(id, envelope)
+        if envelope.scope == .customer(id) { try visibility.forget(scope: id) }
     }
 
     // MARK: Collected records

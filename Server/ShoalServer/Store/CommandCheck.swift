@@ -73,6 +73,9 @@ extension GroupFold {
             if slots[slot].isCollected { remake(slot, &made) }
         case (nil, _?): break
         }
+        if !push.isServer, let reason = try forbidden(index, of: push, slots[slot], made) {
+            return .refused(at: index, reason)
+        }
         let number = log.position + UInt32(index + 1)
         for edit in push.operations.edits[operation.edits] where !edit.supersedes.isEmpty {
             guard try areKnown(edit.supersedes, of: push, index, log.replica, before: number, in: operation.record)

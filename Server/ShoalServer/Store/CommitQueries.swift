@@ -54,7 +54,7 @@ final class CommitQueries {
         insertDetail = try Statement(database, "INSERT INTO detail (id, sequence, cells) VALUES (?1, ?2, ?3)")
         updateRecord = try Statement(database, "UPDATE record SET sequence = ?2, cells = ?3 WHERE id = ?1")
         updateDetail = try Statement(database, "UPDATE detail SET sequence = ?2, cells = ?3 WHERE id = ?1")
-        insertFeed = try Statement(database, "INSERT INTO feed (sequence, record) VALUES (?1, ?2)")
+        insertFeed = try Statement(database, "INSERT INTO feed (sequence, record, scope) VALUES (?1, ?2, ?3)")
         insertTag = try Statement(database, "INSERT INTO commit_tag (sequence, tag) VALUES (?1, ?2)")
         selectTag = try Statement(database, "SELECT tag FROM commit_tag WHERE sequence = ?1")
         insertLogStatement = try Statement(
@@ -122,12 +122,13 @@ final class CommitQueries {
         try statement.bind(1, id.rawValue)
         try statement.bind(2, sequence)
         try statement.run(3, packed)
-        if isNew, isDetail { try members.add(id, envelope) }
+        if isNew || wasUnmade, envelope.kind != .none { try members.add(id, envelope) }
     }
 
-    func appendFeed(_ id: RecordID, sequence: Int64) throws(StoreError) {
+    func appendFeed(_ id: RecordID, _ envelope: Envelope, sequence: Int64) throws(StoreError) {
         try insertFeed.bind(1, sequence)
         try insertFeed.bind(2, id.rawValue)
+        try insertFeed.bind(3, envelope.scope.routing)
         try insertFeed.run()
     }
 

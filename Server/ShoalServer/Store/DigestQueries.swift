@@ -11,7 +11,7 @@ extension ServerStore {
     /// Answers a digest from one snapshot of the database.
     ///
     /// The records are compared as of the cursor: what changed later is left out and named, so that neither side takes a
-    /// change for a difference. Until visibility rules are in force an account's view is everything.
+    /// change for a difference. What the account does not see is not there.
     ///
     /// - Throws: `SyncProblem.otherEpoch`, `.foreignToken`; `StoreError`.
     public func digest(
@@ -23,14 +23,14 @@ extension ServerStore {
             throw SyncProblem.foreignToken("cursor")
         }
         let (response, damaged) = try StoreError.mapping(path: path) {
-            try pool.read { try digest($0, request, cursor, budget) }
+            try pool.read { try digest($0, request, cursor, AccountView(account, $0), budget) }
         }
         try setAside(damaged)
         return response
     }
 
     private func digest(
-        _ database: Database, _ request: DigestRequest, _ cursor: Cursor, _ budget: Int
+        _ database: Database, _ request: DigestRequest, _ cursor: Cursor, _ view: AccountView, _ budget: Int
     ) throws -> (DigestResponse, [RecordID]) {
         let behind = DigestResponse(isBehind: true, seen: request.seen)
         guard let now = try Self.newestCommit(database), cursor.fill == nil, cursor.sequence == cursor.floor,
@@ -44,55 +44,84 @@ extension ServerStore {
         // What changed since must all still be in the feed.
         let first = try Int64.fetchOne(database.cachedStatement(sql: "SELECT min(sequence) FROM feed"))
         guard (first ?? now.sequence + 1) <= cursor.floor + 1 else { return (behind, []) }
+        // What moved into or out of the view since is for a sync to tell.
+        guard try view.move(after: cursor.floor) == nil else { return (behind, []) }
         let changed = try Int64.fetchAll(
             database.cachedStatement(sql: "SELECT DISTINCT record FROM feed WHERE sequence > ? LIMIT ?"),
             arguments: [max(cursor.floor, request.seen), Limits.digestWanted + 1])
         guard changed.count <= Limits.digestWanted else { return (behind, []) }
-        let records = RecordsAsOf(
-            try Statement(database, RecordTable.selectRange), floor: cursor.floor, quarantined: Set(quarantine.records))
+        let records = RecordsAsOf(view, floor: cursor.floor, quarantined: Set(quarantine.records))
         var response = try DigestResponder.respond(to: request, records, budget: budget)
         response.seen = now.sequence
-        let omitted = changed.map(RecordID.init(rawValue:)) + records.quarantined
+        // An identifier that the account may not see is nobody's business, changed or not.
+        let omitted = try (changed.map(RecordID.init(rawValue:)) + records.quarantined).filter {
+            try records.isSeen($0)
+        }
         response.omitted = Set(omitted).sorted()
         return (response, records.damaged)
     }
 }
 
-/// The records that have not changed since a sequence.
+/// The records of a view that have not changed since a sequence.
 private final class RecordsAsOf: DigestRecords {
-    private let select: Statement
+    private let view: AccountView
     private let floor: Int64
     private(set) var quarantined: Set<RecordID>
     /// Those of them that were found just now.
     private(set) var damaged: [RecordID] = []
     private var scratch: [UInt8] = []
 
-    init(_ select: Statement, floor: Int64, quarantined: Set<RecordID>) {
-        self.select = select
+    init(_ view: AccountView, floor: Int64, quarantined: Set<RecordID>) {
+        self.view = view
         self.floor = floor
         self.quarantined = quarantined
     }
 
     private func scan(_ range: IdentifierRange, _ body: (Record) throws -> Void) throws {
         guard range.lower < range.upper, range.upper <= IdentifierRange.end else { return }
-        try select.bind(1, Int64(bitPattern: range.lower))
-        try select.bind(2, Int64(bitPattern: range.upper - 1))
-        defer { select.reset() }
-        while try select.step() {
-            let sequence = select.integer(1)
-            let id = RecordID(rawValue: select.integer(0))
-            if sequence > floor || quarantined.contains(id) { continue }
-            let record: Record
-            do throws(StoreError) {
-                record = try RecordTable.record(id, sequence: sequence, packed: select.bytes(2))
-            } catch {
-                guard case .damagedRecord = error else { throw error }
-                quarantined.insert(id)
-                damaged.append(id)
-                continue
+        let (first, last) = (Int64(bitPattern: range.lower), Int64(bitPattern: range.upper - 1))
+        if view.isEverything {
+            let select = try view.statement(RecordTable.selectRange)
+            try select.bind(1, first)
+            try select.bind(2, last)
+            defer { select.reset() }
+            while try select.step() {
+                try take(RecordID(rawValue: select.integer(0)), select.integer(1), select.bytes(2), body)
             }
-            if record.isPresent { try body(record) }
+            return
         }
+        let select = try view.statement(RecordTable.selectOne)
+        try view.forEachIdentifier(from: first, to: last) { id in
+            try select.bind(1, id)
+            defer { select.reset() }
+            if try select.step() { try take(RecordID(rawValue: id), select.integer(0), select.bytes(1), body) }
+        }
+    }
+
+    private func take(
+        _ id: RecordID, _ sequence: Int64, _ packed: UnsafeRawBufferPointer, _ body: (Record) throws -> Void
+    ) throws {
+        if sequence > floor || quarantined.contains(id) { return }
+        let record: Record
+        do throws(StoreError) {
+            record = try RecordTable.record(id, sequence: sequence, packed: packed)
+        } catch {
+            guard case .damagedRecord = error else { throw error }
+            quarantined.insert(id)
+            damaged.append(id)
+            return
+        }
+        guard record.isPresent else { return }
+        if case .pair = record.envelope.scope, try !view.sees(record.envelope) { return }
+        try body(record)
+    }
+
+    /// Whether the account sees a record; one whose row cannot be read belongs to whom `member` and `visibility` say.
+    func isSeen(_ id: RecordID) throws -> Bool {
+        if view.isEverything { return true }
+        var isSeen = false
+        try view.forEachIdentifier(from: id.rawValue, to: id.rawValue) { _ in isSeen = true }
+        return isSeen
     }
 
     func forEachFingerprint(

@@ -8,12 +8,18 @@ import Synchronization
 public final class StoreDump: Sendable {
     private static let budget = 1 << 20
     private let snapshot: DatabaseSnapshot
+    /// Whose view it is; nil for everything.
+    private let account: RecordID?
     private let path: String
     private let onDamage: @Sendable ([RecordID]) throws -> Void
     /// The record after which the next lines begin; nil at the end.
     private let position = Mutex<RecordID?>(RecordID(rawValue: 0))
 
-    init(_ snapshot: DatabaseSnapshot, path: String, onDamage: @escaping @Sendable ([RecordID]) throws -> Void) {
+    init(
+        _ snapshot: DatabaseSnapshot, of account: RecordID?, path: String,
+        onDamage: @escaping @Sendable ([RecordID]) throws -> Void
+    ) {
+        self.account = account
         self.onDamage = onDamage
         self.snapshot = snapshot
         self.path = path
@@ -29,8 +35,9 @@ public final class StoreDump: Sendable {
         var damaged: [RecordID] = []
         try StoreError.mapping(path: path) {
             try snapshot.read { database in
+                let view = try account.map { try AccountView($0, database) }
                 try RecordTable(database).scan(after: start, onDamage: { id, _ in damaged.append(id) }) { record, _ in
-                    if let line = RecordDump.line(record) {
+                    if try view?.sees(record.envelope) != false, let line = RecordDump.line(record) {
                         lines += line
                         lines.append(UInt8(ascii: "\n"))
                     }
@@ -47,14 +54,15 @@ public final class StoreDump: Sendable {
 }
 
 extension ServerStore {
-    /// Begins a dump of what an account sees; without one, of everything. Until visibility rules are in force that is
-    /// the same.
+    /// Begins a dump of what an account sees; without one, of everything.
     ///
     /// - Throws: `AccountProblem.unknownAccount`; `StoreError`.
     public func dump(account name: String? = nil) throws -> StoreDump {
-        if let name, try account(named: name) == nil { throw AccountProblem.unknownAccount(name) }
-        return StoreDump(try StoreError.mapping(path: path) { try pool.makeSnapshot() }, path: path) { [self] in
-            try setAside($0)
+        let viewer = try name.map { name in
+            guard let account = try account(named: name) else { throw AccountProblem.unknownAccount(name) }
+            return account
         }
+        let snapshot = try StoreError.mapping(path: path) { try pool.makeSnapshot() }
+        return StoreDump(snapshot, of: viewer, path: path) { [self] in try setAside($0) }
     }
 }

@@ -216,6 +216,7 @@ extension StoreWriter {
         var place = RecordID(rawValue: 0)
         while let open = try relays.openRecord(after: place) {
             var record = open.record
+            let before = viewers(of: record)
             place = record.id
             let marks = Set(record.entries.filter { $0.kind == .deadAhead || $0.kind == .coveredAhead }.map(\.dot))
             let sequence = state.sequence + 1
@@ -233,7 +234,8 @@ extension StoreWriter {
             record.encode(sequence: sequence, into: &packed)
             try queries.writeRecord(
                 record.id, record.envelope, sequence: sequence, packed: packed, isNew: false, wasUnmade: false)
-            try queries.appendFeed(record.id, sequence: sequence)
+            try queries.appendFeed(record.id, record.envelope, sequence: sequence)
+            try noteViewers(of: record, before: before, sequence: sequence)
         }
     }
 }

@@ -55,11 +55,13 @@ struct GroupFold {
     var slots: [Slot] = []
     var packed: [UInt8] = []
     var texts = FoldedTexts()
+    var rights: Rights
     var progress: [Progress?]
 
     init(_ writer: StoreWriter, _ group: [PreparedPush]) {
         self.writer = writer
         self.group = group
+        rights = Rights(writer.visibility)
         outcomes = Array(repeating: nil, count: group.count)
         progress = Array(repeating: nil, count: group.count)
     }
@@ -199,7 +201,9 @@ struct GroupFold {
             end += 1
             while end < operations.count, operations[end].continuesCommand { end += 1 }
             switch try check(start..<end, of: index, refusals: state.refusals) {
-            case .accepted: try noteMade(start..<end, push, log)
+            case .accepted:
+                try noteMade(start..<end, push, log)
+                try noteFollowers(start..<end, push, log)
             case .refused(let at, let reason):
                 for operation in start..<end {
                     progress[index]?.slots[operation - firstNew] = -1
@@ -249,20 +253,24 @@ struct GroupFold {
         for index in slots.indices {
             let slot = slots[index]
             let sequence = writer.state.sequence + 1
-            guard let record = try folded(slot, sequence: sequence) else { continue }
+            guard let (record, before) = try folded(slot, sequence: sequence) else { continue }
             writer.state.sequence = sequence
             bytes.removeAll(keepingCapacity: true)
             record.encode(sequence: sequence, into: &bytes)
             try writer.queries.writeRecord(
                 slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored,
                 wasUnmade: slot.isUnmade)
-            try writer.queries.appendFeed(slot.record, sequence: sequence)
+            try writer.queries.appendFeed(slot.record, record.envelope, sequence: sequence)
+            try writer.noteViewers(of: record, before: before, sequence: sequence)
         }
     }
 
-    /// The record with its operations applied, or nil if they change nothing.
-    private mutating func folded(_ slot: Slot, sequence: Int64) throws(StoreError) -> Record? {
+    /// The record with its operations applied, and who saw what before; nil if they change nothing.
+    private mutating func folded(
+        _ slot: Slot, sequence: Int64
+    ) throws(StoreError) -> (record: Record, before: Viewers?)? {
         var record: Record?
+        var before: Viewers?
         var wasAway = false
         var changed = false
         let relayed = try writer.relayed(slot.record)
@@ -276,6 +284,7 @@ struct GroupFold {
                         try Record(id: slot.record, sequence: slot.sequence, packed: bytes, isChecked: true)
                     }
                     wasAway = !stored.isPresent
+                    before = writer.viewers(of: stored)
                     record = stored
                 } else {
                     record = Record(id: slot.record)
@@ -300,7 +309,7 @@ struct GroupFold {
         // Replicas that filled while it was deleted have nothing of it: a record that comes back is sent whole.
         if wasAway, record.isPresent { record.renumber(sequence: sequence) }
         try writer.noteMade(record)
-        return record
+        return (record, before)
     }
 }
 

@@ -5,7 +5,8 @@ import ShoalStore
 import class ShoalStore.Statement
 import struct ShoalCRDT.Record
 
-/// Which records belong to which: the table `member`, kept for everything that lies in `detail`.
+/// Which records belong to which scope: the table `member`. Those of the workspace belong to scope 0; a customer belongs to
+/// itself and has no row.
 final class MemberQueries {
     private let insert: Statement
     private let remove: Statement
@@ -27,11 +28,13 @@ final class MemberQueries {
     }
 
     func add(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
-        for scope in Self.scopes(envelope) { try run(insert, scope, id) }
+        if envelope.scope == .workspace { return try run(insert, RecordID(rawValue: 0), id) }
+        for scope in Self.scopes(envelope) where scope != id { try run(insert, scope, id) }
     }
 
     func remove(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
-        for scope in Self.scopes(envelope) { try run(remove, scope, id) }
+        if envelope.scope == .workspace { return try run(remove, RecordID(rawValue: 0), id) }
+        for scope in Self.scopes(envelope) where scope != id { try run(remove, scope, id) }
     }
 
     private func run(_ statement: Statement, _ scope: RecordID, _ id: RecordID) throws(StoreError) {

@@ -89,12 +89,26 @@ extension StoreWriter {
         let before = state.sequence
         var taken = 0
         for head in request.page.heads {
-            guard try join(request.page.record(head, notAfter: time), vector: vector) else { continue }
+            let relayed = request.page.record(head, notAfter: time)
+            guard try mayRelay(relayed, account), try join(relayed, vector: vector) else { continue }
             try relays.addRecord(head.id, source: source)
             taken += 1
         }
         if state.sequence > before { try markCommit() }
         return taken
+    }
+
+    /// Whether an account may say what a record held: it sees its scope, or nobody has brought that yet.
+    private func mayRelay(_ relayed: Record, _ account: RecordID) throws -> Bool {
+        if try visibility.isSupervisor(account) { return true }
+        for scope in MemberQueries.scopes(relayed.envelope) {
+            if case .account = relayed.envelope.scope {
+                if scope != account { return false }
+            } else if try visibility.sight(account, scope) != .sees, try stored(scope)?.isMade == true {
+                return false
+            }
+        }
+        return true
     }
 
     /// The record as it is stored, or nil.
@@ -128,6 +142,7 @@ extension StoreWriter {
     private func join(_ relayed: Record, vector: VersionVector) throws -> Bool {
         let stored = try stored(relayed.id)
         var record = stored ?? Record(id: relayed.id)
+        let before = stored.map { viewers(of: $0) }
         guard !record.isMade || record.envelope == relayed.envelope else { return false }
         // Accounts are the server's own to write: a relay brings back those that are gone, and changes none.
         if relayed.envelope.kind == .account, record.isMade { return true }
@@ -154,7 +169,8 @@ extension StoreWriter {
             try queries.writeRecord(
                 record.id, record.envelope, sequence: sequence, packed: packed, isNew: stored == nil,
                 wasUnmade: wasUnmade)
-            try queries.appendFeed(record.id, sequence: sequence)
+            try queries.appendFeed(record.id, record.envelope, sequence: sequence)
+            try noteViewers(of: record, before: before, sequence: sequence)
             try noteMade(record)
         }
         if record.envelope.kind == .account { try deriveAccount(record) }

@@ -11,13 +11,18 @@ public struct CommitMark: Hashable, Sendable {
 
 /// Where a replica stands in the server's sequence. Opaque to the replica.
 struct Cursor: Hashable, Sendable {
-    /// A fill: whole records by ascending identifier.
-    struct Fill: Hashable, Sendable {
-        /// The last record that was sent; 0 before the first.
+    /// How far something of several pages is.
+    struct Place: Hashable, Sendable {
+        /// The scope under way; nil in a fill with everything, which goes by ascending identifier.
+        var scope: Int64?
+        /// The last record that was sent; 0 before the first, `done` after the last one of the scope.
         var record: Int64
+
+        static let done = Int64.max
     }
 
-    /// Everything up to here was sent. During a fill: where it is pinned, so where the changes go on afterwards.
+    /// Everything up to here was sent. During a fill: where it is pinned, so where the changes go on afterwards. During a
+    /// move: the sequence of that move, which is under way.
     var sequence: Int64
     /// The commit whose state was read.
     var commit: CommitMark
@@ -28,7 +33,10 @@ struct Cursor: Hashable, Sendable {
     var floor: Int64
     /// Whether the replica was ever sent the positions of all logs; those that moved after `floor` then suffice.
     var hasPositions: Bool
-    var fill: Fill?
+    /// A fill: whole records, of the account's scopes one after the other.
+    var fill: Place?
+    /// What entered or left the account's view with the change `sequence`, and how far that was told.
+    var move: Place?
 }
 
 /// Makes and opens the opaque tokens: payload and 8 bytes of HMAC-SHA256 in base64url.
@@ -68,7 +76,11 @@ struct Seal: Sendable {
         payload.append(varint: UInt64(bitPattern: cursor.commit.sequence - cursor.sequence))
         let floor = UInt64(bitPattern: cursor.commit.sequence - cursor.floor)
         payload.append(varint: floor << 1 | (cursor.hasPositions ? 0 : 1))
-        if let fill = cursor.fill { payload.append(varint: UInt64(bitPattern: fill.record)) }
+        if let place = cursor.fill ?? cursor.move {
+            payload.append(varint: UInt64(bitPattern: place.record))
+            if let scope = place.scope { payload.append(varint: UInt64(bitPattern: scope)) }
+            if cursor.fill == nil { payload.append(varint: 1) }
+        }
         return close(payload, .cursor, account)
     }
 
@@ -91,8 +103,18 @@ struct Seal: Sendable {
             sequence: commit - below, commit: CommitMark(sequence: commit, tag: tag), floor: commit - floor >> 1,
             hasPositions: floor & 1 == 0)
         if !reader.isAtEnd {
-            guard let record = reader.varint(), reader.isAtEnd else { return nil }
-            cursor.fill = Cursor.Fill(record: record)
+            guard let record = reader.varint() else { return nil }
+            var place = Cursor.Place(scope: nil, record: record)
+            if !reader.isAtEnd {
+                guard let scope = reader.varint() else { return nil }
+                place.scope = scope
+            }
+            if reader.isAtEnd {
+                cursor.fill = place
+            } else {
+                guard reader.varint() == 1, reader.isAtEnd else { return nil }
+                cursor.move = place
+            }
         }
         return cursor
     }

@@ -101,6 +101,7 @@ public enum ServerSchema {
         ),
         (collectionMigration, collection),
         ("6 earlier places", EarlierPlaceQueries.schema),
+        (VisibilitySchema.migration, VisibilitySchema.statements),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -109,6 +110,7 @@ public enum ServerSchema {
             migrator.registerMigration(migration.name) { database in
                 for statement in migration.sql { try database.execute(sql: statement) }
                 if migration.name == collectionMigration { try MemberQueries.derive(database) }
+                if migration.name == VisibilitySchema.migration { try VisibilitySchema.derive(database) }
             }
         }
         return migrator

@@ -13,6 +13,7 @@ final class StoreWriter {
     let hashes: HashQueries
     let relays: RelayQueries
     let places: EarlierPlaceQueries
+    let visibility: VisibilityQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
     let seal: Seal
@@ -45,6 +46,8 @@ final class StoreWriter {
         var collection = CollectionState()
         /// Records that were collected and that somebody may still write to.
         var collected: Set<RecordID> = []
+        /// Additions of followers of which it is not known that their author could make them.
+        var unproven: [RecordID: Set<Dot>] = [:]
     }
     var state: State
     /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
@@ -63,7 +66,8 @@ final class StoreWriter {
         queries = try CommitQueries(database)
         relays = try RelayQueries(database)
         places = try EarlierPlaceQueries(database)
-        collection = try CollectionQueries(database)
+        visibility = try VisibilityQueries(database)
+        collection = try CollectionQueries(database, visibility)
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
         self.state = state
@@ -75,6 +79,7 @@ final class StoreWriter {
         self.state.recovery = try relays.isRecovering()
         self.state.relaySources = try relays.sources()
         self.state.earlier = try places.load()
+        self.state.unproven = try visibility.unproven()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.

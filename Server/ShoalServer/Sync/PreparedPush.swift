@@ -79,6 +79,8 @@ public final class PreparedPush: Sendable {
     let marks: [CommitMark]
     /// The floor of the cursor; nil without one and in the middle of a fill.
     let floor: Int64?
+    /// Up to where its replica has heard what changed; nil without a cursor.
+    let sequence: Int64?
     /// Whether the server itself writes this, which alone may write accounts.
     let isServer: Bool
 
@@ -109,28 +111,31 @@ public final class PreparedPush: Sendable {
         else {
             throw .malformed("the request asks about more than its tail")
         }
-        (marks, floor) = try Self.marks(push, seal.of(epoch: push.epoch))
+        let cursor = try Self.cursor(push, seal.of(epoch: push.epoch))
+        marks = try Self.marks(push, cursor, seal.of(epoch: push.epoch))
+        floor = cursor?.fill == nil ? cursor?.floor : nil
+        sequence = cursor?.sequence
         hashes = Self.chain(operations, after: log.hash)
         malformed = Self.malformed(operations)
     }
 
+    private static func cursor(_ push: ServerSession.Push, _ seal: Seal) throws(SyncProblem) -> Cursor? {
+        if push.cursor.isEmpty { return nil }
+        guard let cursor = seal.cursor(push.cursor, for: push.account) else { throw .foreignToken("cursor") }
+        return cursor
+    }
+
     private static func marks(
-        _ push: ServerSession.Push, _ seal: Seal
-    ) throws(SyncProblem) -> ([CommitMark], floor: Int64?) {
-        var marks: [CommitMark] = []
-        var floor: Int64?
-        if !push.cursor.isEmpty {
-            guard let cursor = seal.cursor(push.cursor, for: push.account) else { throw .foreignToken("cursor") }
-            marks.append(cursor.commit)
-            if cursor.fill == nil { floor = cursor.floor }
-        }
+        _ push: ServerSession.Push, _ cursor: Cursor?, _ seal: Seal
+    ) throws(SyncProblem) -> [CommitMark] {
+        var marks = cursor.map { [$0.commit] } ?? []
         if !push.acknowledgement.isEmpty {
             guard let mark = seal.acknowledgement(push.acknowledgement, for: push.account) else {
                 throw .foreignToken("acknowledgement")
             }
             marks.append(mark)
         }
-        return (marks, floor)
+        return marks
     }
 
     private static func chain(_ operations: Operations, after start: OperationHash) -> [OperationHash] {

@@ -31,7 +31,8 @@ public final class Cluster {
         let book = Accounts(store: try server.opened(), environment: server.environment)
         for number in 0..<settings.accounts {
             let name = "account \(number)"
-            accounts.append((try book.add(name: name, role: number == 0 ? .supervisor : .sales).account, name))
+            accounts.append(
+                (try book.add(name: name, role: settings.isSupervisor(number) ? .supervisor : .sales).account, name))
         }
         oracle.accounts = Set(accounts.map(\.id))
         for number in 0..<settings.replicas { try enroll(accounts[number % accounts.count], book) }

@@ -81,7 +81,7 @@ final class Scene {
         try start([Programs.shoald] + words + ["--data", data.isEmpty ? "" : "\(directory)/\(data)"])
     }
 
-    func code(_ account: String, role: String = "sales") async throws -> String {
+    func code(_ account: String, role: String = "supervisor") async throws -> String {
         let outcome = try await shoald("account", "add", account, "--role", role)
         try #require(outcome.status == 0, "\(outcome.errors)")
         return outcome.text.trimmingCharacters(in: .whitespacesAndNewlines)
@@ -91,7 +91,7 @@ final class Scene {
 
     func home(_ name: String) -> String { "\(directory)/\(name)" }
 
-    func enroll(_ home: String, as account: String, role: String = "sales") async throws {
+    func enroll(_ home: String, as account: String, role: String = "supervisor") async throws {
         try await ok(home, "enroll", url, code(account, role: role))
     }
 

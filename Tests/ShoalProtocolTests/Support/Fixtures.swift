@@ -17,11 +17,14 @@ enum Fixtures {
         try FileManager.default.contentsOfDirectory(atPath: folder.appending(path: part).path()).sorted()
     }
 
-    /// What version 1 wrote, as this version writes it.
+    /// What an earlier version wrote, as this version writes it.
     static func written(_ json: [UInt8]) -> [UInt8] {
-        let first = Array(#"{"protocol":1"#.utf8)
-        return json.starts(with: first)
-            ? Array(#"{"protocol":\#(ProtocolVersion.current)"#.utf8) + json.dropFirst(first.count) : json
+        for version in 1..<ProtocolVersion.current {
+            let first = Array(#"{"protocol":\#(version),"#.utf8)
+            guard json.starts(with: first) else { continue }
+            return Array(#"{"protocol":\#(ProtocolVersion.current),"#.utf8) + json.dropFirst(first.count)
+        }
+        return json
     }
 
     /// Writes a file when fixtures are recorded. A frame that is there was frozen with its version.

@@ -44,7 +44,8 @@ enum GoldenMessages {
             ("response-fork-ask", answer(.fork(fork(nil, [])))),
             ("response-fork", answer(.fork(fork(ReplicaID(epoch: 0x00A5, count: 9), known)))),
             ("response-rollback", answer(.rollback(rollback))), ("response-recovery", recovery(taken)),
-            ("response-begins", beginning(taken)), ("response-types", response(taken, typedPage())),
+            ("response-begins", beginning(taken)), ("response-moves", moving(taken)),
+            ("response-types", response(taken, typedPage())),
             ("response-change", response(taken, changedText())),
         ]
     }
@@ -316,9 +317,11 @@ enum GoldenMessages {
         var text = String(decoding: json, as: UTF8.self)
         let added = #""later":{"page":[1.5,{"needs":9}],"n":null},"#
         if isRequest {
-            text = text.replacing(#"{"protocol":1,"#, with: #"{"protocol":3,"needs":2,"# + added)
+            text = text.replacing(#"{"protocol":1,"#, with: #"{"protocol":1000,"needs":2,"# + added)
         } else {
-            text = #"{"protocol":3,"needs":2,"# + added + text.dropFirst()
+            // Some say what they need already.
+            text = text.replacing(#"{"needs":3,"#, with: "{")
+            text = #"{"protocol":1000,"needs":2,"# + added + text.dropFirst()
             text = text.replacing(#"{"taken":"#, with: "{" + added + #""taken":"#)
             text = text.replacing(#"{"of":"#, with: "{" + added + #""of":"#)
         }
@@ -385,6 +388,13 @@ enum GoldenMessages {
     private static func beginning(_ push: PushAnswer) -> SyncResponse {
         var response = response(push, fill(), from: "c1.9f2Q", more: true, isFill: true, positions: [])
         response.beginsFill = true
+        return response
+    }
+
+    private static func moving(_ push: PushAnswer) -> SyncResponse {
+        var response = response(push, fill())
+        let ids = [known, RecordID(milliseconds: 187_000_000_500, count: 1, sequence: 3)]
+        response.moves = ScopeMoves(left: [ids[0]], entered: [ids[1]])
         return response
     }
 

@@ -210,7 +210,7 @@ struct RefusedFrame {
 
     private static func members(_ day: Base, _ tail: Base) -> [RefusedFrame] {
         [
-            day.with("newer-protocol", #""protocol":1"#, #""protocol":3,"needs":3"#),
+            day.with("newer-protocol", #""protocol":1"#, #""protocol":1000,"needs":1000"#),
             day.with("no-protocol", #""protocol":1,"#, ""),
             day.with("no-epoch", #""epoch":"00a500000000beef","#, ""),
             day.with("no-cursor", #""cursor":"c1.9f2Q","#, ""),
@@ -330,7 +330,7 @@ struct RefusedFrame {
             answer.with("open-negative", #""open":[1]"#, #""open":[-1]"#),
             answer.with("open-descends", #""open":[1]"#, #""open":[1,0]"#),
             answer.with("recovery-of-a-number", #""recovery":true"#, #""recovery":1"#),
-            relay.with("newer-protocol", #""protocol":1"#, #""protocol":3,"needs":3"#),
+            relay.with("newer-protocol", #""protocol":1"#, #""protocol":1000,"needs":1000"#),
             relay.with("no-protocol", #""protocol":1,"#, ""),
             relay.with("no-epoch", #""epoch":"#, #""epoche":"#),
             relay.with("no-vector", #""vector":"#, #""victor":"#),
@@ -349,7 +349,7 @@ struct RefusedFrame {
 
     private static func enrolment(_ request: Base, _ response: Base) -> [RefusedFrame] {
         [
-            request.with("newer-protocol", #""protocol":1"#, #""protocol":3,"needs":3"#),
+            request.with("newer-protocol", #""protocol":1"#, #""protocol":1000,"needs":1000"#),
             request.with("no-protocol", #""protocol":1,"#, ""),
             request.with("no-code", #""code":"#, #""coda":"#),
             request.with("no-key", #""key":"#, #""lock":"#),
@@ -363,7 +363,7 @@ struct RefusedFrame {
     private static func digests(_ request: Base, _ response: Base) -> [RefusedFrame] {
         [
             request.with("no-protocol", #""protocol":1,"#, ""),
-            request.with("newer-protocol", #""protocol":1"#, #""protocol":3,"needs":3"#),
+            request.with("newer-protocol", #""protocol":1"#, #""protocol":1000,"needs":1000"#),
             request.with("no-epoch", #""epoch":"#, #""epic":"#),
             request.with("no-cursor", #""cursor":"#, #""course":"#),
             request.with("no-seen", #""seen":"#, #""scene":"#),

@@ -19,6 +19,10 @@ enum Words {
         return lines + of(request.operations, after: request.logs.last)
     }
 
+    private static func moves(_ moves: ScopeMoves) -> [String] {
+        moves.left.map { "left \($0)" } + moves.entered.map { "entered \($0)" }
+    }
+
     static func of(_ response: SyncResponse) -> [String] {
         of(response.push) + [
             "from \(quoted(response.from))", "cursor \(quoted(response.cursor))",
@@ -26,6 +30,7 @@ enum Words {
             response.isFill ? response.beginsFill ? "the beginning of a fill" : "a fill" : "changes",
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
             + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
+            + moves(response.moves)
     }
 
     static func of(_ request: RelayRequest) -> [String] {

@@ -82,7 +82,7 @@ final class FaultScene {
         case .checkpoint: try server?.store.truncateLog()
         case .account:
             number += 1
-            _ = try server?.accounts.add(name: "account \(number)", role: .sales)
+            _ = try server?.accounts.add(name: "account \(number)", role: .supervisor)
         case .closeClient:
             let closing = replica
             replica = nil

@@ -1,0 +1,159 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import class ShoalStore.Statement
+
+/// What an account sees, in one snapshot of the database: the records of the workspace, its own, and those of the customers
+/// that it follows; a supervisor sees everything.
+final class AccountView {
+    let account: RecordID
+    let isEverything: Bool
+    private let database: Database
+    private var statements: [String: Statement] = [:]
+
+    init(_ account: RecordID, _ database: Database) throws {
+        self.account = account
+        self.database = database
+        let statement = try Statement(cachedIn: database, "SELECT role = 'supervisor' FROM account WHERE id = ?1")
+        try statement.bind(1, account.rawValue)
+        isEverything = try statement.step() && statement.integer(0) == 1
+        statement.reset()
+    }
+
+    /// The statement that this view keeps for the text; one use at a time.
+    func statement(_ sql: String) throws -> Statement {
+        if let known = statements[sql] { return known }
+        let statement = try Statement(cachedIn: database, sql)
+        statements[sql] = statement
+        return statement
+    }
+
+    /// Whether a scope, not that of a pair, is seen.
+    func sees(_ scope: Int64) throws -> Bool {
+        if isEverything || scope == 0 || scope == account.rawValue { return true }
+        let statement = try statement("SELECT 1 FROM visibility WHERE account = ?1 AND scope = ?2 AND state > 0")
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, scope)
+        defer { statement.reset() }
+        return try statement.step()
+    }
+
+    /// Whether a record with this envelope is seen.
+    func sees(_ envelope: Envelope) throws -> Bool {
+        if case .pair(let a, let b) = envelope.scope { return try sees(a.rawValue) && sees(b.rawValue) }
+        return try sees(envelope.scope.routing)
+    }
+
+    /// The first scope after `scope` that is seen by following it, or is the account's own; nil when there is none.
+    func scope(after scope: Int64) throws -> Int64? {
+        let statement = try statement(
+            "SELECT scope FROM visibility WHERE account = ?1 AND scope > ?2 AND state > 0 ORDER BY scope LIMIT 1")
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, scope)
+        defer { statement.reset() }
+        let next = try statement.step() ? statement.integer(0) : nil
+        if account.rawValue > scope, account.rawValue <= next ?? .max { return account.rawValue }
+        return next
+    }
+
+    /// The first customer after `scope`.
+    ///
+    /// - Parameter since: passes over those that the account followed already at this sequence; nil to pass over all that it
+    ///   follows.
+    func otherCustomer(after scope: Int64, since: Int64?) throws -> Int64? {
+        let statement = try statement(
+            """
+            SELECT id FROM record WHERE id > ?2
+                AND NOT EXISTS (SELECT 1 FROM member WHERE member.scope = 0 AND member.record = record.id)
+                AND NOT EXISTS (SELECT 1 FROM visibility
+                    WHERE account = ?1 AND visibility.scope = record.id AND state > 0 AND visibility.sequence <= ?3)
+            ORDER BY id LIMIT 1
+            """)
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, scope)
+        try statement.bind(3, since ?? .max)
+        defer { statement.reset() }
+        return try statement.step() ? statement.integer(0) : nil
+    }
+
+    /// An enter or a leave.
+    struct Move {
+        var sequence: Int64
+        /// 0 for everything.
+        var scope: Int64
+        /// Whether it came into the view.
+        var isIn: Bool
+        /// Whether the replica may hold an earlier state of it.
+        var isAgain: Bool
+    }
+
+    /// The first move after `sequence`, or with it if `isUnderWay`.
+    func move(after sequence: Int64, isUnderWay: Bool = false) throws -> Move? {
+        let statement = try statement(
+            """
+            SELECT sequence, scope, state FROM visibility
+            WHERE account = ?1 AND sequence > ?2 AND (NOT ?3 OR scope = 0) ORDER BY sequence LIMIT 1
+            """)
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, isUnderWay ? sequence - 1 : sequence)
+        try statement.bind(3, isEverything ? 1 : 0)
+        defer { statement.reset() }
+        guard try statement.step() else { return nil }
+        let move = Move(
+            sequence: statement.integer(0), scope: statement.integer(1), isIn: statement.integer(2) > 0,
+            isAgain: statement.integer(2) == 2)
+        return isUnderWay && move.sequence != sequence ? nil : move
+    }
+
+    /// The changes after `sequence` that the account sees, in their order: record, sequence, cells. Those of a scope that
+    /// entered later come with it.
+    func feed(after sequence: Int64) throws -> Statement {
+        let seen =
+            isEverything
+            ? "?2 = ?2"
+            : """
+            (feed.scope IN (0, ?2) OR EXISTS (SELECT 1 FROM visibility WHERE account = ?2
+                AND visibility.scope = feed.scope AND state > 0 AND visibility.sequence < feed.sequence))
+            """
+        let statement = try statement(
+            """
+            SELECT feed.record, feed.sequence, record.cells
+            FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
+            WHERE feed.sequence > ?1 AND \(seen)
+            UNION ALL
+            SELECT feed.record, feed.sequence, detail.cells
+            FROM feed CROSS JOIN detail ON detail.id = feed.record AND detail.sequence = feed.sequence
+            WHERE feed.sequence > ?1 AND \(seen) ORDER BY 2
+            """)
+        try statement.bind(1, sequence)
+        try statement.bind(2, account.rawValue)
+        return statement
+    }
+
+    /// Calls `body` with the records that are seen and have identifiers from `first` to `last`, ascending.
+    func forEachIdentifier(from first: Int64, to last: Int64, _ body: (Int64) throws -> Void) throws {
+        let statement = try statement(
+            """
+            SELECT record FROM member WHERE scope IN (0, ?1) AND record BETWEEN ?2 AND ?3
+            UNION SELECT scope FROM visibility WHERE account = ?1 AND state > 0 AND scope BETWEEN ?2 AND ?3
+            UNION SELECT member.record FROM visibility JOIN member ON member.scope = visibility.scope
+                WHERE visibility.account = ?1 AND state > 0 AND member.record BETWEEN ?2 AND ?3
+            ORDER BY 1
+            """)
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, first)
+        try statement.bind(3, last)
+        defer { statement.reset() }
+        while try statement.step() { try body(statement.integer(0)) }
+    }
+
+    /// The records that belong to a scope, after one of them.
+    func members(of scope: Int64, after record: Int64) throws -> Statement {
+        let statement = try statement("SELECT record FROM member WHERE scope = ?1 AND record > ?2 ORDER BY record")
+        try statement.bind(1, scope)
+        try statement.bind(2, record)
+        return statement
+    }
+}

@@ -1,0 +1,81 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import struct ShoalCRDT.Record
+
+/// What a hand-over (离职继承) moved, or would.
+public struct HandoverReport: Codable, Sendable, Equatable {
+    /// Customers that the one account followed.
+    public var customers = 0
+    /// Of those, the ones that the other follows too.
+    public var shared = 0
+    /// Whether nothing was changed.
+    public var isDryRun: Bool
+}
+
+extension ServerStore {
+    /// Gives all customers of one account to another, which follows them from now on in its place. Replicas of both learn it
+    /// like any other change. Interrupted, it goes on when it is called again.
+    ///
+    /// - Parameter time: milliseconds since 1970.
+    /// - Throws: `AccountProblem.unknownAccount`, `.sameAccount`; `StoreError`.
+    public func handover(from: String, to: String, isDryRun: Bool, time: Int64) throws -> HandoverReport {
+        guard let giver = try account(named: from) else { throw AccountProblem.unknownAccount(from) }
+        guard let taker = try account(named: to) else { throw AccountProblem.unknownAccount(to) }
+        guard giver != taker else { throw AccountProblem.sameAccount(from) }
+        var report = HandoverReport(isDryRun: isDryRun)
+        var place = RecordID(rawValue: 0)
+        while true {
+            let scopes = try withWriter { writer, _ in
+                try writer.visibility.scopes(of: giver, after: place, limit: Self.handoverStep)
+            }
+            guard let last = scopes.last else { return report }
+            place = last
+            let counts = try withWriter { writer, _ in
+                try writer.transaction {
+                    try writer.handOver(scopes, from: giver, to: taker, isDryRun: isDryRun, time: time)
+                }
+            }
+            report.customers += counts.customers
+            report.shared += counts.shared
+        }
+    }
+
+    /// So many customers move in one transaction.
+    private static let handoverStep = 500
+}
+
+extension StoreWriter {
+    /// Moves some customers, in the transaction under way.
+    fileprivate func handOver(
+        _ scopes: [RecordID], from giver: RecordID, to taker: RecordID, isDryRun: Bool, time: Int64
+    ) throws -> (customers: Int, shared: Int) {
+        var (customers, shared) = (0, 0)
+        var records: [Record] = []
+        for scope in scopes {
+            guard let record = try stored(scope), record.followers().contains(giver) else { continue }
+            customers += 1
+            if record.followers().contains(taker) { shared += 1 }
+            if !isDryRun { records.append(record) }
+        }
+        if records.isEmpty { return (customers, shared) }
+        try writeOwn(time: time) { operations in
+            for record in records {
+                operations.begin(
+                    record: record.id, time: time, salt: random(4).reduce(0) { $0 << 8 | UInt32($1) })
+                for (account, value) in [(giver, ValueKind.absent), (taker, .present)].sorted(by: { $0.0 < $1.0 }) {
+                    let key = CellKey(.follow, id: account)
+                    operations.edit(key, value, supersedes: record.liveDots(in: record.range(of: key)))
+                }
+                let way = CellKey(.addWay, id: taker)
+                if record.shown(in: record.range(of: way)) == nil { operations.edit(way, text: Self.assigned) }
+            }
+        }
+        return (customers, shared)
+    }
+
+    /// The field's word for a customer that came by a hand-over.
+    private static let assigned = "202"
+}

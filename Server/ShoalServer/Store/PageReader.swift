@@ -1,0 +1,246 @@
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import class ShoalStore.Statement
+import struct ShoalCRDT.Record
+
+/// Gathers records and cells of an account's view until the budget is used up.
+struct PageReader {
+    private(set) var page = RecordPage()
+    private(set) var moves = ScopeMoves()
+    /// Rows that could not be read and were passed over: once mended they get a new sequence and come then.
+    private(set) var damaged: [RecordID] = []
+    private let own: ServerSession.Holdings
+    private let budget: Int
+    /// Records that this page has whole.
+    private var whole: Set<RecordID> = []
+
+    init(own: ServerSession.Holdings, budget: Int) {
+        self.own = own
+        self.budget = budget
+    }
+
+    private var isFull: Bool {
+        page.weight + 8 * (moves.left.count + moves.entered.count) >= budget || moves.left.count >= Limits.moves
+            || moves.entered.count >= Limits.moves
+    }
+
+    // MARK: Fill
+
+    /// Whole present records, and deleted customers: what belongs to one may be present, or be on its way.
+    mutating func fill(_ cursor: inout Cursor, _ view: AccountView) throws {
+        guard let place = cursor.fill else { return }
+        guard let scope = place.scope else {
+            let last = try everything(view, after: place.record)
+            cursor.fill = last.map { Cursor.Place(scope: nil, record: $0) }
+            return
+        }
+        var under: Int64? = scope
+        var after = place.record
+        while let scope = under {
+            if let last = try self.scope(scope, view, after: after) {
+                cursor.fill = Cursor.Place(scope: scope, record: last)
+                return
+            }
+            if isFull {
+                cursor.fill = Cursor.Place(scope: scope, record: Cursor.Place.done)
+                return
+            }
+            under = try view.scope(after: scope)
+            after = 0
+        }
+        cursor.fill = nil
+    }
+
+    /// All records after `id`.
+    ///
+    /// - Returns: the last record that was looked at, or nil when there are no more.
+    private mutating func everything(_ view: AccountView, after id: Int64) throws -> Int64? {
+        let statement = try view.statement(RecordTable.selectAfter)
+        try statement.bind(1, id)
+        defer { statement.reset() }
+        var last = id
+        while try statement.step() {
+            if isFull, last > id { return last }
+            last = statement.integer(0)
+            if let record = try record(statement) { appendWhole(record) }
+        }
+        return nil
+    }
+
+    /// The records of a scope after `id`: that of the customer first.
+    ///
+    /// - Returns: the last record that was looked at if the page is full, or nil when there are no more.
+    private mutating func scope(_ scope: Int64, _ view: AccountView, after id: Int64) throws -> Int64? {
+        if id == Cursor.Place.done { return nil }
+        if id == 0, scope != 0, scope != view.account.rawValue { try appendWhole(scope, view) }
+        let members = try view.members(of: scope, after: id)
+        defer { members.reset() }
+        var last = id
+        while try members.step() {
+            if isFull, last > id { return last }
+            last = members.integer(0)
+            try appendWhole(last, view)
+        }
+        return nil
+    }
+
+    private mutating func appendWhole(_ id: Int64, _ view: AccountView) throws {
+        let row = try view.statement(RecordTable.selectOne)
+        try row.bind(1, id)
+        defer { row.reset() }
+        guard try row.step() else { return }
+        let id = RecordID(rawValue: id)
+        guard let record = try record(id, sequence: row.integer(0), row.bytes(1)) else { return }
+        // A pair is in two scopes.
+        if case .pair = record.envelope.scope, try whole.contains(id) || !view.sees(record.envelope) { return }
+        appendWhole(record)
+    }
+
+    private mutating func appendWhole(_ record: Record) {
+        guard record.isPresent || record.isCustomer else { return }
+        append(record, newerThan: 0)
+    }
+
+    // MARK: Changes
+
+    /// The changes and moves after the cursor's sequence, in their order; of each record the cells that are newer than the
+    /// cursor's floor, of what entered the view everything.
+    mutating func changes(_ cursor: inout Cursor, _ view: AccountView, upTo newest: Int64) throws {
+        if let place = cursor.move {
+            cursor.move = nil
+            // A move that another one has followed comes with that.
+            if let move = try view.move(after: cursor.sequence, isUnderWay: true),
+                let place = try tell(move, view, from: place, floor: cursor.floor)
+            {
+                cursor.move = place
+                return
+            }
+        }
+        let start = cursor.sequence
+        let feed = try view.feed(after: start)
+        defer { feed.reset() }
+        var hasChange = try feed.step()
+        var move = try view.move(after: start)
+        while hasChange || move != nil {
+            // An account's change of role has the sequence of its record: neither is told without the other.
+            if isFull, cursor.sequence > start, move?.sequence != cursor.sequence { return }
+            if let next = move, !hasChange || next.sequence < feed.integer(1) {
+                cursor.sequence = next.sequence
+                cursor.move = try tell(next, view, from: nil, floor: cursor.floor)
+                if cursor.move != nil { return }
+                move = try view.move(after: next.sequence)
+            } else {
+                cursor.sequence = feed.integer(1)
+                if let record = try record(feed), !whole.contains(record.id), try isSeen(record, view) {
+                    append(record, newerThan: cursor.floor)
+                }
+                hasChange = try feed.step()
+            }
+        }
+        cursor.sequence = newest
+    }
+
+    /// The feed knows only one scope of a pair.
+    private func isSeen(_ record: Record, _ view: AccountView) throws -> Bool {
+        guard case .pair = record.envelope.scope else { return true }
+        return try view.sees(record.envelope)
+    }
+
+    /// Tells one move, from where an earlier page ended.
+    ///
+    /// - Returns: how far it is told, or nil if it is.
+    private mutating func tell(
+        _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?, floor: Int64
+    ) throws -> Cursor.Place? {
+        if move.scope == 0 { return try tellAll(move, view, from: place, floor: floor) }
+        if !move.isIn {
+            moves.left.append(RecordID(rawValue: move.scope))
+            return nil
+        }
+        if move.isAgain, place == nil { moves.entered.append(RecordID(rawValue: move.scope)) }
+        let last = try scope(move.scope, view, after: place?.record ?? 0)
+        return last.map { Cursor.Place(scope: move.scope, record: $0) }
+    }
+
+    /// The account became a supervisor, or no longer is one: every customer moves that it does not follow.
+    private mutating func tellAll(
+        _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?, floor: Int64
+    ) throws -> Cursor.Place? {
+        // Another move has followed, which speaks of the same.
+        if move.isIn != view.isEverything { return nil }
+        var place = place ?? Cursor.Place(scope: 0, record: Cursor.Place.done)
+        while true {
+            let scope = place.scope ?? 0
+            if move.isIn, place.record != Cursor.Place.done {
+                if let last = try self.scope(scope, view, after: place.record) {
+                    return Cursor.Place(scope: scope, record: last)
+                }
+                place.record = Cursor.Place.done
+            }
+            if isFull { return place }
+            guard let next = try view.otherCustomer(after: scope, since: move.isIn ? floor : nil) else { return nil }
+            if move.isIn {
+                if move.isAgain { moves.entered.append(RecordID(rawValue: next)) }
+                place = Cursor.Place(scope: next, record: 0)
+            } else {
+                moves.left.append(RecordID(rawValue: next))
+                place = Cursor.Place(scope: next, record: Cursor.Place.done)
+            }
+        }
+    }
+
+    // MARK: Records
+
+    private mutating func record(_ statement: Statement) throws -> Record? {
+        try record(RecordID(rawValue: statement.integer(0)), sequence: statement.integer(1), statement.bytes(2))
+    }
+
+    private mutating func record(
+        _ id: RecordID, sequence: Int64, _ packed: UnsafeRawBufferPointer
+    ) throws -> Record? {
+        do throws(StoreError) { return try RecordTable.record(id, sequence: sequence, packed: packed) } catch {
+            guard case .damagedRecord = error else { throw error }
+            damaged.append(id)
+            return nil
+        }
+    }
+
+    private mutating func append(_ record: Record, newerThan sequence: Int64) {
+        // Edits that came before what makes the record: it follows whole when that comes.
+        guard record.isMade, sequence > 0 || !record.isEmptied else { return }
+        if sequence == 0 { whole.insert(record.id) }
+        page.begin(record.id, record.envelope)
+        if record.isOpen { page.noteOpen() }
+        record.forEachCell { cell in
+            guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
+            // Who begins has nothing that could be emptied.
+            if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
+            var isEmpty = true
+            for entry in record.entries[cell] where !entry.kind.isMarker {
+                if own.keepsChanges, entry.kind == .textChange, entry.sequence <= sequence { continue }
+                var copy = entry
+                // Sequences are the server's; they do not travel.
+                copy.sequence = 0
+                page.append(copy, from: record.arena, isOwn: isOwn(entry))
+                isEmpty = false
+            }
+            if isEmpty {
+                let key = record.entries[cell.lowerBound].key
+                page.append(
+                    Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: 0), from: record.arena)
+            }
+        }
+    }
+
+    /// Only what has a value of its own is worth leaving out; a count is a sum, which the replica's operation is not.
+    private func isOwn(_ entry: Entry) -> Bool {
+        (entry.kind.isSlice || entry.kind == .integer) && own.contains(entry.dot)
+    }
+}
+
+extension Record {
+    /// Whether other records can belong to it.
+    fileprivate var isCustomer: Bool { envelope.scope == .customer(id) }
+}

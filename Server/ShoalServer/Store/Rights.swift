@@ -1,0 +1,116 @@
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+/// What accounts may see, as the operations of a group change it; asked of the database once an account and scope.
+struct Rights {
+    private struct Place: Hashable {
+        var account: RecordID
+        var scope: RecordID
+    }
+    private let queries: VisibilityQueries
+    private var supervisors: [RecordID: Bool] = [:]
+    private var sights: [Place: Sight] = [:]
+
+    init(_ queries: VisibilityQueries) { self.queries = queries }
+
+    mutating func isSupervisor(_ account: RecordID) throws(StoreError) -> Bool {
+        if let known = supervisors[account] { return known }
+        let isSupervisor = try queries.isSupervisor(account)
+        supervisors[account] = isSupervisor
+        return isSupervisor
+    }
+
+    mutating func sight(_ account: RecordID, _ scope: RecordID) throws(StoreError) -> Sight {
+        let place = Place(account: account, scope: scope)
+        if let known = sights[place] { return known }
+        var sight = try queries.sight(account, scope)
+        // Whoever was a supervisor saw it until then.
+        if sight != .sees, case .left(let all) = try queries.sight(account, VisibilityQueries.everything) {
+            if case .left(let one) = sight { sight = .left(max(one, all)) } else { sight = .left(all) }
+        }
+        sights[place] = sight
+        return sight
+    }
+
+    /// An operation of the group made the account a follower.
+    mutating func noteFollower(_ account: RecordID, _ customer: RecordID) {
+        sights[Place(account: account, scope: customer)] = .sees
+    }
+}
+
+/// Whether the account of a push may do what an operation says (SPEC.md §4.3).
+extension GroupFold {
+    /// Why an operation may not be done; nil if it may.
+    ///
+    /// - Parameters:
+    ///   - slot: that of its record.
+    ///   - made: the slots of the records that its command makes.
+    mutating func forbidden(
+        _ index: Int, of push: PreparedPush, _ slot: Slot, _ made: [Int]
+    ) throws(StoreError) -> RefusalReason? {
+        let operation = push.operations.operations[index]
+        // What makes it has not come yet, in an epoch that recovers.
+        guard let envelope = operation.creates ?? slot.envelope else { return nil }
+        if try rights.isSupervisor(push.account) { return nil }
+        // It was taken before the server lost it, or written by somebody who did not know yet that it has lost something.
+        let isEarlier = writer.state.recovers && index < push.earlier
+        var isFollower = true
+        for scope in MemberQueries.scopes(envelope) where !made.contains(where: { slots[$0].record == scope }) {
+            if case .account = envelope.scope {
+                if scope != push.account { return .unknownRecord }
+                continue
+            }
+            switch try rights.sight(push.account, scope) {
+            case .sees: continue
+            case .left(let sequence):
+                isFollower = false
+                // What it wrote before it heard of that is delivered.
+                let hasHeard = push.sequence.map { $0 >= sequence } ?? true
+                if hasHeard, !isEarlier { return .forbidden }
+            case .never:
+                isFollower = false
+                if !isEarlier { return .unknownRecord }
+            }
+        }
+        if isEarlier { return nil }
+        for edit in push.operations.edits[operation.edits] {
+            guard let field = Schema.field(edit.key.field), field.kind == envelope.kind, field.element == .account
+            else { continue }
+            let isOwn = edit.key.elementKind == .id && edit.key.elementID == push.account
+            if edit.key.field == .follow, edit.kind == .present {
+                if !isFollower { return .forbidden }
+            } else if !isOwn {
+                return .forbidden
+            }
+        }
+        return nil
+    }
+
+    /// Notes whom the operations of an accepted command made followers.
+    mutating func noteFollowers(
+        _ command: Range<Int>, _ push: PreparedPush, _ log: LogPosition
+    ) throws(StoreError) {
+        for index in command {
+            let operation = push.operations.operations[index]
+            for edit in push.operations.edits[operation.edits]
+            where edit.key.field == .follow && edit.kind == .present && edit.key.elementKind == .id {
+                if try isProven(index, of: push) {
+                    rights.noteFollower(edit.key.elementID, operation.record)
+                } else {
+                    try writer.doubt(log.dot(index), of: operation.record)
+                }
+            }
+        }
+    }
+
+    /// Whether whoever adds a follower is one, a supervisor or the server, or makes the customer. Only an epoch that recovers
+    /// takes others, since what made their author a follower may come yet.
+    private mutating func isProven(_ index: Int, of push: PreparedPush) throws(StoreError) -> Bool {
+        if !writer.state.recovers || push.isServer || index >= push.earlier { return true }
+        let operation = push.operations.operations[index]
+        if operation.creates != nil { return true }
+        if try rights.isSupervisor(push.account) { return true }
+        return try rights.sight(push.account, operation.record) == .sees
+    }
+}

@@ -1,0 +1,31 @@
+import ArgumentParser
+import ShoalServer
+
+extension AccountCommand {
+    struct Handover: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Give all customers of one account to another.",
+            discussion: """
+                The other account follows them from now on, and the first one no more; their replicas learn it with their next
+                sync. What the first one wrote about them before it hears of it is still taken.
+
+                  shoald account handover 小美 小红 --dry-run
+                  shoald account handover 小美 小红
+                """)
+        @Argument(help: "Whose customers they are.") var from: String
+        @Argument(help: "Who gets them.") var to: String
+        @Flag(help: "Only say how many they are.") var dryRun = false
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            let report = try await Administration.with(global) {
+                try await $0.handover(HandoverRequest(from: from, to: to, isDryRun: dryRun))
+            }
+            if global.json { return try global.printJSON(report) }
+            let customers = report.customers == 1 ? "1 customer" : "\(report.customers) customers"
+            print(
+                "\(customers) \(dryRun ? "would be" : "are") handed over, \(report.shared) of them shared by both before"
+            )
+        }
+    }
+}
