@@ -162,6 +162,7 @@ extension SyncResponse {
         frame.json.endArray()
         frame.json.key("time")
         frame.json.integer(time)
+        frame.json.lease(lease)
         if !page.isEmpty {
             frame.json.key("page")
             PageCodec.write(page, to: &frame)
@@ -196,6 +197,7 @@ extension SyncResponse {
         var time: Int64?
         var page = RecordPage()
         var recovery = RecoveryMembers()
+        var lease: Int?
         try reader.readObject { reader, key in
             switch key {
             case "needs": try reader.readNeeds()
@@ -207,6 +209,7 @@ extension SyncResponse {
             case "begins": beginsFill = try reader.readBool()
             case "positions": try reader.readArray { positions.append(try $0.readDot()) }
             case "time": time = try reader.readInteger()
+            case "lease": lease = try reader.readLease()
             case "page": page = try PageCodec.read(from: &reader)
             case "open": try recovery.readOpen(&reader)
             case "recovery": recovery.isWanted = try reader.readBool()
@@ -223,6 +226,7 @@ extension SyncResponse {
             push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
         self.beginsFill = beginsFill
+        self.lease = lease
     }
 }
 

@@ -48,6 +48,8 @@ public struct ClientSession: Sendable {
         public var positions: [Dot]
         /// Milliseconds since 1970 by the server's clock.
         public var serverTime: Int64
+        /// For how many days from now the replica may go on alone; nil when the server does not say.
+        public var lease: Int?
     }
 
     public struct Report: Sendable, Equatable {
@@ -128,7 +130,8 @@ public struct ClientSession: Sendable {
                 verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
                 cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
                 isLast: !response.more,
-                positions: response.positions, serverTime: response.time))
+                positions: response.positions, serverTime: response.time,
+                lease: response.lease))
     }
 
     /// The commit is durable.
