@@ -15,8 +15,12 @@ struct AccountCommand: AsyncParsableCommand {
               shoald account code 小美                    for another device of the same person
               shoald account list
               shoald account handover 小美 小红             all customers of one to the other
+              shoald account disable 小美                 she may do nothing from now on
+              shoald account role 小美 --role supervisor
             """,
-        subcommands: [Add.self, List.self, Code.self, Handover.self])
+        subcommands: [
+            Add.self, List.self, Code.self, Handover.self, Disable.self, Enable.self, RoleChange.self,
+        ])
 
     struct Add: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
@@ -46,7 +50,10 @@ struct AccountCommand: AsyncParsableCommand {
             if global.json { return try global.printJSON(accounts) }
             for account in accounts {
                 let replicas = account.replicas == 1 ? "1 replica" : "\(account.replicas) replicas"
-                print("\(account.id)  \(account.role)  \(TerminalText.line(account.name))  (\(replicas))")
+                let state = account.disabled.map { "  disabled since \($0)" } ?? ""
+                print("\(account.id)  \(account.role)  \(TerminalText.line(account.name))  (\(replicas))\(state)")
+                for device in account.devices { print("  \(device.line)") }
+                for code in account.codes { print("  a code that can be used until \(code)") }
             }
         }
     }
@@ -54,13 +61,77 @@ struct AccountCommand: AsyncParsableCommand {
     struct Code: AsyncParsableCommand {
         static let configuration = CommandConfiguration(
             abstract: "Print another enrolment code for an account.",
-            discussion: "  shoald account code 小美")
+            discussion: """
+                  shoald account code 小美
+                  shoald account code 小美 --cancel          takes back those that nobody has used
+                """)
+        @Argument(help: "The account's name.") var name: String
+        @Flag(help: "Take back the codes that were not used yet, and make none.") var cancel = false
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            if cancel {
+                let count = try await Administration.with(global) { try await $0.cancelCodes(AccountName(name: name)) }
+                if global.json { return try global.printJSON(["cancelled": count]) }
+                return print("\(count) \(count == 1 ? "code" : "codes") taken back")
+            }
+            let made = try await Administration.with(global) { try await $0.code(AccountName(name: name)) }
+            if global.json { try global.printJSON(made) } else { print(made.code) }
+        }
+    }
+}
+
+extension AccountCommand {
+    struct Disable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Refuse everything from an account and its devices from now on.",
+            discussion: """
+                Its devices are revoked: at their next contact they hand over what they had not sent, and lock and empty
+                themselves. Its open codes are taken back.
+
+                  shoald account disable 小美
+                """)
         @Argument(help: "The account's name.") var name: String
         @OptionGroup var global: GlobalOptions
 
         func run() async throws {
-            let made = try await Administration.with(global) { try await $0.code(AccountName(name: name)) }
-            if global.json { try global.printJSON(made) } else { print(made.code) }
+            try await Administration.with(global) { try await $0.change(AccountChange(name: name, isDisabled: true)) }
+            if global.json { try global.printJSON([String: String]()) }
+        }
+    }
+
+    struct Enable: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            abstract: "Let devices of a disabled account be enrolled again.",
+            discussion: """
+                Devices from before stay revoked; each is enrolled anew with a code.
+
+                  shoald account enable 小美
+                """)
+        @Argument(help: "The account's name.") var name: String
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            try await Administration.with(global) { try await $0.change(AccountChange(name: name, isDisabled: false)) }
+            if global.json { try global.printJSON([String: String]()) }
+        }
+    }
+
+    struct RoleChange: AsyncParsableCommand {
+        static let configuration = CommandConfiguration(
+            commandName: "role", abstract: "Give an account another role.",
+            discussion: """
+                Its devices hear of it with their next sync.
+
+                  shoald account role 小美 --role supervisor
+                """)
+        @Argument(help: "The account's name.") var name: String
+        @Option(help: ArgumentHelp("expert, sales or supervisor.", valueName: "role")) var role: Role
+        @OptionGroup var global: GlobalOptions
+
+        func run() async throws {
+            try await Administration.with(global) { try await $0.change(AccountChange(name: name, role: role)) }
+            if global.json { try global.printJSON([String: String]()) }
         }
     }
 }

@@ -83,6 +83,53 @@ enum Administration {
         }
     }
 
+    func cancelCodes(_ account: AccountName) async throws -> Int {
+        switch self {
+        case .local(let store, _):
+            return try Accounts(store: store, environment: .system).cancelCodes(name: account.name)
+        case .remote(let server):
+            let answer: [String: Int] = try await server.post("/v1/accounts/cancel", account)
+            return answer["cancelled"] ?? 0
+        }
+    }
+
+    func change(_ change: AccountChange) async throws {
+        switch self {
+        case .local(let store, _): try Accounts(store: store, environment: .system).change(change)
+        case .remote(let server): let _: [String: String] = try await server.post("/v1/accounts/change", change)
+        }
+    }
+
+    func devices(_ listing: DeviceListing) async throws -> [Device] {
+        switch self {
+        case .local(let store, _):
+            return try Accounts(store: store, environment: .system).devices(of: listing.account)
+        case .remote(let server): return try await server.post("/v1/devices", listing)
+        }
+    }
+
+    func change(_ change: DeviceChange) async throws {
+        switch self {
+        case .local(let store, _): try Accounts(store: store, environment: .system).change(change)
+        case .remote(let server): let _: [String: String] = try await server.post("/v1/devices/change", change)
+        }
+    }
+
+    func settings() async throws -> [SettingValue] {
+        switch self {
+        case .local(let store, _): return try Accounts(store: store, environment: .system).settings()
+        case .remote(let server): return try await server.get("/v1/settings")
+        }
+    }
+
+    func set(_ setting: NewSetting) async throws {
+        switch self {
+        case .local(let store, _):
+            try Accounts(store: store, environment: .system).set(setting.name, to: setting.value)
+        case .remote(let server): let _: [SettingValue] = try await server.post("/v1/settings", setting)
+        }
+    }
+
     func recover(_ request: RecoveryRequest) async throws -> RecoveryReport {
         switch self {
         case .local(let store, _): return try request.finishes ? store.finishRecovery() : store.beginRecovery()

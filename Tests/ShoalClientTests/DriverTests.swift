@@ -13,6 +13,8 @@ final class ScriptedTransport: Transport {
         /// The request arrives and is carried out, the answer is lost.
         case loseAnswer
         case push(PushAnswer)
+        /// The answer names a lease.
+        case lease(Int)
         case bytes([UInt8])
     }
     private struct State {
@@ -24,6 +26,10 @@ final class ScriptedTransport: Transport {
 
     init(_ server: sending TinyServer, _ steps: [Step] = []) { state = Mutex(State(steps: steps, server: server)) }
 
+    /// What comes next.
+    func script(_ steps: [Step]) { state.withLock { $0.steps = steps } }
+    /// What the server has.
+    var dump: [String] { state.withLock { $0.server.dump } }
     var requests: [TransportRequest] { state.withLock { $0.requests } }
 
     func send(_ request: TransportRequest) async throws -> TransportResponse {
@@ -45,6 +51,7 @@ final class ScriptedTransport: Transport {
             var answer = state.server.handle(try SyncRequest(decoding: request.body))
             if case .loseAnswer? = step { throw TransportError.unreachable("the connection broke") }
             if case .push(let push)? = step { answer.push = push }
+            if case .lease(let days)? = step { answer.lease = days }
             return TransportResponse(status: 200, body: try answer.encoded())
         }
     }
@@ -74,9 +81,10 @@ struct InterruptedTransport: Transport {
             self.replica = replica
             self.transport = transport
         }
+        func sync() async throws { _ = try await SyncDriver(replica: replica, transport: transport).sync() }
     }
 
-    private static func enrolled(_ steps: [ScriptedTransport.Step] = []) async throws -> Enrolled {
+    static func enrolled(_ steps: [ScriptedTransport.Step] = []) async throws -> Enrolled {
         let home = TemporaryHome()
         let world = TestWorld()
         let transport = ScriptedTransport(TinyServer(), [.bytes(TinyServer().enrolment("Anna").encoded())] + steps)

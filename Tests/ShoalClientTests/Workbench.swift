@@ -92,6 +92,17 @@ final class TinyServer {
         return EnrollResponse(replica: replica, account: id, name: name, role: role, epoch: 7, time: time)
     }
 
+    /// Writes one operation through the server's own log.
+    func write(_ body: (inout Operations) -> Void) {
+        sequence += 1
+        var batch = Operations()
+        body(&batch)
+        logs[Self.own, default: 0] += 1
+        let id = batch.operations[0].record
+        records[id, default: Record(id: id)].apply(
+            0, of: batch, dot: Dot(Self.own, logs[Self.own] ?? 0), time: batch.operations[0].time, sequence: sequence)
+    }
+
     func handle(_ request: SyncRequest) -> SyncResponse {
         guard let log = request.logs.last else { fatalError("a request names its log") }
         let known = logs[log.replica] ?? 0

@@ -79,6 +79,28 @@ import Testing
         #expect(request.encoded() == Fixtures.written(json))
     }
 
+    @Test func anEnrolmentOfADeviceWithALeaseIsReadAndWrittenAsEver() throws {
+        let (request, response) = (GoldenMessages.enrollDeviceRequest, GoldenMessages.enrollLeaseResponse)
+        try Fixtures.record("v1/enroll-request-device.json", request.encoded())
+        try Fixtures.record("v1/enroll-request-device.txt", lines: Words.of(request))
+        try Fixtures.record("v1/enroll-response-lease.json", response.encoded())
+        try Fixtures.record("v1/enroll-response-lease.txt", lines: Words.of(response))
+        let requestJSON = try Fixtures.read("v1/enroll-request-device.json")
+        let responseJSON = try Fixtures.read("v1/enroll-response-lease.json")
+        #expect(try EnrollRequest(decoding: requestJSON) == request)
+        #expect(try EnrollResponse(decoding: responseJSON) == response)
+        #expect(request.encoded() == Fixtures.written(requestJSON))
+        #expect(response.encoded() == responseJSON)
+    }
+
+    @Test(arguments: ["0", "-1", "3651", "9223372036854775807", "\"90\"", "null"])
+    func aLeaseIsANumberOfDays(_ lease: String) throws {
+        let text = String(decoding: GoldenMessages.enrollLeaseResponse.encoded(), as: UTF8.self)
+        let changed = text.replacing("\"lease\":90", with: "\"lease\":\(lease)")
+        #expect(changed != text)
+        #expect(throws: FrameError.self) { try EnrollResponse(decoding: Array(changed.utf8)) }
+    }
+
     @Test func aRelayIsReadAndWrittenAsEver() throws {
         let (request, response) = (GoldenMessages.relayRequest, GoldenMessages.relayResponse)
         try record("relay-request", json: request.json(), compressed: request.encoded(), words: Words.of(request))
@@ -173,7 +195,10 @@ import Testing
                 ["\($0).bin", "\($0).json", "\($0).txt"]
             }
         let enrolment = ["request", "response"].flatMap { ["enroll-\($0).json", "enroll-\($0).txt"] }
-        let recovery = ["enroll-request-former", "relay-response", "relay-request"].flatMap {
+        let recovery = [
+            "enroll-request-former", "enroll-request-device", "enroll-response-lease", "relay-response",
+            "relay-request",
+        ].flatMap {
             ["\($0).json", "\($0).txt"]
         }
         #expect(

@@ -19,6 +19,7 @@ struct StoreTests {
             "5 relay": "23d697049ae51e97",
             "6 earlier places": "b6ca8c3835c4dc82",
             "7 visibility": "2ea2a192b7f0acd0",
+            "7 devices": "c7b826090ae768d5",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

@@ -137,14 +137,6 @@ struct Authors {
     }
 }
 
-extension ReplicaID {
-    /// 8 hexadecimal digits.
-    var text: String {
-        let digits = String(rawValue, radix: 16)
-        return String(repeating: "0", count: 8 - digits.utf8.count) + digits
-    }
-}
-
 extension Commands {
     /// Settles a conflict: the chosen value replaces all that were seen.
     public func settle(_ record: RecordID, field: String?, choice: Int, token: UInt64?) throws {

@@ -134,11 +134,23 @@ extension Commands {
                 isSingle: single, isArchived: false)
     }
 
+    /// Refuses to change what is in the tag book unless this account may.
+    private func requireTagEditor() throws {
+        let record = try store.effective(Setting.tagEditors.id)
+        guard let shown = record.shown(in: record.range(of: CellKey(.settingValue))), shown.kind == .text else {
+            return
+        }
+        // One that a later version knows includes supervisors at least.
+        let editors = TagEditors(rawValue: record.text(shown.slice)) ?? .supervisors
+        guard editors.includes(store.standing.role) else { throw ReplicaError.mayNotEditTags(editors) }
+    }
+
     /// The group of that name, made if it is not there.
     private func group(_ name: String, single: Bool) throws -> RecordID {
         let folded = Folding.fold(name)
         if let group = try store.readBook().groups[folded] {
             if single, !group.isSingle {
+                try requireTagEditor()
                 try write([CellEdit(.groupSingle, .none, .present)], to: try store.effective(group.id))
             }
             return group.id

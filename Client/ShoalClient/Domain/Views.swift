@@ -157,6 +157,8 @@ public struct Status: Hashable, Sendable {
     public var refused: Int
     /// What was last done so that this home's logs continue the server's; nil if nothing ever had to be.
     public var healed: HealingNote?
+    /// Whether the server must be asked before anything is shown or changed.
+    public var needsContact = false
 }
 
 /// What was done to a home whose logs did not continue the server's. Nothing was lost by it.

@@ -10,7 +10,7 @@ extension Replica {
     ///
     /// - Throws: `ReplicaError.alreadyEnrolled`, `.otherAccount`, `SyncError`.
     static func enrollAgain(
-        home: String, server: String, code: String, transport: any Transport, environment: Environment,
+        home: String, server: String, code: String, device: String?, transport: any Transport, environment: Environment,
         options: Options
     ) async throws -> Replica {
         let replica = try Replica(home: home, environment: environment, options: options)
@@ -28,7 +28,7 @@ extension Replica {
                     server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
             }
             let answer = try await Endpoint(server: server, key: "", transport: transport)
-                .enroll(code: code, key: key, former: former)
+                .enroll(code: code, key: key, former: former, device: device)
             try replica.reenrolling {
                 try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home)
             }

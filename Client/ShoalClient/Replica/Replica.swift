@@ -28,15 +28,21 @@ public final class Replica: Sendable {
     public let home: String
     public let environment: Environment
     let options: Options
-    private let connection: StoreConnection
+    let connection: StoreConnection
     private let observers = Observers()
 
     /// Opens the replica in `home`.
     ///
     /// - Throws: `ReplicaError.notEnrolled` if there is none, `StoreError.newerVersion` if a newer version wrote it.
-    public convenience init(home: String, environment: Environment, options: Options = Options()) throws {
+    ///   `.locked` if its server has locked it.
+    /// - Parameter mayHandOver: whether a home that is locked may be opened to hand over what it had not sent, which
+    ///   `SyncDriver.sync` does; nothing else can be done with it.
+    public convenience init(
+        home: String, environment: Environment, options: Options = Options(), mayHandOver: Bool = false
+    ) throws {
         guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
         try self.init(opening: home, environment, options)
+        try refuseLocked(allowing: mayHandOver ? .handingOver : nil)
         guard try connection.access({ try StandingStore.isEnrolled($0.database) }) else {
             throw ReplicaError.notEnrolled(home: home)
         }
@@ -62,23 +68,26 @@ public final class Replica: Sendable {
     /// before it is sent, and the same code and key get the same answer. Does not sync. A home that is enrolled already
     /// is enrolled again if its server has lost it, and keeps all that it has.
     ///
+    /// - Parameter device: what people call this machine; nil names it not.
     /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
     public static func enroll(
-        home: String, url: String, code: String, transport: any Transport, environment: Environment,
+        home: String, url: String, code: String, device: String? = nil, transport: any Transport,
+        environment: Environment,
         options: Options = Options()
     ) async throws -> Replica {
         let server = try Endpoint.normalized(url)
         let replica: Replica
         do { replica = try create(home, environment, options) } catch ReplicaError.alreadyEnrolled {
             return try await enrollAgain(
-                home: home, server: server, code: code, transport: transport, environment: environment,
+                home: home, server: server, code: code, device: device, transport: transport, environment: environment,
                 options: options)
         }
         let key = try replica.connection.enrolling {
             try StandingStore.begin(
                 server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
         }
-        let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(code: code, key: key)
+        let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(
+            code: code, key: key, device: device)
         try replica.connection.enrolling { store in
             try StandingStore.finish(answer, key: key, now: environment.now(), store.database, home: home)
         }
@@ -109,6 +118,7 @@ public final class Replica: Sendable {
     private static func create(_ home: String, _ environment: Environment, _ options: Options) throws -> Replica {
         try environment.homes.create(home)
         let replica = try Replica(opening: home, environment, options)
+        try replica.refuseLocked(allowing: .wiped)
         if let known = try replica.connection.access({ try StandingStore.credential($0.database) }) {
             throw ReplicaError.alreadyEnrolled(home: home, server: known.server)
         }
@@ -132,11 +142,15 @@ public final class Replica: Sendable {
     /// The lock is held while `body` runs: do not wait for a network or a person in it.
     @discardableResult
     public func write<T>(_ body: (Commands) throws -> T) throws -> T {
-        try transaction(isRemote: false) { try body(Commands($0)) }
+        try transaction(isRemote: false) { store in
+            try store.admit()
+            return try body(Commands(store))
+        }
     }
 
     private func transaction<T>(isRemote: Bool, _ body: (ReplicaStore) throws -> T) throws -> T {
         try connection.access { store in
+            defer { note(store) }
             let result = try store.transaction(isRepeatable: isRemote) { try body(store) }
             observers.send(store.projection.table.touched, isRemote: isRemote)
             if let bound = options.textQueueBound, store.projection.table.queued > bound { drain(store, to: bound) }
@@ -261,7 +275,31 @@ public final class Replica: Sendable {
 
     // MARK: Reading
 
-    func read<T>(_ body: (ReplicaStore) throws -> T) throws -> T { try connection.read(body) }
+    /// Runs `body` on one state of the database, if the home shows anything at all.
+    ///
+    /// - Parameter needsContact: false for what says nothing of the data.
+    func read<T>(needsContact: Bool = true, _ body: (ReplicaStore) throws -> T) throws -> T {
+        try connection.access { store in
+            defer { note(store) }
+            return try store.reading {
+                try store.admit(needsContact: needsContact)
+                return try body(store)
+            }
+        }
+    }
+
+    /// Upkeep: if the time cannot be stored now, the next command stores it.
+    private func note(_ store: ReplicaStore) {
+        do { try store.noteTime() } catch {}
+    }
+
+    /// How many operations the server has not acknowledged.
+    func pending() throws -> Int { try connection.read { $0.pending } }
+
+    /// The replicas whose logs this home has written.
+    func ownReplicas() throws -> Set<String> {
+        try connection.read { store in Set(store.log.logs.filter(\.isOwn).map(\.replica.text)) }
+    }
 
     /// What each commit of this process changes from now on. A slow reader loses the oldest.
     public func changes() -> AsyncStream<ReplicaChange> { observers.stream() }

@@ -1,4 +1,5 @@
 import ShoalCRDT
+import ShoalProtocol
 
 /// Why a replica refused or failed; `description` is one sentence for a person.
 public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
@@ -13,6 +14,10 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     case syncing(home: String, pid: Int32?)
     /// The home cannot be made or used.
     case home(String, reason: String)
+    /// The server has locked this home.
+    case locked(home: String, Lockout)
+    /// The server must be asked before anything is shown or changed: it was not for longer than its lease.
+    case outOfContact(days: Int)
 
     case idTooShort(String)
     case unknownID(String)
@@ -33,6 +38,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     case mayNotUnfollow(account: String)
     /// An account that does not follow the customer cannot add followers.
     case mayNotFollow(RecordID)
+    /// Only some accounts may change what is in the tag book.
+    case mayNotEditTags(TagEditors)
 
     case noConflict(RecordID, field: String?)
     /// Several fields are in conflict and none was named.
@@ -65,6 +72,9 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .busy(let home, let pid): "\(home) is in use by \(Self.process(pid)); try again when it has finished"
         case .syncing(let home, let pid): "\(home) is being synced by \(Self.process(pid)) already"
         case .home(let home, let reason): "\(home) cannot be used: \(reason)"
+        case .locked(let home, let lockout): lockout.sentence(home: home)
+        case .outOfContact(let days):
+            "this home has not been in contact with its server for more than \(days) days; run shoal sync first (nothing is lost)"
         case .idTooShort(let text): "\"\(text)\" is too short for an id: give at least 4 characters of it"
         case .unknownID(let text): "there is nothing with the id \(text)"
         case .ambiguousID(let text, let ids):
@@ -81,6 +91,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .invalidQuery(let query, let reason): "the query \"\(query)\" cannot be read: \(reason)"
         case .mayNotUnfollow(let account): "only \(account) or a supervisor removes \(account) from the followers"
         case .mayNotFollow(let id): "only a follower of \(id) or a supervisor adds followers"
+        case .mayNotEditTags(let editors):
+            "only \(editors.rawValue) may change tags and groups that are there (shoald setting tag-editors)"
         case .noConflict(let id, let field):
             field.map { "\($0) of \(id) is not in conflict" } ?? "\(id) has no conflict"
         case .severalConflicts(let id, let fields):

@@ -194,13 +194,15 @@ extension Replica {
     // MARK: Status and dump
 
     public func status() throws -> Status {
-        try read { store in
+        try read(needsContact: false) { store in
             let standing = store.standing
             return Status(
                 account: standing.accountName, role: standing.role.rawValue, replica: store.current.replica.text,
                 server: standing.server, pending: store.pending, cursor: standing.cursor, lastSync: standing.lastSync,
                 conflicts: try ConflictReading(store).count(), refused: try store.asideCount(),
-                healed: try store.lastHealing())
+                healed: try store.lastHealing(),
+                needsContact: store.standing.lease.isExpired(
+                    now: environment.now(), offset: standing.clockOffset))
         }
     }
 

@@ -45,6 +45,19 @@ public struct HomeDirectory: HomeFiles {
         access(Self.databasePath(home), W_OK) != 0 && errno == EROFS
     }
 
+    public func removeCopies(_ home: String) throws {
+        guard let directory = opendir(home) else { throw Self.failure(home) }
+        defer { closedir(directory) }
+        while let entry = readdir(directory) {
+            let name = withUnsafeBytes(of: entry.pointee.d_name) {
+                String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
+            }
+            guard name.hasPrefix(Self.database + ".") else { continue }
+            if unlink("\(home)/\(name)") != 0, errno != ENOENT { throw Self.failure(home) }
+        }
+        try Self.sync(home, home)
+    }
+
     public func lock(_ home: String, name: String) throws -> any HomeLock { try FileLock(home: home, name: name) }
 
     private static func sync(_ directory: String, _ home: String) throws {

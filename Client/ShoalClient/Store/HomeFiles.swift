@@ -11,12 +11,15 @@ public protocol HomeFiles: Sendable {
     func create(_ home: String) throws
     /// Whether the home is where nobody can write.
     func isReadOnly(_ home: String) -> Bool
+    /// Removes what was kept of the database under other names, as of one that was damaged.
+    func removeCopies(_ home: String) throws
     /// A lock of the home; two of one name exclude each other, also within a process.
     func lock(_ home: String, name: String) throws -> any HomeLock
 }
 
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
+    public func removeCopies(_ home: String) throws {}
 }
 
 /// An advisory lock, held for a transaction or for a sync.

@@ -69,6 +69,8 @@ struct PageStore {
         let now = store.environment.now()
         standing.clockOffset = clockOffset ?? commit.serverTime &- now
         standing.hasToldPlaces = true
+        standing.lease.renew(at: commit.serverTime, days: commit.lease)
+        standing.role = try StandingStore.role(of: standing.account, store.database) ?? standing.role
         if commit.isLast { standing.lastSync = now &+ standing.clockOffset }
         try store.setStanding(standing)
         if let number = commit.identifierTaken {

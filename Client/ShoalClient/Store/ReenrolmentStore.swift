@@ -51,5 +51,8 @@ enum ReenrolmentStore {
         try database.execute(
             sql: "UPDATE standing SET cursor = '', acknowledgement = '' WHERE epoch <> ?",
             arguments: [Int64(bitPattern: answer.epoch)])
+        try database.execute(
+            sql: "UPDATE standing SET lease = coalesce(?1, lease), contact = ?2, seen = ?2",
+            arguments: [answer.lease, answer.time])
     }
 }

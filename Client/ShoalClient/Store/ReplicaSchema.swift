@@ -15,6 +15,7 @@ enum ReplicaSchema {
         Migration(name: "6 earlier places", sql: earlierPlaces),
         Migration(name: "7 texts", sql: texts),
         Migration(name: "8 visibility", sql: visibility),
+        Migration(name: "8 lock and lease", sql: lockAndLease),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -264,6 +265,25 @@ enum ReplicaSchema {
 
         -- Scopes that left the account's view while there was unsent work about them.
         CREATE TABLE leaving (scope INTEGER PRIMARY KEY);
+        """
+
+    private static let lockAndLease = """
+        -- Why this home takes no commands any more; no row while it does. stage: 0 what was not sent is still here, 1 it is
+        -- being emptied, 2 it is empty.
+        CREATE TABLE locked (
+            id INTEGER PRIMARY KEY CHECK (id = 1),
+            reason TEXT NOT NULL,
+            time INTEGER NOT NULL,
+            account TEXT NOT NULL,
+            server TEXT NOT NULL,
+            stage INTEGER NOT NULL
+        );
+
+        -- lease: days, null while no server has named any. contact: when the server answered last, by its clock. seen: the
+        -- latest time seen since.
+        ALTER TABLE standing ADD COLUMN lease INTEGER;
+        ALTER TABLE standing ADD COLUMN contact INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE standing ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
         """
 
     private static let texts = """

@@ -147,6 +147,43 @@ final class ReplicaStore {
         if code != SQLITE_OK { isBroken = true }
     }
 
+    /// Runs upkeep that is no transaction, such as a checkpoint, under the home's lock.
+    func maintaining(_ body: () throws -> Void) throws {
+        if isReadOnly { throw StoreError.readOnly(path: home) }
+        guard lock.acquire(waiting: Self.lockWait, ticks: environment.ticks) else {
+            throw ReplicaError.busy(home: home, pid: lock.holder)
+        }
+        defer { lock.release() }
+        if isBroken { throw StoreError.inputOutput(path: home, reason: "the connection failed before") }
+        do { try body() } catch {
+            stopAfter(error)
+            throw error
+        }
+    }
+
+    // MARK: Admission
+
+    /// Throws if the home is locked, or if the server must be asked before anything is shown or changed.
+    func admit(needsContact: Bool = true) throws {
+        if let lockout = standing.lockout { throw ReplicaError.locked(home: home, lockout) }
+        guard needsContact, standing.lease.days != nil, let days = standing.lease.days else { return }
+        if standing.lease.isExpired(now: environment.now(), offset: standing.clockOffset) {
+            throw ReplicaError.outOfContact(days: days)
+        }
+    }
+
+    /// Stores the latest time seen when it has gone on.
+    func noteTime() throws {
+        if isReadOnly || standing.lease.days == nil { return }
+        let now = environment.now()
+        guard standing.lease.isWorthStoring(now: now, offset: standing.clockOffset) else { return }
+        try transaction(isRepeatable: true) {
+            var standing = standing
+            standing.lease.seen = standing.lease.latest(now: now, offset: standing.clockOffset)
+            try setStanding(standing)
+        }
+    }
+
     /// Runs `body` on one state of the database, which others may go on writing.
     func reading<T>(_ body: () throws -> T) throws -> T {
         try beginReading.run()

@@ -31,6 +31,7 @@ struct Salvage {
         }
         try copyRecords()
         try copyLog(tail)
+        try copyPlain("locked", ["id", "reason", "time", "account", "server", "stage"])
         try copyPlain("aside", ["position", "reason"])
         try copyPlain("listed", ["record", "field", "token"])
         try copyPlain("healing", ["id", "time", "kind", "replica", "changes"])
@@ -77,6 +78,10 @@ struct Salvage {
                 INSERT INTO standing (id, epoch, cursor, acknowledgement, clock_offset, last_sync, fill)
                 VALUES (1, ?, '', ?, ?, ?, 0)
                 """, arguments: StatementArguments(standing))
+        if let lease = rows("SELECT lease, contact, seen FROM standing", [], \.allValues).first {
+            try new.execute(
+                sql: "UPDATE standing SET lease = ?, contact = ?, seen = ?", arguments: StatementArguments(lease))
+        }
         try OwnLogStore.write(logs, new)
     }
 

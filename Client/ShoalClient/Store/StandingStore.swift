@@ -21,6 +21,9 @@ struct Standing: Sendable {
     var earlierEnd: Int64 = 0
     /// Whether the server knows, in this epoch, what this replica knows of places in earlier ones.
     var hasToldPlaces = true
+    var lease = ContactLease()
+    /// Why the home takes no commands; nil if it does.
+    var lockout: Lockout?
 
     enum Fill: Int64 { case none = 0, initial = 1, replacing = 2 }
 }
@@ -36,6 +39,7 @@ enum StandingStore {
             let row = try Row.fetchOne(
                 database.cachedStatement(sql: "SELECT * FROM identity, standing WHERE account IS NOT NULL"))
         else {
+            if let lockout = try LockoutStore.read(database) { throw ReplicaError.locked(home: home, lockout) }
             if try isEnrolled(database) {
                 throw StoreError.damaged(path: "standing", reason: "where the home stands with its server is lost")
             }
@@ -44,7 +48,7 @@ enum StandingStore {
         var standing = Standing()
         standing.account = try RecordID(rawValue: row.checked("account"))
         standing.accountName = try row.checked("name")
-        standing.role = try Role(rawValue: row.checked("role")) ?? .least
+        standing.role = try role(of: standing.account, database) ?? Role(rawValue: row.checked("role")) ?? .least
         standing.server = try row.checked("server")
         standing.epoch = try UInt64(bitPattern: row.checked("epoch"))
         standing.cursor = try row.checked("cursor")
@@ -54,18 +58,30 @@ enum StandingStore {
         standing.fill = try Standing.Fill(rawValue: row.checked("fill")) ?? .none
         standing.earlierEnd = try row.checked("earlier_end")
         standing.hasToldPlaces = try row.checked("told")
+        standing.lease = try ContactLease(
+            days: row.checked("lease", as: Int64?.self).map { Int(clamping: $0) }, contact: row.checked("contact"),
+            seen: row.checked("seen"))
+        standing.lockout = try LockoutStore.read(database)
         return standing
+    }
+
+    /// What the account may do, as its record says; nil before the record is here.
+    static func role(of account: RecordID, _ database: Database) throws -> Role? {
+        try String.fetchOne(
+            database.cachedStatement(sql: "SELECT role FROM account WHERE id = ?"), arguments: [account.rawValue]
+        ).map { Role(rawValue: $0) ?? .least }
     }
 
     static func writeStanding(_ standing: Standing, _ database: Database) throws {
         try database.cachedStatement(
             sql: """
                 UPDATE standing SET epoch = ?, cursor = ?, acknowledgement = ?, clock_offset = ?, last_sync = ?, fill = ?,
-                    earlier_end = ?, told = ?
+                    earlier_end = ?, told = ?, lease = ?, contact = ?, seen = ?
                 """
         ).execute(arguments: [
             Int64(bitPattern: standing.epoch), standing.cursor, standing.acknowledgement, standing.clockOffset,
             standing.lastSync, standing.fill.rawValue, standing.earlierEnd, standing.hasToldPlaces,
+            standing.lease.days, standing.lease.contact, standing.lease.seen,
         ])
     }
 
@@ -126,8 +142,14 @@ enum StandingStore {
             throw ReplicaError.home(home, reason: "another enrolment of it has begun meanwhile")
         }
         try database.execute(
-            sql: "REPLACE INTO standing VALUES (1, ?, '', '', ?, NULL, 0, 0, 1)",
-            arguments: [Int64(bitPattern: answer.epoch), answer.time &- now])
+            sql: """
+                REPLACE INTO standing (
+                    id, epoch, cursor, acknowledgement, clock_offset, fill, lease, contact, seen
+                ) VALUES (1, ?1, '', '', ?2, 0, ?3, ?4, ?4)
+                """,
+            arguments: [Int64(bitPattern: answer.epoch), answer.time &- now, answer.lease, answer.time])
+        // A home that was locked and emptied begins anew.
+        try LockoutStore.unlock(database)
         try database.execute(
             sql: "INSERT INTO own_log (ordinal, replica, base, acknowledged, hash) VALUES (1, ?, 0, 0, ?)",
             arguments: [Int64(answer.replica.rawValue), Int64(bitPattern: OperationHash.start.rawValue)])

@@ -92,7 +92,7 @@ public struct DigestRun {
 
     public init(_ replica: Replica) throws {
         self.replica = replica
-        (session, action) = try replica.read { store in
+        (session, action) = try replica.read(needsContact: false) { store in
             var session = DigestSession(epoch: store.standing.epoch, cursor: store.standing.cursor)
             let action = try session.start(try RowDigest(store.database))
             return (session, action)
@@ -130,6 +130,6 @@ public struct DigestRun {
         do throws(FrameError) { response = try DigestResponse(decoding: body) } catch {
             throw Endpoint.unreadable(error)
         }
-        action = try replica.read { try session.receive(response, try RowDigest($0.database)) }
+        action = try replica.read(needsContact: false) { try session.receive(response, try RowDigest($0.database)) }
     }
 }

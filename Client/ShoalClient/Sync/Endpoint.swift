@@ -59,9 +59,10 @@ struct Endpoint: Sendable {
 
     /// - Parameter former: the account of a home that is enrolled again.
     func enroll(
-        code: String, key: String, former: (account: RecordID, name: String)? = nil
+        code: String, key: String, former: (account: RecordID, name: String)? = nil, device: String? = nil
     ) async throws -> EnrollResponse {
-        let body = EnrollRequest(code: code, key: key, former: former?.account, name: former?.name).encoded()
+        let body = EnrollRequest(code: code, key: key, former: former?.account, name: former?.name, device: device)
+            .encoded()
         let answer = try await post("/v1/enroll", body, isCompressed: false)
         if answer.status != 200 { throw failure(answer, isEnrolling: true) }
         do throws(FrameError) { return try EnrollResponse(decoding: answer.body) } catch {
@@ -69,7 +70,14 @@ struct Endpoint: Sendable {
         }
     }
 
-    /// Sends a body to `/v1/sync` or `/v1/relay`.
+    /// - Returns: the body of the answer, a list of devices in JSON if it is what it should be.
+    func devices() async throws -> [UInt8] {
+        let answer = try await post("/v1/devices", [], isCompressed: false)
+        if answer.status != 200 { throw failure(answer, isEnrolling: false) }
+        return answer.body
+    }
+
+    /// Sends a body to `/v1/sync`, `/v1/relay` or `/v1/handover`.
     ///
     /// - Returns: the body of the answer, a `SyncResponse` or `RelayResponse` if it is what it should be.
     func exchange(_ path: String, _ body: [UInt8]) async throws -> [UInt8] {
@@ -102,10 +110,22 @@ struct Endpoint: Sendable {
         }
     }
 
+    /// What a refusal says about the standing of this device; nil if nothing.
+    private static func lock(_ status: Int, _ type: String?) -> SyncError? {
+        switch (status, type) {
+        case (403, "urn:shoal:problem:disabled"): .lockedOut(.disabled)
+        case (403, "urn:shoal:problem:revoked"): .lockedOut(.revoked)
+        case (403, "urn:shoal:problem:handover-closed"): .handoverClosed
+        case (409, "urn:shoal:problem:not-revoked"): .notRevoked
+        default: nil
+        }
+    }
+
     private func failure(_ answer: TransportResponse, isEnrolling: Bool) -> SyncError {
         let problem = Problem(answer)
         let detail = problem.text ?? "it gave no reason"
         if problem.type?.hasSuffix(":protocol-version") == true { return .otherProtocol(detail) }
+        if !isEnrolling, let locked = Self.lock(answer.status, problem.type) { return locked }
         switch answer.status {
         case 401 where !isEnrolling: return .wrongToken(server: server)
         case 403 where !isEnrolling: return .unknownAccount(detail)

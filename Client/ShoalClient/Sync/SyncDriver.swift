@@ -62,7 +62,13 @@ public struct SyncDriver: Sendable {
     ///
     /// - Throws: `SyncError`, `ReplicaError.syncing`, `StoreError`, `CancellationError`.
     public func sync(progress: @Sendable (SyncProgress) -> Void = { _ in }) async throws -> SyncReport {
-        try await replica.exclusively { try await run(progress) }
+        try await replica.exclusively {
+            if try replica.lockout() != nil { try await handOver() }
+            do { return try await run(progress) } catch SyncError.lockedOut(let reason) {
+                try await handOver(reason)
+                throw SyncError.lockedOut(reason)
+            }
+        }
     }
 
     private func run(_ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
@@ -72,10 +78,11 @@ public struct SyncDriver: Sendable {
         while true {
             try Task.checkCancellation()
             switch try run.next(committed: progress) {
-            case .send(let body): try run.received(try await exchange("/v1/sync", body, endpoint, &run))
+            case .send(let body):
+                try run.received(try await exchange("/v1/sync", body, endpoint) { run.sending(body) })
             case .relay(let body):
                 do {
-                    try run.received(try await exchange("/v1/relay", body, endpoint, &run))
+                    try run.received(try await exchange("/v1/relay", body, endpoint) { run.sending(body) })
                 } catch SyncError.refused(409, _) { try run.relayRefused() }
             case .finished(let report): return report
             }
@@ -83,12 +90,14 @@ public struct SyncDriver: Sendable {
     }
 
     /// One request and its answer, repeated as the policy says: every request may be sent again.
-    private func exchange(
-        _ path: String, _ body: [UInt8], _ endpoint: Endpoint, _ run: inout SyncRun
+    ///
+    /// - Parameter sending: called each time that it is sent.
+    func exchange(
+        _ path: String, _ body: [UInt8], _ endpoint: Endpoint, sending: () -> Void = {}
     ) async throws -> [UInt8] {
         var backoff = Backoff(policy: retry, random: replica.environment.random)
         while true {
-            run.sending(body)
+            sending()
             do {
                 return try await endpoint.exchange(path, body)
             } catch let error as SyncError where error.helpsToRetry {

@@ -5,8 +5,14 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
     case transport(TransportError)
     /// 401: the server does not know this replica's key.
     case wrongToken(server: String)
-    /// 403: the account was disabled or is unknown.
+    /// 403: the account is unknown, or what was asked for is another's.
     case unknownAccount(String)
+    /// 403: the account was disabled, or the device revoked.
+    case lockedOut(Lockout.Reason)
+    /// 403: nothing more is taken from a device that was revoked.
+    case handoverClosed
+    /// 409: there is nothing to hand over, because the device is not revoked.
+    case notRevoked
     /// 404, 410 or 400 on enrolment: the code is wrong, used or expired.
     case wrongCode(String)
     /// 426 or 415: the server speaks another version of the protocol.
@@ -35,6 +41,10 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
             "the server at \(server) does not know this replica: is it the right server? If it was put back to before this home "
                 + "was enrolled, enroll again here with a new code; nothing was changed here"
         case .unknownAccount(let detail): "the server refuses this account: \(detail)"
+        case .lockedOut(.disabled): "the server says that this account is disabled"
+        case .lockedOut(.revoked): "the server says that this device was revoked"
+        case .handoverClosed: "the server takes nothing from this device any more"
+        case .notRevoked: "the server says that this device is not revoked"
         case .wrongCode(let detail): "the server refuses this code: \(detail)"
         case .otherProtocol(let detail): "the server speaks another version of the protocol: \(detail)"
         case .refused(413, let detail), .refused(431, let detail):

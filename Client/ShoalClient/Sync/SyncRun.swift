@@ -143,7 +143,7 @@ public struct SyncRun {
         state = .acting(session.receive(response))
     }
 
-    private static func encoded(_ request: SyncRequest) throws -> [UInt8] {
+    static func encoded(_ request: SyncRequest) throws -> [UInt8] {
         do throws(FrameError) { return try request.encoded() } catch { throw SyncError.badAnswer(error.description) }
     }
 }

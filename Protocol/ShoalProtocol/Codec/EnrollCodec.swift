@@ -19,6 +19,10 @@ extension EnrollRequest {
             json.key("name")
             json.string(name)
         }
+        if let device {
+            json.key("device")
+            json.string(device)
+        }
         json.endObject()
         return json.bytes
     }
@@ -31,6 +35,7 @@ extension EnrollRequest {
                 var key: String?
                 var former: RecordID?
                 var name: String?
+                var device: String?
                 try reader.readObject { reader, member in
                     switch member {
                     case "protocol": version = try reader.readProtocol()
@@ -41,13 +46,14 @@ extension EnrollRequest {
                         former = RecordID(text: try reader.readString())
                         if former?.isValid != true { throw reader.error(.invalid("not an identifier")) }
                     case "name": name = try reader.readString()
+                    case "device": device = try reader.readString()
                     default: try reader.skip()
                     }
                 }
                 guard version != nil else { throw reader.error(.missingKey("protocol")) }
                 guard let code else { throw reader.error(.missingKey("code")) }
                 guard let key else { throw reader.error(.missingKey("key")) }
-                return EnrollRequest(code: code, key: key, former: former, name: name)
+                return EnrollRequest(code: code, key: key, former: former, name: name, device: device)
             }
         }
     }
@@ -70,6 +76,7 @@ extension EnrollResponse {
         json.string(epoch.hexadecimal)
         json.key("time")
         json.integer(time)
+        json.lease(lease)
         json.endObject()
         return json.bytes
     }
@@ -83,6 +90,7 @@ extension EnrollResponse {
                 var role: Role?
                 var epoch: UInt64?
                 var time: Int64?
+                var lease: Int?
                 try reader.readObject { reader, key in
                     switch key {
                     case "needs": try reader.readNeeds()
@@ -92,6 +100,7 @@ extension EnrollResponse {
                     case "role": role = Role(rawValue: try reader.readString()) ?? .least
                     case "epoch": epoch = try reader.readHexadecimal()
                     case "time": time = try reader.readInteger()
+                    case "lease": lease = try reader.readLease()
                     default: try reader.skip()
                     }
                 }
@@ -100,8 +109,25 @@ extension EnrollResponse {
                 }
                 return EnrollResponse(
                     replica: ReplicaID(rawValue: replica), account: account, name: name, role: role, epoch: epoch,
-                    time: time)
+                    time: time, lease: lease)
             }
         }
+    }
+}
+
+extension JSONWriter {
+    /// The member `lease`, if the server tells one.
+    mutating func lease(_ days: Int?) {
+        guard let days else { return }
+        key("lease")
+        integer(Int64(days))
+    }
+}
+
+extension JSONReader {
+    mutating func readLease() throws -> Int {
+        let days = try readInteger()
+        guard Limits.lease.contains(days) else { throw error(.invalid("not a number of days")) }
+        return Int(days)
     }
 }

@@ -168,6 +168,7 @@ extension SyncResponse {
         frame.json.key("time")
         frame.json.integer(time)
         moves.write(to: &frame.json)
+        frame.json.lease(lease)
         if !page.isEmpty {
             frame.json.key("page")
             PageCodec.write(page, to: &frame)
@@ -203,6 +204,7 @@ extension SyncResponse {
         var page = RecordPage()
         var moves = ScopeMoves()
         var recovery = RecoveryMembers()
+        var lease: Int?
         try reader.readObject { reader, key in
             switch key {
             case "needs": try reader.readNeeds()
@@ -216,6 +218,7 @@ extension SyncResponse {
             case "time": time = try reader.readInteger()
             case "left": moves.left = try ScopeMoves.read(from: &reader)
             case "entered": moves.entered = try ScopeMoves.read(from: &reader)
+            case "lease": lease = try reader.readLease()
             case "page": page = try PageCodec.read(from: &reader)
             case "open": try recovery.readOpen(&reader)
             case "recovery": recovery.isWanted = try reader.readBool()
@@ -233,6 +236,7 @@ extension SyncResponse {
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
         self.beginsFill = beginsFill
         self.moves = moves
+        self.lease = lease
     }
 }
 

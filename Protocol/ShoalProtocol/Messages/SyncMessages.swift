@@ -236,6 +236,8 @@ public struct SyncResponse: Sendable {
     public var recovery: Bool
     /// What left the account's view, or came into it again.
     public var moves = ScopeMoves()
+    /// For how many days a replica may go on without the server's word; nil when the server does not say.
+    public var lease: Int?
 
     public init(
         push: PushAnswer, from: String, page: RecordPage, cursor: String, more: Bool, isFill: Bool, positions: [Dot],
@@ -269,11 +271,14 @@ public struct EnrollRequest: Sendable, Equatable {
     public var former: RecordID?
     /// The name of that account. Only a code for an account of that name enrols the home.
     public var name: String?
-    public init(code: String, key: String, former: RecordID? = nil, name: String? = nil) {
+    /// What people call the machine; nil leaves the device without a name.
+    public var device: String?
+    public init(code: String, key: String, former: RecordID? = nil, name: String? = nil, device: String? = nil) {
         self.code = code
         self.key = key
         self.former = former
         self.name = name
+        self.device = device
     }
 }
 
@@ -284,7 +289,12 @@ public struct EnrollResponse: Sendable, Equatable {
     public var role: Role
     public var epoch: UInt64
     public var time: Int64
-    public init(replica: ReplicaID, account: RecordID, name: String, role: Role, epoch: UInt64, time: Int64) {
+    /// For how many days the replica may go on without the server's word; nil when the server does not say.
+    public var lease: Int?
+    public init(
+        replica: ReplicaID, account: RecordID, name: String, role: Role, epoch: UInt64, time: Int64, lease: Int? = nil
+    ) {
+        self.lease = lease
         self.replica = replica
         self.account = account
         self.name = name
@@ -319,4 +329,6 @@ public enum Limits {
     public static let recordAtMost = 4 << 20
     /// The most scopes that a page says left or entered, each.
     public static let moves = 65_536
+    /// The days that a lease may have.
+    public static let lease: ClosedRange<Int64> = 1...3_650
 }

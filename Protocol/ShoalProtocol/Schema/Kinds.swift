@@ -7,6 +7,11 @@ extension Kind {
     public static let tagGroup = Kind(rawValue: 3)
     public static let tag = Kind(rawValue: 4)
     public static let note = Kind(rawValue: 5)
+    /// A setting of the workspace.
+    public static let setting = Kind(rawValue: 6)
+
+    /// Whether only the server itself writes records of this kind.
+    public var isServers: Bool { self == .account || self == .setting }
 
     /// Whether records of this kind stay even when they are deleted: others name them for good, or may, when only a later
     /// version knows the kind.
@@ -74,4 +79,9 @@ extension Field {
 
     // Note
     public static let body = Field(rawValue: 100)
+
+    // Setting
+    /// The setting's name, of which its identifier is derived.
+    public static let settingKey = Field(rawValue: 110)
+    public static let settingValue = Field(rawValue: 111)
 }

@@ -88,6 +88,9 @@ public enum Schema {
         FieldSchema(.tagMerged, "merged_into", .tag, .elements, element: .tag),
 
         FieldSchema(.body, "body", .note, .text, searched: true),
+
+        FieldSchema(.settingKey, "key", .setting),
+        FieldSchema(.settingValue, "value", .setting),
     ]
 
     private static let byNumber: [UInt16: FieldSchema] = Dictionary(
@@ -98,6 +101,7 @@ public enum Schema {
 
     public static let kindNames: [(Kind, String)] = [
         (.account, "account"), (.customer, "customer"), (.tagGroup, "tag_group"), (.tag, "tag"), (.note, "note"),
+        (.setting, "setting"),
     ]
 
     /// The name of a kind; `kind-N` for one of a newer version.

@@ -50,6 +50,8 @@ public struct ClientSession: Sendable {
         public var moves = ScopeMoves()
         /// Milliseconds since 1970 by the server's clock.
         public var serverTime: Int64
+        /// For how many days from now the replica may go on alone; nil when the server does not say.
+        public var lease: Int?
     }
 
     public struct Report: Sendable, Equatable {
@@ -130,7 +132,7 @@ public struct ClientSession: Sendable {
                 verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
                 cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
                 isLast: !response.more, positions: response.positions, moves: response.moves,
-                serverTime: response.time))
+                serverTime: response.time, lease: response.lease))
     }
 
     /// The commit is durable.

@@ -31,13 +31,16 @@ public struct ServerSession: Sendable {
         public var proven: [Dot]
         /// Where operations stood in earlier epochs that stand elsewhere now.
         public var former: [FormerPlace]
+        /// The replica that the credential was given to; nil where there is none.
+        public var device: ReplicaID?
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
         public var time: Int64
 
         public init(
             account: RecordID, epoch: UInt64, acknowledgement: String, cursor: String, logs: [LogPosition],
             operations: Operations, tail: [OperationHash], skipped: UInt32 = 0,
-            refused: [Verdict] = [], earlier: Int = 0, proven: [Dot] = [], former: [FormerPlace] = [], time: Int64
+            refused: [Verdict] = [], earlier: Int = 0, proven: [Dot] = [], former: [FormerPlace] = [],
+            device: ReplicaID? = nil, time: Int64
         ) {
             self.account = account
             self.epoch = epoch
@@ -51,6 +54,7 @@ public struct ServerSession: Sendable {
             self.earlier = earlier
             self.proven = proven
             self.former = former
+            self.device = device
             self.time = time
         }
     }
@@ -108,13 +112,16 @@ public struct ServerSession: Sendable {
 
     private let request: SyncRequest
     private let account: RecordID
+    private let device: ReplicaID?
     private let time: Int64
     private var answer: PushAnswer?
 
     /// The epoch that the request names.
     public var epoch: UInt64 { request.epoch }
 
-    public init(_ request: SyncRequest, account: RecordID, time: Int64) {
+    /// - Parameter device: the replica that the request's credential was given to; nil where there is none.
+    public init(_ request: SyncRequest, account: RecordID, device: ReplicaID? = nil, time: Int64) {
+        self.device = device
         self.request = request
         self.account = account
         self.time = time
@@ -127,7 +134,7 @@ public struct ServerSession: Sendable {
                 cursor: request.cursor,
                 logs: request.logs, operations: request.operations, tail: request.tail,
                 skipped: request.skipped, refused: request.refused, earlier: request.earlier,
-                proven: request.proven, former: request.former, time: time))
+                proven: request.proven, former: request.former, device: device, time: time))
     }
 
     /// The push is durable, or was found to be a fork or a rollback and changed nothing.

@@ -20,6 +20,19 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     /// All 65,535 identifiers of this epoch are handed out.
     /// No time identifiers are left.
     case noIdentifiers
+    /// The account is disabled.
+    case disabled
+    /// The device was revoked.
+    case revoked
+    case unknownDevice(String)
+    case badDeviceName
+    /// A device that was not revoked hands over nothing: it syncs.
+    case notRevoked
+    /// Nothing is taken from a device any more.
+    case handoverClosed
+    case unknownRole
+    case unknownSetting(String)
+    case badSetting(Setting)
     /// A home of an account that this server does not know, while nobody asked for what replicas held.
     case unknownFormer
     /// A home of an account that is another one's.
@@ -44,6 +57,16 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .otherAccount(let name): "this home is not one of \(name)'s; enroll another home with this code"
         case .otherName(let name, let home):
             "this home is \(home)'s and the code is \(name)'s; ask for a code for \(home), or enroll another home with this one"
+        case .disabled: "this account is disabled"
+        case .revoked: "this device was revoked"
+        case .unknownDevice(let replica): "there is no device \(replica)"
+        case .badDeviceName: "a device's name has at most 64 bytes, no control characters, and no spaces at its ends"
+        case .notRevoked: "this device is not revoked; let it sync"
+        case .handoverClosed: "nothing is taken from this device any more"
+        case .unknownRole: "the role must be \(Role.allCases.map(\.rawValue).joined(separator: ", "))"
+        case .unknownSetting(let name):
+            "there is no setting \(name); there are \(Setting.allCases.map(\.rawValue).joined(separator: ", "))"
+        case .badSetting(let setting): "\(setting.rawValue) can be \(setting.values.joined(separator: ", "))"
         case .noIdentifiers: "this server has used up all its record identifiers"
         }
     }
@@ -55,20 +78,34 @@ public struct Account: Equatable, Sendable, Codable {
     public var id: String
     public var name: String
     public var role: String
-    /// How many replicas were enrolled.
+    /// How many devices were enrolled, revoked ones too.
     public var replicas: Int
+    /// Since when it is disabled, as ISO 8601; nil if it is not.
+    public var disabled: String?
+    /// When the codes that were not used yet expire, as ISO 8601.
+    public var codes: [String]
+    public var devices: [Device]
 }
 
 /// Who sent a request.
 public struct Credential: Equatable, Sendable {
     public var account: RecordID
+    /// The replica that the device was enrolled as.
     public var replica: ReplicaID
+    /// Whether the device may do anything still.
+    public var standing = Standing.active
+    /// Whether not even its unsent work is taken.
+    public var isDiscarded = false
+    /// Whether its unsent work was handed over to the end.
+    public var isHandedOver = false
+
+    public enum Standing: Sendable { case active, revoked, disabled }
 }
 
 /// Accounts and enrolment.
 public struct Accounts: Sendable {
-    private let store: ServerStore
-    private let environment: ServerEnvironment
+    let store: ServerStore
+    let environment: ServerEnvironment
 
     public init(store: ServerStore, environment: ServerEnvironment) {
         self.store = store
@@ -79,13 +116,7 @@ public struct Accounts: Sendable {
     ///
     /// - Throws: `AccountProblem.badName`, `.nameTaken`; `StoreError`.
     public func add(name: String, role: Role) throws -> (account: RecordID, code: String) {
-        // Format characters too: nobody sees them, and they turn the direction of what follows.
-        let hasControls = name.unicodeScalars.contains {
-            [.control, .format, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
-        }
-        guard (1...64).contains(name.utf8.count), !hasControls, name.first?.isWhitespace == false,
-            name.last?.isWhitespace == false
-        else { throw AccountProblem.badName }
+        guard Self.isName(name) else { throw AccountProblem.badName }
         let (code, hash) = try drawCode()
         let time = environment.now()
         let salt = environment.randomUInt32()
@@ -94,9 +125,19 @@ public struct Accounts: Sendable {
         return (account, code)
     }
 
+    /// Whether accounts and devices may be called so.
+    static func isName(_ name: String) -> Bool {
+        // Format characters too: nobody sees them, and they turn the direction of what follows.
+        let hasControls = name.unicodeScalars.contains {
+            [.control, .format, .lineSeparator, .paragraphSeparator].contains($0.properties.generalCategory)
+        }
+        return (1...64).contains(name.utf8.count) && !hasControls && name.first?.isWhitespace == false
+            && name.last?.isWhitespace == false
+    }
+
     /// Makes another code for an account. Codes that were handed out before stay good until they expire.
     ///
-    /// - Throws: `AccountProblem.unknownAccount`; `StoreError`.
+    /// - Throws: `AccountProblem.unknownAccount`, `.disabled`; `StoreError`.
     public func newCode(name: String) throws -> (account: RecordID, code: String) {
         let (code, hash) = try drawCode()
         let account = try store.addCode(hash, account: name, expires: environment.now() + EnrolmentCode.lifetime)
@@ -110,7 +151,7 @@ public struct Accounts: Sendable {
         try store.handover(from: from, to: to, isDryRun: isDryRun, time: environment.now())
     }
 
-    public func list() throws -> [Account] { try store.accounts() }
+    public func list() throws -> [Account] { try store.accounts(time: environment.now()) }
 
     /// Enrolls a replica. The same code and key get the same answer until the code expires.
     ///
@@ -118,8 +159,11 @@ public struct Accounts: Sendable {
     public func enroll(_ request: EnrollRequest) throws -> EnrollResponse {
         guard let code = EnrolmentCode.hash(request.code) else { throw AccountProblem.wrongCode }
         guard let key = BearerKey.hash(request.key) else { throw AccountProblem.badKey }
+        let device = request.device ?? ""
+        guard device.isEmpty || Self.isName(device) else { throw AccountProblem.badDeviceName }
         return try store.enroll(
-            code: code, key: key, former: request.former, formerName: request.name, salt: environment.randomUInt32(),
+            code: code, key: key, former: request.former, formerName: request.name, device: device,
+            salt: environment.randomUInt32(),
             time: environment.now())
     }
 

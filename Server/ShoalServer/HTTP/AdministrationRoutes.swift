@@ -29,6 +29,30 @@ extension Services {
                 return try Self.json(
                     try self.accounts.handover(from: wanted.from, to: wanted.to, isDryRun: wanted.isDryRun))
             },
+            .init(method: .post, path: "/v1/accounts/cancel") { request in
+                let account: AccountName = try await self.decode(request)
+                return try Self.json(["cancelled": try self.accounts.cancelCodes(name: account.name)])
+            },
+            .init(method: .post, path: "/v1/accounts/change") { request in
+                let change: AccountChange = try await self.decode(request)
+                try self.accounts.change(change)
+                return try Self.json([String: String]())
+            },
+            .init(method: .post, path: "/v1/devices") { request in
+                let account: DeviceListing = try await self.decode(request)
+                return try Self.json(try self.accounts.devices(of: account.account))
+            },
+            .init(method: .post, path: "/v1/devices/change") { request in
+                let change: DeviceChange = try await self.decode(request)
+                try self.accounts.change(change)
+                return try Self.json([String: String]())
+            },
+            .init(method: .get, path: "/v1/settings") { _ in try Self.json(try self.accounts.settings()) },
+            .init(method: .post, path: "/v1/settings") { request in
+                let setting: NewSetting = try await self.decode(request)
+                try self.accounts.set(setting.name, to: setting.value)
+                return try Self.json(try self.accounts.settings())
+            },
             .init(method: .post, path: "/v1/recover") { request in
                 let wanted: RecoveryRequest = try await self.decode(request)
                 return try Self.json(try self.handler.recover(wanted))
@@ -64,7 +88,7 @@ extension Services {
         }
     }
 
-    private static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Routes.Answer {
+    static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Routes.Answer {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
         return answer("application/json", Array(try encoder.encode(value)), status: status)

@@ -10,11 +10,18 @@ enum OpenAPI {
         "code":{"type":"string","description":"XXXX-XXXX-XXXX"},
         "key":{"type":"string","description":"32 random bytes in base64url, the bearer key from then on"},
         "former":{"type":"string","description":"the account of this home with a server that does not know it any more"},
-        "name":{"type":"string","description":"the name of that account"}}},
+        "name":{"type":"string","description":"the name of that account"},
+        "device":{"type":"string","description":"what people call the machine"}}},
         "Enrolled":{"type":"object","properties":{"replica":{"type":"integer"},"account":{"type":"string"},
         "name":{"type":"string"},"role":{"enum":["expert","sales","supervisor"]},
         "epoch":{"type":"string","description":"64 bits, hexadecimal"},
-        "time":{"type":"integer","description":"milliseconds since 1970"}}}},
+        "time":{"type":"integer","description":"milliseconds since 1970"},
+        "lease":{"type":"integer","description":"for how many days the replica may go on without an answer"}}},
+        "Device":{"type":"object","properties":{"replica":{"type":"string","description":"8 hexadecimal digits"},
+        "name":{"type":"string"},"enrolled":{"type":"string","format":"date-time"},
+        "replicas":{"type":"array","items":{"type":"string"}},
+        "state":{"enum":["active","revoked","handed-over","discarded"]},
+        "revoked":{"type":"string","format":"date-time"}}}},
         "responses":{"Problem":{"description":"A problem document (RFC 9457).","content":{"application/problem+json":{
         "schema":{"$ref":"#/components/schemas/Problem"}}}}}},
         "paths":{
@@ -26,6 +33,16 @@ enum OpenAPI {
         "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
         "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
         "responses":{"200":{"description":"What was taken, and a page","content":{"application/vnd.shoal.v1+json":{}}},
+        "default":{"$ref":"#/components/responses/Problem"}}}},
+        "/v1/handover":{"post":{"summary":"Bring what a revoked device had not sent; then nothing more is taken from it",\
+        "security":[{"key":[]}],
+        "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
+        "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
+        "responses":{"200":{"description":"What was taken","content":{"application/vnd.shoal.v1+json":{}}},
+        "default":{"$ref":"#/components/responses/Problem"}}}},
+        "/v1/devices":{"post":{"summary":"The devices of the account that asks","security":[{"key":[]}],
+        "responses":{"200":{"description":"In the order in which they were enrolled","content":{"application/json":{
+        "schema":{"type":"array","items":{"$ref":"#/components/schemas/Device"}}}}},
         "default":{"$ref":"#/components/responses/Problem"}}}},
         "/v1/relay":{"post":{"summary":"Give back what this replica held of records that the server has lost",\
         "security":[{"key":[]}],

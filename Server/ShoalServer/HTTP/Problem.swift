@@ -99,6 +99,13 @@ struct Problem: Error, Equatable {
         case .unknownFormer: self.init(.conflict, "no-recovery", "No recovery", "\(error)")
         case .otherAccount, .otherName: self.init(.forbidden, "other-account", "Another account", "\(error)")
         case .keyTaken: self.init(.conflict, "key-taken", "Key taken", "\(error)")
+        case .disabled: self.init(.forbidden, "disabled", "Disabled", "\(error)")
+        case .revoked: self.init(.forbidden, "revoked", "Revoked", "\(error)")
+        case .handoverClosed: self.init(.forbidden, "handover-closed", "Handover closed", "\(error)")
+        case .notRevoked: self.init(.conflict, "not-revoked", "Not revoked", "\(error)")
+        case .unknownDevice: self.init(.notFound, "unknown-device", "Unknown device", "\(error)")
+        case .unknownSetting: self.init(.notFound, "unknown-setting", "Unknown setting", "\(error)")
+        case .badDeviceName, .badSetting, .unknownRole: self = .malformed("\(error)")
         case .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")
         }

@@ -10,6 +10,8 @@ extension Services {
         [
             .init(method: .post, path: "/v1/enroll") { try await self.enroll($0) },
             .init(method: .post, path: "/v1/sync") { try await self.sync($0) },
+            .init(method: .post, path: "/v1/handover") { try await self.handOver($0) },
+            .init(method: .post, path: "/v1/devices") { try await self.devices($0) },
             .init(method: .post, path: "/v1/relay") { try await self.relay($0) },
             .init(method: .post, path: "/v1/digest") { try await self.digest($0) },
             .init(method: .get, path: "/v1/openapi.json", isQuiet: true) { _ in
@@ -36,7 +38,8 @@ extension Services {
     private func enroll(_ request: Request) async throws -> Routes.Answer {
         try checkMediaType(request, orJSON: true)
         let body = try await body(request, limit: 4_096)
-        let enrolled = try accounts.enroll(try EnrollRequest(decoding: body))
+        var enrolled = try accounts.enroll(try EnrollRequest(decoding: body))
+        enrolled.lease = store.leaseDays
         var answer = Self.answer(Self.mediaType, enrolled.encoded())
         answer.bytesIn = body.count
         answer.metadata = ["account": "\(enrolled.account)", "replica": "\(enrolled.replica.rawValue)"]
@@ -44,7 +47,30 @@ extension Services {
     }
 
     private func sync(_ request: Request) async throws -> Routes.Answer {
-        try await exchange(request) { try await handler.handle($0, account: $1) }
+        let credential = try credential(request)
+        return try await exchange(request, of: credential) {
+            try await handler.handle($0, account: $1, device: credential.replica)
+        }
+    }
+
+    /// The one thing that a revoked device may do.
+    private func handOver(_ request: Request) async throws -> Routes.Answer {
+        let credential = try anyCredential(request)
+        return try await exchange(request, of: credential) { body, _ in
+            try await handler.handOver(body, by: credential)
+        }
+    }
+
+    /// The devices of the account that asks.
+    private func devices(_ request: Request) async throws -> Routes.Answer {
+        let credential = try credential(request)
+        try gate.enter(credential.account)
+        defer { gate.leave(credential.account) }
+        _ = try await body(request, limit: 4_096)
+        let devices = try store.devices(of: credential.account)
+        var answer = try Self.json(devices)
+        answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]
+        return answer
     }
 
     private func relay(_ request: Request) async throws -> Routes.Answer {
@@ -68,7 +94,13 @@ extension Services {
     private func exchange(
         _ request: Request, compresses: Bool = true, _ answer: ([UInt8], RecordID) async throws -> [UInt8]
     ) async throws -> Routes.Answer {
-        let credential = try credential(request)
+        try await exchange(request, of: try credential(request), compresses: compresses, answer)
+    }
+
+    private func exchange(
+        _ request: Request, of credential: Credential, compresses: Bool = true,
+        _ answer: ([UInt8], RecordID) async throws -> [UInt8]
+    ) async throws -> Routes.Answer {
         try checkCompressed(request)
         try gate.enter(credential.account)
         defer { gate.leave(credential.account) }
@@ -91,8 +123,18 @@ extension Services {
         }
     }
 
-    /// Who sends this, from the bearer key alone.
+    /// Who sends this, from the bearer key alone, if they may.
     private func credential(_ request: Request) throws -> Credential {
+        let credential = try anyCredential(request)
+        switch credential.standing {
+        case .active: return credential
+        case .revoked: throw AccountProblem.revoked
+        case .disabled: throw AccountProblem.disabled
+        }
+    }
+
+    /// Who sends this, also when nothing but the handover is taken from them any more.
+    private func anyCredential(_ request: Request) throws -> Credential {
         let scheme = "bearer "
         guard let header = request.headers[.authorization], header.prefix(scheme.count).lowercased() == scheme,
             let credential = try accounts.credential(key: String(header.dropFirst(scheme.count)))

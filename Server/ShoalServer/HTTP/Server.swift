@@ -34,7 +34,7 @@ public struct Server: Sendable {
         }
     }
 
-    private let services: Services
+    let services: Services
     private let options: Options
     private let collector: Collector
 
@@ -67,7 +67,8 @@ public struct Server: Sendable {
         services = Services(
             store: store, accounts: Accounts(store: store, environment: environment),
             handler: SyncHandler(
-                store: store, committer: committer, metrics: metrics, environment: environment, logger: logger),
+                store: store, committer: committer, metrics: metrics, environment: environment, logger: logger,
+                lease: store.leaseDays),
             committer: committer, metrics: metrics, environment: environment, logger: logger,
             gate: RequestGate(limit: options.requestsPerAccount), digestGate: RequestGate(limit: options.digests))
     }

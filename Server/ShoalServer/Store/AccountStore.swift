@@ -4,7 +4,7 @@ import ShoalCRDT
 import ShoalProtocol
 import ShoalStore
 
-// Accounts, enrolment codes and keys. Codes and keys come and stay as SHA-256.
+// Accounts, enrolment codes and keys; devices are in DeviceStore. Codes and keys come and stay as SHA-256.
 extension ServerStore {
     /// Makes an account's record through the server's own log, and a first code for it.
     func addAccount(
@@ -17,6 +17,7 @@ extension ServerStore {
                 try writeAccount(writer, id, name: name, role: role, salt: salt, time: time)
                 try database.cachedStatement(sql: "INSERT INTO account (id, name, role) VALUES (?, ?, ?)").execute(
                     arguments: [id.rawValue, name, role.rawValue])
+                writer.state.roles[id] = role
                 try Self.insertCode(database, code, account: id, expires: expires)
                 return id
             }
@@ -48,9 +49,7 @@ extension ServerStore {
     func addCode(_ code: [UInt8], account name: String, expires: Int64) throws -> RecordID {
         try withWriter { writer, database in
             try writer.transaction {
-                guard let account = try Self.account(database, named: name) else {
-                    throw AccountProblem.unknownAccount(name)
-                }
+                let account = try Self.enabledAccount(database, named: name)
                 try Self.insertCode(database, code, account: account, expires: expires)
                 return account
             }
@@ -62,7 +61,7 @@ extension ServerStore {
             arguments: [Data(code), account.rawValue, expires])
     }
 
-    private static func account(_ database: Database, named name: String) throws -> RecordID? {
+    static func account(_ database: Database, named name: String) throws -> RecordID? {
         try Int64.fetchOne(database.cachedStatement(sql: "SELECT id FROM account WHERE name = ?"), arguments: [name])
             .map { RecordID(rawValue: $0) }
     }
@@ -72,20 +71,23 @@ extension ServerStore {
         try StoreError.mapping(path: path) { try pool.read { try Self.account($0, named: name) } }
     }
 
-    func accounts() throws -> [Account] {
+    /// - Parameter time: now, which tells the codes that can still be used.
+    func accounts(time: Int64) throws -> [Account] {
         try StoreError.mapping(path: path) {
             try pool.read { database in
                 let rows = try Row.fetchAll(
                     database.cachedStatement(
                         sql: """
-                            SELECT id, name, role,
+                            SELECT id, name, role, disabled,
                                 (SELECT count(*) FROM credential WHERE credential.account = account.id) AS replicas
                             FROM account ORDER BY name
                             """))
-                return rows.map { row in
+                return try rows.map { row in
                     Account(
                         id: RecordID(rawValue: row["id"]).description, name: row["name"], role: row["role"],
-                        replicas: row["replicas"])
+                        replicas: row["replicas"], disabled: (row["disabled"] as Int64?).map(PlainTime.text),
+                        codes: try Self.openCodes(database, of: row["id"], at: time).map(PlainTime.text),
+                        devices: try Self.devices(database, of: RecordID(rawValue: row["id"])))
                 }
             }
         }
@@ -94,7 +96,8 @@ extension ServerStore {
     // MARK: Enrolment
 
     func enroll(
-        code: [UInt8], key: [UInt8], former: RecordID? = nil, formerName: String? = nil, salt: UInt32, time: Int64
+        code: [UInt8], key: [UInt8], former: RecordID? = nil, formerName: String? = nil, device: String = "",
+        salt: UInt32, time: Int64
     ) throws -> EnrollResponse {
         try withWriter { writer, database in
             try writer.transaction {
@@ -102,11 +105,12 @@ extension ServerStore {
                     let row = try Row.fetchOne(
                         database.cachedStatement(
                             sql: """
-                                SELECT enrolment.account, expires, key, replica, name, role
+                                SELECT enrolment.account, expires, key, replica, name, role, disabled
                                 FROM enrolment JOIN account ON account.id = enrolment.account WHERE code = ?
                                 """), arguments: [Data(code)])
                 else { throw AccountProblem.wrongCode }
                 guard time < row["expires"] as Int64 else { throw AccountProblem.expiredCode }
+                if row["disabled"] as Int64? != nil { throw AccountProblem.disabled }
                 var account = RecordID(rawValue: row["account"])
                 guard let role = Role(rawValue: row["role"]) else {
                     throw StoreError.damaged(path: path, reason: "an account's role is not one of this version")
@@ -114,6 +118,7 @@ extension ServerStore {
                 var replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64? ?? 0))
                 if let used = row["key"] as Data? {
                     guard isEqualInConstantTime(Array(used), key) else { throw AccountProblem.usedCode }
+                    if try Self.isRevoked(database, replica) { throw AccountProblem.usedCode }
                 } else {
                     if let former {
                         let name = row["name"] as String
@@ -124,7 +129,9 @@ extension ServerStore {
                             account, named: name, role: role, formerly: former, time: time, database)
                     }
                     replica = try writer.handOut(to: account)
-                    try Self.use(database, code: code, key: key, account: account, replica: replica, time: time)
+                    try Self.use(
+                        database, code: code, key: key, account: account, replica: replica, device: device, time: time)
+                    try writer.queries.note(replica, of: replica)
                     try writer.nameHandedOut(time: time)
                 }
                 return EnrollResponse(
@@ -136,7 +143,8 @@ extension ServerStore {
     }
 
     private static func use(
-        _ database: Database, code: [UInt8], key: [UInt8], account: RecordID, replica: ReplicaID, time: Int64
+        _ database: Database, code: [UInt8], key: [UInt8], account: RecordID, replica: ReplicaID, device: String,
+        time: Int64
     ) throws {
         guard
             try Row.fetchOne(
@@ -144,8 +152,9 @@ extension ServerStore {
         else { throw AccountProblem.keyTaken }
         try database.cachedStatement(sql: "UPDATE enrolment SET key = ?, replica = ? WHERE code = ?").execute(
             arguments: [Data(key), Int64(replica.rawValue), Data(code)])
-        try database.cachedStatement(sql: "INSERT INTO credential (key, account, replica, created) VALUES (?, ?, ?, ?)")
-            .execute(arguments: [Data(key), account.rawValue, Int64(replica.rawValue), time])
+        try database.cachedStatement(
+            sql: "INSERT INTO credential (key, account, replica, created, name) VALUES (?, ?, ?, ?, ?)"
+        ).execute(arguments: [Data(key), account.rawValue, Int64(replica.rawValue), time, device])
     }
 
     /// The holder of the key with this hash; nil if nobody is.
@@ -153,13 +162,20 @@ extension ServerStore {
         try StoreError.mapping(path: path) {
             try pool.read { database in
                 let statement = try database.cachedStatement(
-                    sql: "SELECT key, account, replica FROM credential WHERE key = ?")
+                    sql: """
+                        SELECT key, account, replica, revoked, discarded, handed_over, disabled
+                        FROM credential LEFT JOIN account ON account.id = credential.account WHERE key = ?
+                        """)
                 guard let row = try Row.fetchOne(statement, arguments: [Data(key)]),
                     isEqualInConstantTime(Array(row["key"] as Data), key)
                 else { return nil }
+                let isDisabled = row["disabled"] as Int64? != nil
+                let isRevoked = row["revoked"] as Int64? != nil
                 return Credential(
                     account: RecordID(rawValue: row["account"]),
-                    replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)))
+                    replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
+                    standing: isDisabled ? .disabled : isRevoked ? .revoked : .active,
+                    isDiscarded: row["discarded"], isHandedOver: row["handed_over"] as Int64? != nil)
             }
         }
     }

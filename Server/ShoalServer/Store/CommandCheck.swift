@@ -52,7 +52,10 @@ extension GroupFold {
         if push.malformed.contains(index) { return .refused(at: index, .malformed) }
         let operation = push.operations.operations[index]
         let existing = slots[slot].envelope
-        if !push.isServer, existing?.kind == .account || operation.creates?.kind == .account {
+        if !push.isServer,
+            existing?.kind.isServers == true || operation.creates?.kind.isServers == true
+                || Setting.isReserved(operation.record)
+        {
             return .refused(at: index, .forbidden)
         }
         if let reason = collected(operation, slots[slot]) { return .refused(at: index, reason) }

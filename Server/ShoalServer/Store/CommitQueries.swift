@@ -30,6 +30,7 @@ final class CommitQueries {
     private let selectTag: Statement
     private let insertLogStatement: Statement
     private let updateLogStatement: Statement
+    private let insertDeviceReplica: Statement
     private let insertHashes: Statement
     private let selectHashes: Statement
     private let insertVerdict: Statement
@@ -62,6 +63,8 @@ final class CommitQueries {
             "INSERT INTO log (replica, account, position, hash, refusals, sequence) VALUES (?1, ?2, 0, 0, 0, 0)")
         updateLogStatement = try Statement(
             database, "UPDATE log SET position = ?2, hash = ?3, refusals = ?4, sequence = ?5 WHERE replica = ?1")
+        insertDeviceReplica = try Statement(
+            database, "INSERT OR IGNORE INTO device_replica (replica, device) VALUES (?1, ?2)")
         insertHashes = try Statement(database, "INSERT INTO log_hashes (replica, first, hashes) VALUES (?1, ?2, ?3)")
         selectHashes = try Statement(
             database,
@@ -183,6 +186,13 @@ final class CommitQueries {
         try insertLogStatement.bind(1, Int64(replica.rawValue))
         try insertLogStatement.bind(2, account.rawValue)
         try insertLogStatement.run()
+    }
+
+    /// Remembers which device writes a log.
+    func note(_ replica: ReplicaID, of device: ReplicaID) throws(StoreError) {
+        try insertDeviceReplica.bind(1, Int64(replica.rawValue))
+        try insertDeviceReplica.bind(2, Int64(device.rawValue))
+        try insertDeviceReplica.run()
     }
 
     func updateLog(_ replica: ReplicaID, _ state: LogState, sequence: Int64) throws(StoreError) {

@@ -37,6 +37,8 @@ extension StoreWriter {
             sql: "UPDATE account SET id = ? WHERE id = ?", arguments: [former.rawValue, account.rawValue])
         try database.execute(
             sql: "UPDATE enrolment SET account = ? WHERE account = ?", arguments: [former.rawValue, account.rawValue])
+        state.roles[former] = role
+        state.roles[account] = nil
         return former
     }
 

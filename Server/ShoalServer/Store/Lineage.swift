@@ -49,7 +49,7 @@ extension StoreWriter {
         for log in push.logs where state.logs[log.replica] == nil {
             // Handed out by a server that was set back since: the log comes again from its beginning.
             guard state.recovers else { return .ends(.refused(.foreignLog(log.replica))) }
-            try addLog(log.replica, account: push.account)
+            try addLog(log.replica, account: push.account, device: push.device)
             try setSure(0, of: log.replica)
         }
         if let log = push.logs.last, state.logs[log.replica]?.account != push.account {
@@ -215,7 +215,7 @@ extension StoreWriter {
         if let known = state.answered[asked], state.logs[known]?.position == 0 { return known }
         let empty = state.logs.values.lazy.filter { $0.account == push.account && $0.position == 0 }.count
         guard empty < Self.mostEmptyLogs else { return nil }
-        let replica = try handOut(to: push.account)
+        let replica = try handOut(to: push.account, device: push.device)
         if state.answered.count >= Self.mostAnswers { state.answered = [:] }
         state.answered[asked] = replica
         return replica
@@ -225,7 +225,9 @@ extension StoreWriter {
     ///
     /// The upper half of the identifier is drawn at each start of the server, so that one that was set back, which has
     /// forgotten how far it had counted, does not hand out what it handed out before.
-    func handOut(to account: RecordID) throws(StoreError) -> ReplicaID {
+    ///
+    /// - Parameter device: whose log it is; nil for that of a device of its own.
+    func handOut(to account: RecordID, device: ReplicaID? = nil) throws(StoreError) -> ReplicaID {
         var replica: ReplicaID
         repeat {
             if state.replicas == UInt16.max {
@@ -237,13 +239,14 @@ extension StoreWriter {
             // Somebody may have claimed it for a log of an earlier epoch.
         } while state.logs[replica] != nil
         try queries.updateServer(state)
-        try addLog(replica, account: account)
+        try addLog(replica, account: account, device: device)
         state.handedOut.append(replica)
         return replica
     }
 
-    func addLog(_ replica: ReplicaID, account: RecordID) throws(StoreError) {
+    func addLog(_ replica: ReplicaID, account: RecordID, device: ReplicaID? = nil) throws(StoreError) {
         try queries.insertLog(replica, account: account)
+        if let device { try queries.note(replica, of: device) }
         state.logs[replica] = LogState(account: account, position: 0, hash: .start, refusals: 0)
     }
 }

@@ -146,6 +146,8 @@ extension StoreWriter {
         guard !record.isMade || record.envelope == relayed.envelope else { return false }
         // Accounts are the server's own to write: a relay brings back those that are gone, and changes none.
         if relayed.envelope.kind == .account, record.isMade { return true }
+        // Settings are what the server's own table says.
+        if relayed.envelope.kind == .setting || Setting.isReserved(relayed.id) { return true }
         let wasUnmade = stored != nil && !record.isMade
         let wasAway = stored != nil && !record.isPresent
         let known = try self.relayed(relayed.id)
@@ -201,6 +203,7 @@ extension StoreWriter {
             let known = Role(rawValue: record.text(role.slice))
         else { return }
         try relays.addAccount(record.id, name: record.text(name.slice), role: known.rawValue)
+        if state.roles[record.id] == nil { state.roles[record.id] = known }
     }
 
     /// Forgets the vectors that the logs have reached: what they say is said by the logs' positions.

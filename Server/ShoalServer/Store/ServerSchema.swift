@@ -102,6 +102,24 @@ public enum ServerSchema {
         (collectionMigration, collection),
         ("6 earlier places", EarlierPlaceQueries.schema),
         (VisibilitySchema.migration, VisibilitySchema.statements),
+        (
+            "7 devices",
+            [
+                // Since when it is disabled, in milliseconds since 1970.
+                "ALTER TABLE account ADD COLUMN disabled INTEGER",
+                // A key is a device's. `revoked`: since when nothing but its unsent work is taken from it, and not even that
+                // if it is `discarded`, or when that work was handed over.
+                "ALTER TABLE credential ADD COLUMN name TEXT NOT NULL DEFAULT ''",
+                "ALTER TABLE credential ADD COLUMN revoked INTEGER",
+                "ALTER TABLE credential ADD COLUMN discarded INTEGER NOT NULL DEFAULT 0",
+                "ALTER TABLE credential ADD COLUMN handed_over INTEGER",
+                "CREATE INDEX credential_replica ON credential (replica)",
+                // Which device writes which log: the replica that it was enrolled as, and those that it got since.
+                "CREATE TABLE device_replica (replica INTEGER PRIMARY KEY, device INTEGER NOT NULL)",
+                "INSERT INTO device_replica (replica, device) SELECT replica, replica FROM credential",
+                "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
+            ]
+        ),
     ]
 
     static var migrator: DatabaseMigrator {

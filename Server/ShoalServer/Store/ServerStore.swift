@@ -33,6 +33,8 @@ public final class ServerStore: Sendable {
     let seal: Seal
     /// The records whose rows could not be read.
     public let quarantine = Quarantine()
+    /// For how many whole days replicas may go on alone, as long as collection waits for them.
+    let leaseDays: Int
     private let published: Mutex<Published>
     private let box = WriterBox()
 
@@ -44,6 +46,7 @@ public final class ServerStore: Sendable {
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
     public init(path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease) throws {
         self.path = path
+        leaseDays = Int(clamping: min(max(lease / 86_400_000, Limits.lease.lowerBound), Limits.lease.upperBound))
         var opened: DatabasePool?
         do {
             let pool = try StoreError.mapping(path: path) {
@@ -66,8 +69,10 @@ public final class ServerStore: Sendable {
                 try pool.writeWithoutTransaction { database in
                     try StoreFile.makeDurable(database, path: path)
                     try quarantine.load(database)
+                    var state = opening.state
+                    try Self.readRights(database, into: &state)
                     let writer = try StoreWriter(
-                        database, state: opening.state, seal: opening.seal, quarantine: quarantine,
+                        database, state: state, seal: opening.seal, quarantine: quarantine,
                         lease: lease, random: environment.random)
                     try writer.settle()
                     box.writer = writer

@@ -44,6 +44,10 @@ final class StoreWriter {
         /// Which replica a fork or a rollback was answered with, since the server started.
         var answered: [HandOut: ReplicaID] = [:]
         var collection = CollectionState()
+        /// What each account may do.
+        var roles: [RecordID: Role] = [:]
+        /// Who may edit the tag book.
+        var tagEditors = TagEditors.everyone
         /// Records that were collected and that somebody may still write to.
         var collected: Set<RecordID> = []
         /// Additions of followers of which it is not known that their author could make them.

@@ -53,6 +53,8 @@ public enum SyncProblem: Error, Equatable, Sendable, CustomStringConvertible {
 /// piece.
 public final class PreparedPush: Sendable {
     let account: RecordID
+    /// The device that pushes; nil where there is none.
+    let device: ReplicaID?
     /// The epoch that the replica believes to be in.
     let epoch: UInt64
     let logs: [LogPosition]
@@ -88,6 +90,7 @@ public final class PreparedPush: Sendable {
     ///   - seal: of any epoch of this server: tokens are opened under the epoch that the push names.
     init(_ push: ServerSession.Push, seal: Seal, isServer: Bool = false) throws(SyncProblem) {
         account = push.account
+        device = push.device
         epoch = push.epoch
         logs = push.logs
         operations = push.operations

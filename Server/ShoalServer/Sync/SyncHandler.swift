@@ -4,18 +4,22 @@ import ShoalProtocol
 
 /// One exchange from bytes to bytes, without HTTP: decode, commit, read a page, encode.
 public struct SyncHandler: Sendable {
-    private let store: ServerStore
-    private let committer: Committer
+    let store: ServerStore
+    let committer: Committer
     private let metrics: Metrics
-    private let environment: ServerEnvironment
-    private let logger: Logger
+    let environment: ServerEnvironment
+    let logger: Logger
     private let pageBudget: Int
+    private let lease: Int?
 
-    /// - Parameter pageBudget: the weight at which a page is closed; smaller ones than the protocol's are for tests.
+    /// - Parameters:
+    ///   - pageBudget: the weight at which a page is closed; smaller ones than the protocol's are for tests.
+    ///   - lease: for how many days replicas are told that they may go on alone; nil tells them nothing.
     public init(
         store: ServerStore, committer: Committer, metrics: Metrics, environment: ServerEnvironment, logger: Logger,
-        pageBudget: Int = Limits.page
+        pageBudget: Int = Limits.page, lease: Int? = nil
     ) {
+        self.lease = lease
         self.pageBudget = pageBudget
         self.store = store
         self.committer = committer
@@ -29,10 +33,11 @@ public struct SyncHandler: Sendable {
     /// - Parameters:
     ///   - body: as it came, compressed.
     ///   - account: whose credential the request showed.
+    ///   - device: the replica that the credential was given to; nil where there is none.
     /// - Returns: the answer's body, compressed.
     /// - Throws: `FrameError`, `SyncProblem`, `StoreError`.
-    public func handle(_ body: [UInt8], account: RecordID) async throws -> [UInt8] {
-        var session = try session(body, account)
+    public func handle(_ body: [UInt8], account: RecordID, device: ReplicaID? = nil) async throws -> [UInt8] {
+        var session = try session(body, account, device)
         var action = session.start()
         while true {
             switch action {
@@ -45,14 +50,14 @@ public struct SyncHandler: Sendable {
                     try await store.page(
                         cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
             case .respond(let response):
-                return try wanting(response).encoded()
+                return try told(response).encoded()
             }
         }
     }
 
     /// The same on the calling thread, in a commit of its own.
     public func handleAlone(_ body: [UInt8], account: RecordID) throws -> [UInt8] {
-        var session = try session(body, account)
+        var session = try session(body, account, nil)
         var action = session.start()
         while true {
             switch action {
@@ -65,16 +70,16 @@ public struct SyncHandler: Sendable {
                     try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
                 )
             case .respond(let response):
-                return try wanting(response).encoded()
+                return try told(response).encoded()
             }
         }
     }
 
-    /// Asks for relays while the server wants them.
-    private func wanting(_ response: SyncResponse) -> SyncResponse {
-        guard store.isRecovering else { return response }
+    /// Adds what every answer says: whether the server wants relays, and the lease.
+    private func told(_ response: SyncResponse) -> SyncResponse {
         var response = response
-        response.recovery = true
+        response.recovery = store.isRecovering
+        response.lease = lease
         return response
     }
 
@@ -102,15 +107,19 @@ public struct SyncHandler: Sendable {
         return report
     }
 
-    private func session(_ body: [UInt8], _ account: RecordID) throws -> ServerSession {
+    private func session(_ body: [UInt8], _ account: RecordID, _ device: ReplicaID?) throws -> ServerSession {
+        ServerSession(try request(body), account: account, device: device, time: environment.now())
+    }
+
+    func request(_ body: [UInt8]) throws -> SyncRequest {
         let request = try SyncRequest(decoding: body)
         guard request.operations.count <= Limits.operations else {
             throw SyncProblem.tooManyOperations(request.operations.count)
         }
-        return ServerSession(request, account: account, time: environment.now())
+        return request
     }
 
-    private func note(_ answer: PushAnswer, _ push: ServerSession.Push) {
+    func note(_ answer: PushAnswer, _ push: ServerSession.Push) {
         switch answer {
         case .taken(_, _, let verdicts), .identifierTaken(_, _, _, let verdicts):
             metrics.countPush(operations: push.operations.count, refusals: verdicts.count)

@@ -24,5 +24,8 @@ struct GlobalOptions: ParsableArguments {
         throw Failure.failed("no directory is known for the data: set HOME, or give --home DIR")
     }
 
-    func replica() throws -> Replica { try Replica(home: directory(), environment: System.environment) }
+    /// - Parameter mayHandOver: whether a locked home that still has to hand over its unsent work is opened too.
+    func replica(mayHandOver: Bool = false) throws -> Replica {
+        try Replica(home: directory(), environment: System.environment, mayHandOver: mayHandOver)
+    }
 }

@@ -18,6 +18,8 @@ struct Enroll: AsyncParsableCommand {
     var url: String
     @Argument(help: ArgumentHelp("The code that shoald account add or account code printed.", valueName: "code"))
     var code: String
+    @Option(help: ArgumentHelp("What to call this machine (default: its host name).", valueName: "name"))
+    var device: String?
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
@@ -26,12 +28,13 @@ struct Enroll: AsyncParsableCommand {
 
     func run() async throws {
         let home = try global.directory()
-        let (url, code) = (url, code)
+        let (url, code, device) = (url, code, device ?? System.hostName)
         var screen = Screen(isJSON: global.json)
         try await Network.use { transport in
             let replica = try await Progress("waiting for the server").during {
                 try await Replica.enroll(
-                    home: home, url: url, code: code, transport: transport, environment: System.environment)
+                    home: home, url: url, code: code, device: device, transport: transport,
+                    environment: System.environment)
             }
             let status = try replica.status()
             if screen.isJSON {

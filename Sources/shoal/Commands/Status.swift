@@ -35,6 +35,9 @@ struct StatusCommand: ReplicaCommand {
             row(&screen, "conflicts", [.plain("none")])
         }
         if let healed = status.healed { row(&screen, "history", [.plain(Self.sentence(healed))]) }
+        if status.needsContact {
+            return row(&screen, "contact", [.warning("needed before anything else: run shoal sync")])
+        }
         if status.refused > 0 { try printRefused(replica.refused(), to: &screen) }
     }
 

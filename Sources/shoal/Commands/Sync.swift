@@ -25,7 +25,7 @@ struct SyncCommand: AsyncParsableCommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run() async throws {
-        let replica = try global.replica()
+        let replica = try global.replica(mayHandOver: true)
         try await Network.use { transport in
             if watch {
                 try await keepSyncing(replica, transport)

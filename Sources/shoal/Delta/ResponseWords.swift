@@ -6,6 +6,7 @@ extension SyncResponse {
     func print(to screen: inout Screen) {
         push.print(to: &screen)
         screen.line(.plain("server time     \(Format.time(time))"))
+        if let lease { screen.line(.plain("lease           \(Format.count(lease, "day", "days"))")) }
         screen.line(.plain("page from       \(Spell.opaque(from))"))
         screen.line(.plain("page to         \(Spell.opaque(cursor))"))
         let kind = isFill ? "whole records" : "changes"

@@ -33,6 +33,15 @@ enum System {
         return String(cString: value)
     }
 
+    /// The name of this machine, if people could read it; nil otherwise.
+    static var hostName: String? {
+        var bytes = [CChar](repeating: 0, count: 256)
+        guard gethostname(&bytes, bytes.count - 1) == 0 else { return nil }
+        let name = bytes.prefix { $0 != 0 }.map { UInt8(bitPattern: $0) }
+        guard (1...64).contains(name.count), name.allSatisfy({ 0x21...0x7E ~= $0 }) else { return nil }
+        return String(decoding: name, as: UTF8.self)
+    }
+
     /// What the system says about its last error.
     static func reason(_ code: Int32 = errno) -> String { String(cString: strerror(code)) }
 }

@@ -45,9 +45,21 @@ enum GoldenMessages {
             ("response-fork", answer(.fork(fork(ReplicaID(epoch: 0x00A5, count: 9), known)))),
             ("response-rollback", answer(.rollback(rollback))), ("response-recovery", recovery(taken)),
             ("response-begins", beginning(taken)), ("response-moves", moving(taken)),
-            ("response-types", response(taken, typedPage())),
-            ("response-change", response(taken, changedText())),
+            ("response-types", response(taken, typedPage())), ("response-change", response(taken, changedText())),
+            ("response-lease", leased(taken)),
         ]
+    }
+
+    /// With the days for which the replica may go on alone, and a setting.
+    private static func leased(_ push: PushAnswer) -> SyncResponse {
+        var draft = Draft()
+        let id = Setting.tagEditors.id
+        draft.page.begin(id, Envelope(kind: .setting, scope: .workspace))
+        draft.add(CellKey(.settingKey), Dot(first, 1), start, text: Setting.tagEditors.rawValue)
+        draft.add(CellKey(.settingValue), Dot(first, 1), start, text: TagEditors.supervisors.rawValue)
+        var response = response(push, draft.page)
+        response.lease = 90
+        return response
     }
 
     /// From a server that waits for operations on one of the records, and asks for what replicas held.
@@ -90,6 +102,11 @@ enum GoldenMessages {
         code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", former: account, name: "张敏")
     static let enrollResponse = EnrollResponse(
         replica: first, account: account, name: "张敏", role: .sales, epoch: epoch, time: start + 5)
+
+    static let enrollDeviceRequest = EnrollRequest(
+        code: "K7QF-29TM-0V4C", key: "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8", device: "她的平板")
+    static let enrollLeaseResponse = EnrollResponse(
+        replica: first, account: account, name: "张敏", role: .sales, epoch: epoch, time: start + 5, lease: 90)
 
     static var digestRequest: DigestRequest {
         let place = UInt64(known.rawValue)

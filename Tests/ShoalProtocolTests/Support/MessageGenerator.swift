@@ -38,11 +38,13 @@ struct MessageGenerator {
     mutating func response() -> SyncResponse {
         var page = page()
         if random.oneIn(4) { page.open = Set(page.heads.map(\.id).filter { _ in random.oneIn(3) }) }
-        return SyncResponse(
+        var response = SyncResponse(
             push: answer(), from: opaque(), page: page, cursor: opaque(), more: random.oneIn(2),
             isFill: random.oneIn(2),
             positions: (0..<random.below(4)).map { _ in dot() }, time: random.oneIn(4) ? random.integer() : clock,
             recovery: random.oneIn(4))
+        if random.oneIn(3) { response.lease = 1 + random.below(3_650) }
+        return response
     }
 
     private mutating func answer() -> PushAnswer {

@@ -31,6 +31,7 @@ enum Words {
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
             + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
             + moves(response.moves)
+            + (response.lease.map { ["lease \($0)"] } ?? [])
     }
 
     static func of(_ request: RelayRequest) -> [String] {
@@ -46,13 +47,14 @@ enum Words {
     static func of(_ request: EnrollRequest) -> [String] {
         ["code \(quoted(request.code))", "key \(quoted(request.key))"]
             + (request.former.map { ["formerly \($0)"] } ?? []) + (request.name.map { ["of \(quoted($0))"] } ?? [])
+            + (request.device.map { ["device \(quoted($0))"] } ?? [])
     }
 
     static func of(_ response: EnrollResponse) -> [String] {
         [
             "replica \(response.replica.rawValue)", "account \(response.account) \(quoted(response.name))",
             "role \(response.role.rawValue)", "epoch \(response.epoch.hexadecimal)", "time \(response.time)",
-        ]
+        ] + (response.lease.map { ["lease \($0)"] } ?? [])
     }
 
     static func of(_ request: DigestRequest) -> [String] {

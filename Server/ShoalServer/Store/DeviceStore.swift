@@ -1,0 +1,193 @@
+import Foundation
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+// What becomes of accounts and their devices after they are there. Who sends a request is read from these tables each time,
+// so that the next request after a commit here is judged by it.
+extension ServerStore {
+    static func enabledAccount(_ database: Database, named name: String) throws -> RecordID {
+        guard let account = try account(database, named: name) else { throw AccountProblem.unknownAccount(name) }
+        let isDisabled = try Bool.fetchOne(
+            database.cachedStatement(sql: "SELECT disabled IS NOT NULL FROM account WHERE id = ?"),
+            arguments: [account.rawValue])
+        if isDisabled == true { throw AccountProblem.disabled }
+        return account
+    }
+
+    /// Runs `body` on the account of that name in one durable transaction.
+    private func changing<T>(
+        account name: String, _ body: (StoreWriter, Database, RecordID) throws -> T
+    ) throws -> T {
+        try withWriter { writer, database in
+            try writer.transaction {
+                guard let account = try Self.account(database, named: name) else {
+                    throw AccountProblem.unknownAccount(name)
+                }
+                return try body(writer, database, account)
+            }
+        }
+    }
+
+    /// Disables an account, revokes its devices and takes back its codes. What was disabled before stays so since then.
+    func disable(_ name: String, time: Int64) throws {
+        try changing(account: name) { _, database, account in
+            try database.execute(
+                sql: "UPDATE account SET disabled = coalesce(disabled, ?) WHERE id = ?",
+                arguments: [time, account.rawValue])
+            try database.execute(
+                sql: "UPDATE credential SET revoked = ? WHERE account = ? AND revoked IS NULL",
+                arguments: [time, account.rawValue])
+            try database.execute(
+                sql: "DELETE FROM enrolment WHERE key IS NULL AND account = ?", arguments: [account.rawValue])
+        }
+    }
+
+    /// Lets new devices of the account be enrolled; the old ones stay revoked.
+    func enable(_ name: String) throws {
+        try changing(account: name) { _, database, account in
+            try database.execute(sql: "UPDATE account SET disabled = NULL WHERE id = ?", arguments: [account.rawValue])
+        }
+    }
+
+    func setRole(_ role: Role, of name: String, salt: UInt32, time: Int64) throws {
+        try changing(account: name) { writer, database, account in
+            if writer.state.roles[account] == role { return }
+            let record = try writer.stored(account)
+            try writer.writeOwn(time: time) { operations in
+                operations.begin(record: account, time: time, salt: salt)
+                operations.edit(
+                    CellKey(.accountRole), text: role.rawValue,
+                    supersedes: record.map { $0.liveDots(in: $0.range(of: CellKey(.accountRole))) } ?? [])
+            }
+            try database.execute(
+                sql: "UPDATE account SET role = ? WHERE id = ?", arguments: [role.rawValue, account.rawValue])
+            writer.state.roles[account] = role
+        }
+    }
+
+    // MARK: Codes
+
+    func cancelCodes(of name: String, time: Int64) throws -> Int {
+        try changing(account: name) { _, database, account in
+            let open = try Self.openCodes(database, of: account.rawValue, at: time).count
+            try database.execute(
+                sql: "DELETE FROM enrolment WHERE account = ? AND key IS NULL", arguments: [account.rawValue])
+            return open
+        }
+    }
+
+    /// When the codes of an account expire that were not used and still can be.
+    static func openCodes(_ database: Database, of account: Int64, at time: Int64) throws -> [Int64] {
+        try Int64.fetchAll(
+            database.cachedStatement(
+                sql: "SELECT expires FROM enrolment WHERE account = ? AND key IS NULL AND expires > ? ORDER BY expires"),
+            arguments: [account, time])
+    }
+
+    // MARK: Devices
+
+    /// The devices of an account, or of all, in the order in which they were enrolled.
+    func devices(of name: String?) throws -> [Device] {
+        try StoreError.mapping(path: path) {
+            try pool.read { database in
+                guard let name else { return try Self.devices(database, of: nil) }
+                guard let account = try Self.account(database, named: name) else {
+                    throw AccountProblem.unknownAccount(name)
+                }
+                return try Self.devices(database, of: account)
+            }
+        }
+    }
+
+    /// The devices of an account.
+    func devices(of account: RecordID) throws -> [Device] {
+        try StoreError.mapping(path: path) { try pool.read { try Self.devices($0, of: account) } }
+    }
+
+    static func devices(_ database: Database, of account: RecordID?) throws -> [Device] {
+        let rows = try Row.fetchAll(
+            database.cachedStatement(
+                sql: """
+                    SELECT replica, name, created, revoked, discarded, handed_over FROM credential
+                    WHERE ?1 IS NULL OR account = ?1 ORDER BY created, replica
+                    """), arguments: [account?.rawValue])
+        let replicas = try database.cachedStatement(
+            sql: "SELECT replica FROM device_replica WHERE device = ? ORDER BY rowid")
+        return try rows.map { row in
+            let number: Int64 = row["replica"]
+            let all = try Int64.fetchAll(replicas, arguments: [number]).filter { $0 != number }
+            let state: Device.State =
+                row["revoked"] as Int64? == nil
+                ? .active
+                : row["discarded"] ? .discarded : row["handed_over"] as Int64? == nil ? .revoked : .handedOver
+            return Device(
+                replica: text(number), name: row["name"], enrolled: PlainTime.text(row["created"]),
+                replicas: [text(number)] + all.map(text), state: state,
+                revoked: (row["revoked"] as Int64?).map(PlainTime.text))
+        }
+    }
+
+    private static func text(_ replica: Int64) -> String {
+        ReplicaID(rawValue: UInt32(truncatingIfNeeded: replica)).text
+    }
+
+    static func isRevoked(_ database: Database, _ device: ReplicaID) throws -> Bool {
+        try Bool.fetchOne(
+            database.cachedStatement(sql: "SELECT revoked IS NOT NULL FROM credential WHERE replica = ?"),
+            arguments: [Int64(device.rawValue)]) ?? false
+    }
+
+    /// Runs `body` on the device that has or had the replica, in one durable transaction.
+    private func changing(device text: String, _ body: (Database, Int64) throws -> Void) throws {
+        guard let replica = ReplicaID(text: text) else { throw AccountProblem.unknownDevice(text) }
+        try withWriter { writer, database in
+            try writer.transaction {
+                let device = try Int64.fetchOne(
+                    database.cachedStatement(sql: "SELECT device FROM device_replica WHERE replica = ?"),
+                    arguments: [Int64(replica.rawValue)])
+                guard let device else { throw AccountProblem.unknownDevice(text) }
+                try body(database, device)
+            }
+        }
+    }
+
+    func rename(device text: String, to name: String) throws {
+        try changing(device: text) { database, device in
+            try database.execute(sql: "UPDATE credential SET name = ? WHERE replica = ?", arguments: [name, device])
+        }
+    }
+
+    func revoke(device text: String, discards: Bool, time: Int64) throws {
+        try changing(device: text) { database, device in
+            try database.execute(
+                sql: """
+                    UPDATE credential SET revoked = coalesce(revoked, ?), discarded = max(discarded, ?) WHERE replica = ?
+                    """, arguments: [time, discards, device])
+        }
+    }
+
+    // MARK: Handing over
+
+    /// Whether all that these logs are said to have is here, and they are the account's.
+    func hasTaken(_ logs: [LogPosition], of account: RecordID) throws -> Bool {
+        try withWriter { writer, _ in
+            logs.allSatisfy { log in
+                guard let state = writer.state.logs[log.replica] else { return false }
+                return state.account == account && state.position >= log.end
+            }
+        }
+    }
+
+    /// Closes a revoked device: its work was taken to the end.
+    func noteHandedOver(_ device: ReplicaID, time: Int64) throws {
+        try withWriter { writer, database in
+            try writer.transaction {
+                try database.execute(
+                    sql: "UPDATE credential SET handed_over = coalesce(handed_over, ?) WHERE replica = ?",
+                    arguments: [time, Int64(device.rawValue)])
+            }
+        }
+    }
+}

@@ -1,0 +1,113 @@
+import Foundation
+import Testing
+
+/// Accounts, devices and settings, with the real programs.
+@Suite(.timeLimit(.minutes(3)))
+struct AccountProgramTests {
+    private static let canary = "柠檬糖-canary"
+
+    /// The files of a home, and of its server, in which the text stands.
+    private func holding(_ text: String, _ home: String) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: home).filter { name in
+            try Data(contentsOf: URL(fileURLWithPath: "\(home)/\(name)")).range(of: Data(text.utf8)) != nil
+        }
+    }
+
+    @Test func aDisabledAccountHandsOverIsEmptiedAndCanBeginAnew() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美")
+            try await scene.ok("a", "customer", "add", Self.canary)
+            try await scene.ok("a", "sync")
+            try await scene.ok("a", "customer", "add", "unsent \(Self.canary)")
+            #expect(try !holding(Self.canary, scene.home("a")).isEmpty)
+
+            #expect(try await scene.shoald("account", "disable", "小美").status == 0)
+            let sentence = try await scene.fails("a", "sync")
+            #expect(sentence.contains("小美 was disabled") && sentence.contains("removed"), "\(sentence)")
+            #expect(try await scene.shoald("dump").text.contains("unsent \(Self.canary)"))
+            #expect(try holding(Self.canary, scene.home("a")).isEmpty)
+            for words in [
+                ["status"], ["sync"], ["customer", "list"], ["customer", "add", "x"], ["dump"], ["devices"], ["doctor"],
+                ["search", "x", "--json"],
+            ] {
+                let outcome = try await scene.shoal("a", words)
+                #expect(outcome.status == 1 && outcome.output.isEmpty, "\(words)")
+                #expect(outcome.errors.contains("was disabled on \(scene.url)"), "\(words): \(outcome.errors)")
+            }
+            #expect(try await scene.shoald("account", "code", "小美").status == 1)
+
+            #expect(try await scene.shoald("account", "enable", "小美").status == 0)
+            let code = try await scene.shoald("account", "code", "小美").text
+            try await scene.ok("a", "enroll", scene.url, code.trimmingCharacters(in: .whitespacesAndNewlines))
+            #expect(try await scene.ok("a", "customer", "list").contains("unsent \(Self.canary)"))
+            let devices = try await scene.shoald("device", "list", "小美").text
+            #expect(devices.contains("handed-over") && devices.contains("active"), "\(devices)")
+        }
+    }
+
+    @Test func withoutAServerALockedHomeKeepsItsWorkUntilItIsHandedOver() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美")
+            try await scene.ok("a", "customer", "add", "unsent \(Self.canary)")
+            let replica = try await scene.json("a", "status")["replica"].text ?? ""
+            #expect(try await scene.shoald("device", "revoke", replica).status == 0)
+            try await scene.stopServer()
+            #expect(try await scene.fails("a", "sync").contains("reached"))
+            // Nobody has told it yet.
+            #expect(try await scene.ok("a", "customer", "list").contains(Self.canary))
+            try await scene.startServer()
+            #expect(try await scene.fails("a", "sync").contains("was revoked"))
+            #expect(try await scene.shoald("dump").text.contains("unsent \(Self.canary)"))
+            #expect(try holding(Self.canary, scene.home("a")).isEmpty)
+        }
+    }
+
+    @Test func devicesAreListedNamedAndRevoked() async throws {
+        try await Scene.run { scene in
+            let code = try await scene.code("小美")
+            try await scene.ok("a", "enroll", scene.url, code, "--device", "laptop")
+            let other = try await scene.shoald("account", "code", "小美").text
+            try await scene.ok("b", "enroll", scene.url, other.trimmingCharacters(in: .whitespacesAndNewlines))
+            let listed = try await scene.ok("a", "devices")
+            #expect(listed.contains("laptop") && listed.contains("(this one)"), "\(listed)")
+            let replica = try await scene.json("b", "status")["replica"].text ?? ""
+            #expect(try await scene.shoald("device", "name", replica, "tablet").status == 0)
+            #expect(try await scene.ok("a", "devices").contains("tablet"))
+            try await scene.ok("b", "customer", "add", "stolen \(Self.canary)")
+            #expect(try await scene.shoald("device", "revoke", replica, "--discard").status == 0)
+            #expect(try await scene.fails("b", "sync").contains("was revoked"))
+            #expect(try await !scene.shoald("dump").text.contains(Self.canary))
+            #expect(try holding(Self.canary, scene.home("b")).isEmpty)
+            #expect(try await scene.ok("a", "devices").contains("discarded"))
+            try await scene.ok("a", "sync")
+            #expect(try await scene.shoald("device", "revoke", "12345678").errors.contains("no device"))
+        }
+    }
+
+    @Test func rolesCodesAndSettingsAreTheAdministrators() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美")
+            try await scene.ok("a", "tags", "add", "肤质/油皮")
+            #expect(try await scene.shoald("setting", "tag-editors", "supervisors").status == 0)
+            #expect(try await scene.shoald("setting").text.hasPrefix("tag-editors supervisors"))
+            #expect(try await scene.shoald("setting", "tag-editors", "nobody").status == 1)
+            try await scene.ok("a", "sync")
+            #expect(try await scene.fails("a", "tags", "add", "肤质/干皮", "--single").contains("only supervisors"))
+            #expect(try await scene.shoald("account", "role", "小美", "--role", "supervisor").status == 0)
+            try await scene.ok("a", "sync")
+            #expect(try await scene.json("a", "status")["role"] == "supervisor")
+            try await scene.ok("a", "tags", "add", "肤质/干皮", "--single")
+
+            let code = try await scene.shoald("account", "code", "小美").text
+            #expect(try await scene.shoald("account", "list").text.contains("a code that can be used until"))
+            #expect(try await scene.shoald("account", "code", "小美", "--cancel").text.hasPrefix("1 code"))
+            let refused = try await scene.fails(
+                "b", "enroll", scene.url, code.trimmingCharacters(in: .whitespacesAndNewlines))
+            #expect(refused.contains("code"))
+            // The same without a server.
+            try await scene.stopServer()
+            #expect(try await scene.shoald("account", "disable", "小美").status == 0)
+            #expect(try await scene.shoald("account", "list").text.contains("disabled since"))
+        }
+    }
+}

@@ -1,0 +1,104 @@
+import ShoalProtocol
+import Testing
+
+@testable import ShoalClient
+
+/// A replica that was long without contact asks for it; no clock gets around that, and none locks it for good.
+@Suite struct LeaseTests {
+    private static let day: Int64 = 86_400_000
+
+    private func lease(_ days: Int? = 10, at time: Int64) -> ContactLease {
+        var lease = ContactLease()
+        lease.renew(at: time, days: days)
+        return lease
+    }
+
+    @Test func itEndsAfterItsDays() {
+        let lease = lease(at: 1_000)
+        #expect(!lease.isExpired(now: 1_000 + 10 * Self.day, offset: 0))
+        #expect(lease.isExpired(now: 1_001 + 10 * Self.day, offset: 0))
+        #expect(!self.lease(nil, at: 0).isExpired(now: .max, offset: 0))
+    }
+
+    @Test func aClockThatIsWrongAndStaysSoMakesNoDifference() {
+        // A year ahead, known by the offset.
+        let lease = lease(at: 1_000)
+        let offset = -365 * Self.day
+        #expect(!lease.isExpired(now: 1_000 + 375 * Self.day, offset: offset))
+        #expect(lease.isExpired(now: 1_001 + 375 * Self.day, offset: offset))
+    }
+
+    @Test func aClockThatIsSetBackGainsNothing() {
+        var lease = lease(at: 100 * Self.day)
+        let late = 111 * Self.day
+        #expect(lease.isWorthStoring(now: late, offset: 0))
+        lease.seen = lease.latest(now: late, offset: 0)
+        for now in [100 * Self.day, 50 * Self.day, 0, .min] {
+            #expect(lease.isExpired(now: now, offset: 0), "\(now)")
+        }
+        // Nor while it was ahead by a year at the contact, and then set right: it counts from there.
+        let ahead = self.lease(at: 100 * Self.day)
+        #expect(ahead.isExpired(now: 111 * Self.day, offset: -365 * Self.day))
+        #expect(!ahead.isExpired(now: 109 * Self.day, offset: -365 * Self.day))
+    }
+
+    @Test func noValueFromAFileTraps() {
+        for contact in [Int64.min, 0, .max] {
+            for seen in [Int64.min, 0, .max] {
+                for now in [Int64.min, 0, .max] {
+                    for offset in [Int64.min, 0, .max] {
+                        let lease = ContactLease(days: 3_650, contact: contact, seen: seen)
+                        _ = lease.isExpired(now: now, offset: offset)
+                        _ = lease.isWorthStoring(now: now, offset: offset)
+                    }
+                }
+            }
+        }
+    }
+
+    @Test func anExpiredReplicaShowsAndChangesNothingAndLosesNothingUntilItHasSynced() async throws {
+        let one = try await DriverTests.enrolled([.lease(30)])
+        let id = try one.replica.addCustomer(name: "a")
+        try await one.sync()
+        _ = try one.replica.addCustomer(name: "b")
+        let start = one.world.time
+        one.world.time = start + 31 * Self.day
+        let refused = ReplicaError.outOfContact(days: 30)
+        func expectRefused() {
+            #expect(throws: refused) { try one.replica.customers() }
+            #expect(throws: refused) { try one.replica.customer(id) }
+            #expect(throws: refused) { try one.replica.dump { _ in } }
+            #expect(throws: refused) { try one.replica.refused() }
+            #expect(throws: refused) { try one.replica.conflicts() }
+            #expect(throws: refused) { try one.replica.resolve(id.description) }
+            #expect(throws: refused) { try one.replica.addCustomer(name: "c") }
+        }
+        expectRefused()
+        #expect(try one.replica.status().needsContact)
+        // Also another process that has never seen the later time, after the clock was set back.
+        one.world.time = start
+        expectRefused()
+        try one.replica.close()
+        let again = try Replica(home: one.home.path, environment: one.world.environment)
+        #expect(throws: refused) { try again.customers() }
+        #expect(try again.status().pending == 1)
+        _ = try await SyncDriver(replica: again, transport: one.transport).sync()
+        #expect(try again.customers().map(\.name).sorted() == ["a", "b"])
+        #expect(try !again.status().needsContact)
+    }
+
+    @Test func aClockThatJumpedAheadIsMendedByOneContact() async throws {
+        let one = try await DriverTests.enrolled([.lease(30)])
+        try await one.sync()
+        let start = one.world.time
+        one.world.time = start + 100 * 365 * Self.day
+        #expect(throws: ReplicaError.outOfContact(days: 30)) { try one.replica.customers() }
+        // While the clock is still wrong, and after it was set right.
+        try await one.sync()
+        #expect(try one.replica.customers().isEmpty)
+        one.world.time = start
+        #expect(try one.replica.customers().isEmpty)
+        one.world.time = start + 40 * Self.day
+        #expect(throws: ReplicaError.outOfContact(days: 30)) { try one.replica.customers() }
+    }
+}
