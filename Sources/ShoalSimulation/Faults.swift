@@ -93,4 +93,15 @@ public struct Settings: Sendable, Equatable {
         syncs = 5 + random.below(25)
         faults = .drawn(&random)
     }
+
+    /// The same run in a workspace where accounts see what they follow.
+    public func withVisibility() -> Settings {
+        var settings = self
+        settings.visibility = true
+        settings.accounts += 2
+        settings.replicas = max(settings.replicas, settings.accounts)
+        // Who sees what after a loss hangs on what nobody may know any more.
+        settings.faults.lineage = false
+        return settings
+    }
 }

@@ -19,6 +19,7 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "A kind of fault to leave out; repeatable.") var without: [String] = []
     @Flag(help: "Homes are copied and restored, and the server is set back, whatever the seed says.") var lineage =
         false
+    @Flag(help: "Accounts see only what they follow, and follow relations and roles change.") var visibility = false
     @Option(help: "How many machines run a program one version ahead.") var ahead = 0
     @Flag(help: "The server is one version ahead.") var serverAhead = false
     @Flag(help: "Say in words what happens.") var trace = false
@@ -45,7 +46,7 @@ struct SimulateCommand: ParsableCommand {
     }
 
     private func settings(_ seed: UInt64) throws -> Settings {
-        var settings = Settings(seed: seed)
+        var settings = visibility ? Settings(seed: seed).withVisibility() : Settings(seed: seed)
         settings.replicas = replicas ?? settings.replicas
         settings.accounts = accounts ?? settings.accounts
         settings.steps = steps ?? settings.steps

@@ -126,6 +126,12 @@ struct PageReader {
         while hasChange || move != nil {
             // An account's change of role has the sequence of its record: neither is told without the other.
             if isFull, cursor.sequence > start, move?.sequence != cursor.sequence { return }
+            // What a supervisor comes to see may be in this page already as a change, and a page names a record once.
+            if let next = move, next.scope == 0, next.isIn, !page.isEmpty,
+                !hasChange || feed.integer(1) >= next.sequence
+            {
+                return
+            }
             if let next = move, !hasChange || next.sequence < feed.integer(1) {
                 cursor.sequence = next.sequence
                 cursor.move = try tell(next, view, from: nil, floor: cursor.floor)

@@ -13,7 +13,11 @@ public final class Cluster {
     public let oracle = Oracle()
     var random: SplitMix64
     public internal(set) var trace: Trace
-    private var accounts: [(id: RecordID, name: String)] = []
+    private(set) var accounts: [(id: RecordID, name: String)] = []
+    /// What a hand-over under way writes.
+    var handedOver: [Event] = []
+    /// The places in the server's own logs that are accounted for.
+    var serversDots: Set<Dot> = []
     /// What the server folded and the replicas took over from others, in operations.
     var folded = 0
     var nextValue = 0
@@ -138,9 +142,10 @@ public final class Cluster {
 
     // MARK: Reading
 
-    func serverDump() throws -> [UInt8] {
+    /// - Parameter machine: whose account's view it is; nil for everything.
+    func serverDump(for machine: ClientMachine? = nil) throws -> [UInt8] {
         var lines: [UInt8] = []
-        let dump = try server.opened().dump()
+        let dump = try server.opened().dump(account: machine?.account.name)
         while let next = try dump.next() { lines += next }
         return lines
     }

@@ -40,7 +40,9 @@ struct Operator {
     func act() throws -> Bool {
         // Only programs of a later version draw here, so that a seed without them stays what it is.
         let isLater = machine.isAhead && cluster.random.below(3) == 0
-        let action = isLater ? .set : draw()
+        // Where it matters who follows whom, that changes often.
+        let isFollowing = cluster.settings.visibility && !isLater && cluster.random.below(7) == 0
+        let action = isLater ? .set : isFollowing ? followingAction : draw()
         machine.views = [:]
         do {
             if isLater { try performLater() } else { try perform(action) }
@@ -64,6 +66,8 @@ struct Operator {
         }
         return true
     }
+
+    private var followingAction: Action { cluster.random.below(3) > 0 ? .follow : .unfollow }
 
     private struct Abandoned: Error {}
 

@@ -9,11 +9,15 @@ public struct Findings: Sendable, Equatable {
     /// What was replaced or deleted and is there again.
     public var resurrected = 0
     public var doubled = 0
+    /// Records that an account has and may not see.
+    public var leaked = 0
     /// In words, the first few of each.
     public var sentences: [String] = []
     public init() {}
 
-    public var isClean: Bool { diverged == 0 && lost == 0 && resurrected == 0 && doubled == 0 && sentences.isEmpty }
+    public var isClean: Bool {
+        diverged == 0 && lost == 0 && resurrected == 0 && doubled == 0 && leaked == 0 && sentences.isEmpty
+    }
 
     /// The findings without numbers and names: what went wrong, whatever it went wrong with.
     public var kinds: [String] {
@@ -32,6 +36,7 @@ public struct Findings: Sendable, Equatable {
         sum.lost += b.lost
         sum.resurrected += b.resurrected
         sum.doubled += b.doubled
+        sum.leaked += b.leaked
         sum.sentences += b.sentences
         return sum
     }
@@ -43,6 +48,6 @@ public struct Findings: Sendable, Equatable {
 
     /// - Parameter seeds: how many runs these are the findings of.
     public func line(seeds: Int) -> String {
-        "seeds=\(seeds) ops=\(operations) diverged=\(diverged) lost_acked=\(lost) resurrected=\(resurrected) double_applied=\(doubled)"
+        "seeds=\(seeds) ops=\(operations) diverged=\(diverged) lost_acked=\(lost) resurrected=\(resurrected) double_applied=\(doubled) leaks=\(leaked)"
     }
 }

@@ -39,6 +39,8 @@ public final class Oracle {
     private(set) var notes: [RecordID: [RecordID]] = [:]
     private(set) var book: [RecordID] = []
     private(set) var failures: [String] = []
+    /// Whose view may have become smaller at some time.
+    var departures: Set<Departure> = []
 
     func fail(_ sentence: String) { failures.append(sentence) }
 
@@ -93,11 +95,26 @@ public final class Oracle {
             if events[place.hash] != nil { continue }
             let event = event(logged.operations, index, place, machine)
             order.append(place.hash)
+            for write in event.writes where write.cell.field == .follow && write.value != .present {
+                if case .id(let account) = write.cell.element { noteDeparture(of: account, from: event.record) }
+            }
             remember(event)
             noteMakers(of: event)
             found.append(event)
         }
         return found
+    }
+
+    /// Takes note of an operation in the server's own log.
+    func note(_ event: Event, hash: OperationHash, at dot: Dot) {
+        var event = event
+        event.hash = hash
+        for write in event.writes {
+            let place = Place(cell: write.cell, dot: dot)
+            if places[place] == nil { places[place] = hash }
+        }
+        order.append(hash)
+        noteMakers(of: event)
     }
 
     /// Where operation `index` stands, for each cell that it writes.

@@ -7,19 +7,21 @@ import struct ShoalCRDT.Record
 
 /// Compares a cluster at rest with what its operators did.
 struct Verification {
-    private let cluster: Cluster
-    private let oracle: Oracle
-    private var model: Model
+    let cluster: Cluster
+    let oracle: Oracle
+    private(set) var model: Model
     private let ambiguity: Ambiguity
     private(set) var findings = Findings()
     private let hashes: [Dot: OperationHash]
-    private let refused: Set<OperationHash>
+    let refused: Set<OperationHash>
     /// Where each operation comes among those that were done.
     private let numbers: [OperationHash: Int]
     /// The last deletion of each record.
     private var lastDeletions: [RecordID: Int] = [:]
+    /// Whether accounts see only what they follow.
+    private var hasVisibility: Bool { cluster.settings.visibility }
     /// Presence of each record as the server has it: checked against the model, then used for what depends on it.
-    private var present: Set<RecordID> = []
+    private(set) var present: Set<RecordID> = []
 
     init(_ cluster: Cluster) throws {
         self.cluster = cluster
@@ -27,12 +29,15 @@ struct Verification {
         let store = try cluster.server.opened()
         hashes = try store.takenHashes()
         let taken = hashes
-        refused = Set(try store.refusedDots().compactMap { taken[$0] })
+        let refused = Set(try store.refusedDots().compactMap { taken[$0] })
+        self.refused = refused
+        let hasVisibility = cluster.settings.visibility
         ambiguity = try Self.ambiguity(cluster, taken)
         let known = cluster.oracle
         let there = Set(taken.values)
         let events = known.order.compactMap { known.events[$0] }.filter {
             !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
+                && !(hasVisibility && refused.contains($0.hash))
         }
         model = Model(events)
         let numbers = Dictionary(uniqueKeysWithValues: known.order.enumerated().map { ($1, $0) })
@@ -52,6 +57,8 @@ struct Verification {
         return cluster.oracle.ambiguity(known: known)
     }
 
+    mutating func note(_ count: WritableKeyPath<Findings, Int>, _ sentence: String) { findings.add(count, sentence) }
+
     private var collects: Bool { cluster.settings.faults.collects }
 
     /// Whether an absence may have been collected before somebody deleted its record, who so could not see it.
@@ -64,8 +71,11 @@ struct Verification {
         for failure in oracle.failures { findings.add(\.diverged, failure) }
         checkLogs()
         try checkRecords()
-        let dump = try cluster.serverDump()
+        let whole = try cluster.serverDump()
+        let views = try hasVisibility ? View.all(cluster, model) : [:]
         for machine in cluster.machines {
+            let dump = try hasVisibility ? cluster.serverDump(for: machine) : whole
+            if let view = views[machine.account.id] { checkView(view, dump, machine) }
             if try cluster.dump(machine) != dump {
                 findings.add(
                     \.diverged, "machine \(machine.number) has another dump than the server: \(try difference(machine))"
@@ -99,6 +109,7 @@ struct Verification {
                     "an operation of machine \(event.machine) on \(event.record) is \(count) times in the server's logs"
                 )
             }
+            if hasVisibility, refused.contains(hash), mayBeRefused(event) { continue }
             if refused.contains(hash) != event.isForbidden {
                 findings.add(
                     \.lost,
@@ -268,7 +279,10 @@ struct Verification {
     // MARK: The replicas
 
     private func difference(_ machine: ClientMachine) throws -> String {
-        let server = Set(try cluster.serverDump().split(separator: 10).map { String(decoding: $0, as: UTF8.self) })
+        let server = Set(
+            try cluster.serverDump(for: hasVisibility ? machine : nil).split(separator: 10).map {
+                String(decoding: $0, as: UTF8.self)
+            })
         let own = Set(try cluster.dump(machine).split(separator: 10).map { String(decoding: $0, as: UTF8.self) })
         let missing = server.subtracting(own).min() ?? ""
         let extra = own.subtracting(server).min() ?? ""
@@ -285,7 +299,11 @@ struct Verification {
                 findings.add(\.diverged, "machine \(machine.number) lists \(key) twice")
             }
         }
-        let expected = ExpectedConflicts(model, present, account: machine.account.id) { cluster.name(of: $0) }.all
+        var seen = present
+        if hasVisibility, let view = try View.all(cluster, model)[machine.account.id] {
+            seen = present.filter { view.sees(model.envelopes[$0]) }
+        }
+        let expected = ExpectedConflicts(model, seen, account: machine.account.id) { cluster.name(of: $0) }.all
         if listed == expected { return }
         for key in Set(listed.keys).union(expected.keys).sorted() where listed[key] != expected[key] {
             findings.add(
@@ -299,13 +317,15 @@ struct Verification {
     private mutating func checkRefused(_ machine: ClientMachine) throws {
         let aside = try machine.opened().refused().flatMap { $0.values.map(\.value) }.sorted()
         let own = try machine.opened().logged().places.map(\.hash)
-        let expected = own.compactMap { oracle.events[$0] }.filter(\.isForbidden).flatMap { event in
+        let isRefused = { (event: Event) in event.isForbidden || hasVisibility && refused.contains(event.hash) }
+        let expected = own.compactMap { oracle.events[$0] }.filter(isRefused).flatMap { event in
             event.writes.compactMap { write -> String? in
                 if case .text(let text) = write.value { return text }
                 return nil
             }
         }.sorted()
-        if aside != expected {
+        let isWhole = hasVisibility ? Set(expected).isSubset(of: aside) : aside == expected
+        if !isWhole {
             findings.add(\.lost, "machine \(machine.number) has set aside \(aside), not \(expected)")
         }
         if try machine.opened().status().pending != 0 {

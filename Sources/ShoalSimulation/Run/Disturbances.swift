@@ -79,6 +79,7 @@ extension Simulation {
         if chance(faults.crash * 4) { arm(cluster.server.disk) }
         do {
             try cluster.server.start()
+            if cluster.settings.visibility { try cluster.noteServersWrites() }
             cluster.trace.note("server up")
         } catch {
             if !cluster.server.disk.isHalted { throw error }
@@ -111,6 +112,7 @@ extension Simulation {
         partitioned = []
         cluster.server.disk.setHook(nil)
         if !cluster.server.isUp { try cluster.server.start() }
+        if cluster.settings.visibility { try cluster.noteServersWrites() }
         for machine in cluster.machines {
             machine.disk.setHook(nil)
             machine.run = nil

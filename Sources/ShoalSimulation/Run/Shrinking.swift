@@ -51,8 +51,9 @@ public struct Shrinking {
 extension Settings: CustomStringConvertible {
     /// What replays the run: the seed, and what differs from what the seed says.
     public var arguments: String {
-        let drawn = Settings(seed: seed)
+        let drawn = visibility ? Settings(seed: seed).withVisibility() : Settings(seed: seed)
         var parts = ["--seed \(seed)"]
+        if visibility { parts.append("--visibility") }
         if replicas != drawn.replicas { parts.append("--replicas \(replicas)") }
         if accounts != drawn.accounts { parts.append("--accounts \(accounts)") }
         if steps != drawn.steps { parts.append("--steps \(steps)") }

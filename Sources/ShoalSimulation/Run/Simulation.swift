@@ -113,6 +113,7 @@ public final class Simulation {
         plan(.turn, in: Int64(cluster.random.below(Int(pause))))
         let machine = cluster.machines[cluster.random.below(cluster.machines.count)]
         disturb(machine)
+        if cluster.settings.visibility, chance(3) { try administer() }
         try branch(machine)
         guard machine.isUp else { return }
         if chance(cluster.settings.syncs) {

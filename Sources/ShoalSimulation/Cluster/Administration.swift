@@ -1,0 +1,61 @@
+import ShoalCRDT
+import ShoalProtocol
+import ShoalServer
+
+import struct ShoalCRDT.Record
+
+// What a person does at the server, and what becomes of it for those who are asked.
+extension Cluster {
+    private var book: Accounts {
+        get throws { Accounts(store: try server.opened(), environment: server.environment) }
+    }
+
+    /// - Parameter account: its number.
+    public func setRole(_ role: Role, of account: Int) throws {
+        // Whether it gets through or not: what its account saw until now it may see no more.
+        oracle.noteDeparture(of: accounts[account].id, from: nil)
+        try book.setRole(role, name: accounts[account].name)
+    }
+
+    /// Gives all customers of one account to another, by their numbers.
+    public func handOver(from: Int, to: Int) throws {
+        try noteServersWrites()
+        let (giver, taker) = (accounts[from].id, accounts[to].id)
+        var moving: [Record] = []
+        try server.opened().forEachRecord { if $0.follows(giver) { moving.append($0) } }
+        handedOver = moving.map { record in
+            oracle.noteDeparture(of: giver, from: record.id)
+            return oracle.event(ofHandingOver: record, from: giver, to: taker)
+        }
+        _ = try book.handover(from: accounts[from].name, to: accounts[to].name, isDryRun: false)
+        try noteServersWrites()
+    }
+
+    /// Takes note of what the server has written in its own logs since this was called last: if it is as much as a hand-over
+    /// would have written, that was done.
+    func noteServersWrites() throws {
+        let store = try server.opened()
+        let taken = try store.takenHashes()
+        let new = taken.keys.filter { $0.replica.rawValue & 0xFFFF == 0 && !serversDots.contains($0) }.sorted()
+        serversDots.formUnion(new)
+        let hashes = new.compactMap { taken[$0] }
+        if !handedOver.isEmpty, hashes.count == handedOver.count {
+            for ((hash, event), dot) in zip(zip(hashes, handedOver), new) { oracle.note(event, hash: hash, at: dot) }
+        }
+        handedOver = []
+    }
+
+    /// Who is a supervisor now.
+    func supervisors() throws -> Set<RecordID> {
+        let listed = try book.list().filter { $0.role == Role.supervisor.rawValue }
+        let names = Set(listed.map(\.name))
+        return Set(accounts.filter { names.contains($0.name) }.map(\.id))
+    }
+}
+
+extension Record {
+    fileprivate func follows(_ account: RecordID) -> Bool {
+        guard envelope.kind == .customer else { return false }
+        return entries[range(of: CellKey(.follow, id: account))].contains { $0.kind == .present }
+    }
+}

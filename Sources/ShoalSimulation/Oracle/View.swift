@@ -1,0 +1,91 @@
+import ShoalCRDT
+import ShoalProtocol
+
+/// What an account may see at the end of a run, by what the operators did.
+struct View {
+    let account: RecordID
+    let isEverything: Bool
+    private let followed: Set<RecordID>
+
+    /// The views of all accounts.
+    static func all(_ cluster: Cluster, _ model: Model) throws -> [RecordID: View] {
+        let supervisors = try cluster.supervisors()
+        let followers = Oracle.followers(model)
+        var views: [RecordID: View] = [:]
+        for (account, _) in cluster.accounts {
+            let followed = Set(followers.filter { $0.value.contains(account) }.keys)
+            views[account] = View(account: account, isEverything: supervisors.contains(account), followed: followed)
+        }
+        return views
+    }
+
+    /// Whether a record with this envelope is seen; nil is an account's own record.
+    func sees(_ envelope: Envelope?) -> Bool {
+        guard let envelope, !isEverything else { return true }
+        return switch envelope.scope {
+        case .workspace: true
+        case .account(let id): id == account
+        case .customer(let id): followed.contains(id)
+        case .pair(let a, let b): followed.contains(a) && followed.contains(b)
+        }
+    }
+}
+
+extension Verification {
+    /// A dump has the records that its account may see, and no others.
+    mutating func checkView(_ view: View, _ dump: [UInt8], _ machine: ClientMachine) {
+        let ids = Set(dump.split(separator: 10).compactMap { Self.identifier($0) })
+        for (id, envelope) in model.envelopes.sorted(by: { $0.key < $1.key }) {
+            let isThere = ids.contains(id)
+            if isThere, !view.sees(envelope) {
+                note(\.leaked, "account \(machine.account.name) has \(id), which it may not see")
+            }
+            if !isThere, present.contains(id), view.sees(envelope) {
+                note(\.lost, "account \(machine.account.name) has not \(id), which it may see")
+            }
+        }
+    }
+
+    /// Whether an operation may rightly be refused: its account had lost sight of what it is about, or it rests on another that
+    /// was refused.
+    func mayBeRefused(_ event: Event) -> Bool {
+        if event.isForbidden { return true }
+        guard let account = cluster.machines.first(where: { $0.number == event.machine })?.account.id else {
+            return false
+        }
+        let envelope = event.creates ?? envelope(of: event.record)
+        if case .customer(let customer)? = envelope?.scope, oracle.mayHaveLost(account, customer) { return true }
+        let named = event.writes.reduce(into: event.covered) { $0.formUnion($1.superseded) }
+        return !named.isDisjoint(with: refused) || isRefused(makerOf: event.record) || mayBeOfRefusedCommand(event)
+    }
+
+    private func envelope(of id: RecordID) -> Envelope? {
+        model.envelopes[id] ?? oracle.events.values.first { $0.record == id && $0.creates != nil }?.creates
+    }
+
+    private func isRefused(makerOf id: RecordID) -> Bool {
+        oracle.events.values.contains { $0.record == id && $0.creates != nil && refused.contains($0.hash) }
+    }
+
+    /// Commands that speak of several customers are refused as a whole: tags, and deletions with their notes.
+    private func mayBeOfRefusedCommand(_ event: Event) -> Bool {
+        guard let place = oracle.order.firstIndex(of: event.hash) else { return false }
+        let near = oracle.order[max(0, place - 40)..<min(oracle.order.count, place + 40)]
+        return near.contains { hash in
+            guard hash != event.hash, refused.contains(hash), let other = oracle.events[hash],
+                other.machine == event.machine,
+                let account = cluster.machines.first(where: { $0.number == event.machine })?.account.id
+            else { return false }
+            guard case .customer(let customer)? = (other.creates ?? envelope(of: other.record))?.scope else {
+                return false
+            }
+            return oracle.mayHaveLost(account, customer)
+        }
+    }
+
+    /// The identifier at the beginning of a line of a dump: {"id":"…
+    private static func identifier(_ line: ArraySlice<UInt8>) -> RecordID? {
+        let text = line.dropFirst(7).prefix(13)
+        return RecordID(text: String(decoding: text, as: UTF8.self))
+    }
+}
