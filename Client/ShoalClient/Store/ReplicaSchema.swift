@@ -14,6 +14,7 @@ enum ReplicaSchema {
         Migration(name: "5 relay", sql: relay),
         Migration(name: "6 earlier places", sql: earlierPlaces),
         Migration(name: "7 texts", sql: texts),
+        Migration(name: "8 settled", sql: settled),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -254,6 +255,17 @@ enum ReplicaSchema {
             code TEXT NOT NULL,
             key TEXT NOT NULL
         );
+        """
+
+    private static let settled = """
+        -- What somebody has decided on of what is set aside: cells of the operation, element as in conflict; of field 0 the making
+        -- of the record, or as element deleted its deletion.
+        CREATE TABLE aside_settled (
+            position INTEGER NOT NULL,
+            field INTEGER NOT NULL,
+            element BLOB NOT NULL,
+            PRIMARY KEY (position, field, element)
+        ) WITHOUT ROWID;
         """
 
     private static let texts = """

@@ -278,7 +278,7 @@ struct Verification {
     /// The list of conflicts has every cell that several operators wrote without having seen each other, with all values.
     private mutating func checkConflicts(_ machine: ClientMachine) throws {
         var listed: [String: Set<String>] = [:]
-        for conflict in try machine.opened().conflicts() {
+        for conflict in try machine.opened().conflicts() where conflict.refused == nil {
             let values = Set([conflict.shown.value] + conflict.others.map(\.value))
             let key = "\(conflict.record) \(conflict.field)"
             if listed.updateValue(values, forKey: key) != nil {
