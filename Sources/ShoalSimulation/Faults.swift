@@ -20,6 +20,9 @@ public struct Faults: Sendable, Equatable {
     public var losesPower = false
     /// Whether homes are copied, homes and servers restored from earlier states.
     public var lineage = false
+    /// Whether, with `lineage`, the server is wiped too and people leave with their machines; then a person asks the others
+    /// for what they hold. Not with copies: a recovery may show what two copies wrote twice.
+    public var recovers = false
     /// Whether the server collects between requests, and at the end. Not with `lineage`: a copy that nobody waits for may
     /// be told that what it edits was collected.
     public var collects = false
@@ -37,7 +40,8 @@ public struct Faults: Sendable, Equatable {
             ("partitions", { $0.hasPartitions = false }),
             ("clocks", { $0.hasWrongClocks = false }), ("crash", { $0.crash = 0 }),
             ("power", { $0.losesPower = false }),
-            ("lineage", { $0.lineage = false }), ("collection", { $0.collects = false }),
+            ("lineage", { $0.lineage = false }), ("recovery", { $0.recovers = false }),
+            ("collection", { $0.collects = false }),
         ]
     }
 

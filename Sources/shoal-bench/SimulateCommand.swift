@@ -20,6 +20,9 @@ struct SimulateCommand: ParsableCommand {
     @Flag(help: "Homes are copied and restored, and the server is set back, whatever the seed says.") var lineage =
         false
     @Flag(help: "Accounts see only what they follow, and follow relations and roles change.") var visibility = false
+    @Flag(help: "With --lineage the server is wiped too, people leave, and the others are asked for what they hold.")
+    var recovery =
+        false
     @Option(help: "How many machines run a program one version ahead.") var ahead = 0
     @Flag(help: "The server is one version ahead.") var serverAhead = false
     @Flag(help: "Say in words what happens.") var trace = false
@@ -55,6 +58,7 @@ struct SimulateCommand: ParsableCommand {
         settings.ahead = ahead
         settings.isServerAhead = serverAhead
         if lineage { settings.faults.lineage = true }
+        if recovery { settings.faults.recovers = true }
         for name in without where !settings.remove(fault: name) {
             throw ValidationError("there is no kind of fault \(name)")
         }

@@ -190,8 +190,8 @@ import Testing
             ReplicaSchema.migrations.map(\.name)
                 == [
                     "1 replica", "2 lineage", "4 quarantine", "5 relay", "6 earlier places", "7 texts", "8 visibility",
-                    "8 lock and lease",
+                    "8 lock and lease", "8 settled",
                 ])
-        #expect(hash == 8_651_716_591_296_599_477, "a shipped migration is never edited; add another")
+        #expect(hash == 11_835_369_037_218_100_335, "a shipped migration is never edited; add another")
     }
 }

@@ -2,9 +2,16 @@ import ShoalCRDT
 
 import struct ShoalCRDT.Record
 
+/// A cell of a record, for listings.
+struct CellPlace: Hashable {
+    var record: RecordID
+    var field: Field
+    var element: CellEdit.Element
+}
+
 /// A change of one cell that a command wants, before it is sorted and its superseded dots are known.
 struct CellEdit {
-    enum Element: Equatable {
+    enum Element: Hashable {
         case none
         case id(RecordID)
         case text(String)

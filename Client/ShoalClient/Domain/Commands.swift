@@ -100,8 +100,10 @@ public final class Commands {
         isContinuing = true
     }
 
-    func makeRecord(_ kind: Kind, scope: Scope?, _ edits: [CellEdit]) throws -> RecordID {
-        let id = try store.newID(time: now)
+    /// - Parameter known: the identifier, when the record was to have it before; else a new one.
+    @discardableResult
+    func makeRecord(_ kind: Kind, scope: Scope?, _ edits: [CellEdit], as known: RecordID? = nil) throws -> RecordID {
+        let id = try known ?? store.newID(time: now)
         let record = Record(id: id)
         begin(id, creates: Envelope(kind: kind, scope: scope ?? .customer(id)))
         for edit in edits.sorted(by: <) { edit.write(to: &batch, seen: record) }
@@ -145,8 +147,7 @@ public final class Commands {
 
     private func present(_ id: RecordID, _ kind: Kind, _ wanted: String) throws -> Record {
         let record = try store.effective(id)
-        let isThere = try record.isPresent || (record.isMade && store.projection.table.hasCustomer(id))
-        guard isThere else { throw ReplicaError.unknownID(id.description) }
+        guard try store.isThere(record) else { throw ReplicaError.unknownID(id.description) }
         guard record.envelope.kind == kind else {
             throw ReplicaError.wrongKind(id, is: Schema.name(of: record.envelope.kind), wanted: wanted)
         }

@@ -3,7 +3,8 @@ import ShoalProtocol
 
 import struct ShoalCRDT.Record
 
-/// Reads conflicts, of cells and of single-choice groups, from effective records.
+/// Reads what waits for a decision: conflicts, of cells and of single-choice groups, from effective records, and what the
+/// server refused.
 struct ConflictReading {
     /// A conflict with what settling it needs.
     struct Found {
@@ -16,38 +17,56 @@ struct ConflictReading {
         case cell(CellEdit.Element, Field, [Entry])
         /// The tags to choose from, with all that count as each; the shown one first.
         case group([TagBook.View])
+        case refused(RefusedReading.Found)
     }
 
     let store: ReplicaStore
     let book: TagBook
+    let refused: RefusedReading
     private let names: Authors
 
     init(_ store: ReplicaStore) throws {
         self.store = store
         book = try store.readBook()
         names = Authors(store, book)
+        refused = RefusedReading(store: store, book: book, names: names)
     }
 
-    /// All conflicts, or those of one record, in record and field order.
+    /// All that waits for a decision, or that of one record, in record and field order. A field may be there twice: with its
+    /// conflict and then with what was refused of it, under numbers that go on.
     func all(of id: RecordID?) throws -> [Found] {
+        var found = try conflicts(of: id)
+        for one in try refused.all(of: id) {
+            var conflict = try refused.conflict(one)
+            if let other = found.firstIndex(where: { $0.conflict.isSameField(as: conflict) }) {
+                conflict.firstNumber = found[other].conflict.others.count + 1
+                conflict.token = Conflict.token([found[other].conflict.token, conflict.token])
+                found[other].conflict.token = conflict.token
+            }
+            found.append(Found(conflict: conflict, target: .refused(one)))
+        }
+        return found.sorted { a, b in
+            (a.conflict.record, a.conflict.field, a.conflict.firstNumber)
+                < (b.conflict.record, b.conflict.field, b.conflict.firstNumber)
+        }
+    }
+
+    /// Conflicts alone, in no order.
+    func conflicts(of id: RecordID?) throws -> [Found] {
         var found: [Found] = []
-        for (record, field, element) in try store.conflictCells(of: id) {
-            if let conflict = cell(try store.effective(record), field, element) { found.append(conflict) }
+        for place in try store.conflictCells(of: id) {
+            if let conflict = cell(try store.effective(place.record), place) { found.append(conflict) }
         }
         for (group, views) in singleGroups() {
             for customer in try store.customers(withSeveralOf: views.flatMap(\.members), only: id) {
                 if let conflict = self.group(try store.effective(customer), group, views) { found.append(conflict) }
             }
         }
-        return found.sorted { ($0.conflict.record, $0.conflict.field) < ($1.conflict.record, $1.conflict.field) }
+        return found
     }
 
     func count() throws -> Int {
-        var fields: Set<String> = []
-        for (record, field, element) in try store.conflictCells(of: nil) {
-            fields.insert("\(record.rawValue) \(field.rawValue) \(element)")
-        }
-        var count = fields.count
+        var count = Set(try store.conflictCells(of: nil)).union(try refused.all(of: nil).map(\.place)).count
         for (group, views) in singleGroups() {
             for customer in try store.customers(withSeveralOf: views.flatMap(\.members), only: nil)
             where self.group(try store.effective(customer), group, views) != nil { count += 1 }
@@ -60,20 +79,18 @@ struct ConflictReading {
         return single.sorted { $0.key < $1.key }.map { ($0.value[0].group, $0.value) }
     }
 
-    private func cell(_ record: Record, _ field: Field, _ element: CellEdit.Element) -> Found? {
+    private func cell(_ record: Record, _ place: CellPlace) -> Found? {
         var batch = Operations()
-        let key = CellEdit(field, element, .absent).key(in: &batch)
+        let key = CellEdit(place.field, place.element, .absent).key(in: &batch)
         let cell = record.range(of: key, in: batch.arena)
         let others = record.conflicting(in: cell)
-        guard let shown = record.shown(in: cell), let first = cell.first, !others.isEmpty else { return nil }
+        guard let shown = record.shown(in: cell), !others.isEmpty else { return nil }
         let conflict = Conflict(
             record: record.id, kind: Schema.name(of: record.envelope.kind),
-            field: FieldNames.label(record.entries[first].key, in: record, own: store.standing.account) {
-                names.account($0)
-            },
+            field: FieldNames.label(place.field, place.element, own: store.standing.account) { names.account($0) },
             shown: value(shown, record), others: others.map { value($0, record) },
-            token: Self.token(cell.map { record.entries[$0].dot }))
-        return Found(conflict: conflict, target: .cell(element, field, [shown] + others))
+            token: Conflict.token(cell.map { record.entries[$0].dot.rawValue }))
+        return Found(conflict: conflict, target: .cell(place.element, place.field, [shown] + others))
     }
 
     private func value(_ entry: Entry, _ record: Record) -> Conflict.Value {
@@ -105,13 +122,14 @@ struct ConflictReading {
         }
         let conflict = Conflict(
             record: record.id, kind: Schema.name(of: .customer), field: "tag:\(name)", shown: values[0],
-            others: Array(values.dropFirst()), token: Self.token(dots.sorted()))
+            others: Array(values.dropFirst()), token: Conflict.token(dots.sorted().map(\.rawValue)))
         return Found(conflict: conflict, target: .group([shown.view] + present.map(\.view)))
     }
 
-    private static func token(_ dots: [Dot]) -> UInt64 {
-        dots.map(\.rawValue.littleEndian).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
-    }
+}
+
+extension Conflict {
+    fileprivate func isSameField(as other: Conflict) -> Bool { record == other.record && field == other.field }
 }
 
 /// Names of accounts, and of the accounts behind replicas.
@@ -138,38 +156,54 @@ struct Authors {
 }
 
 extension Commands {
-    /// Settles a conflict: the chosen value replaces all that were seen.
+    /// Decides on a field: the chosen value replaces all that were seen, and what was refused of it is dismissed or written
+    /// again.
     public func settle(_ record: RecordID, field: String?, choice: Int, token: UInt64?) throws {
         let reading = try ConflictReading(store)
         let found = try reading.all(of: record).filter { field == nil || $0.conflict.field == field }
-        guard let first = found.first else { throw ReplicaError.noConflict(record, field: field) }
-        if found.count > 1 {
-            throw ReplicaError.severalConflicts(record, fields: found.map(\.conflict.field))
+        guard let first = found.first?.conflict, let last = found.last?.conflict else {
+            throw ReplicaError.noConflict(record, field: field)
         }
-        let conflict = first.conflict
-        let seen = try token ?? store.rememberedToken(record, conflict.field)
-        if let seen, seen != conflict.token { throw ReplicaError.conflictChanged(record, field: conflict.field) }
-        guard (0...conflict.others.count).contains(choice) else {
-            throw ReplicaError.noSuchChoice(choice, count: conflict.others.count)
+        if first.field != last.field {
+            var fields: [String] = []
+            for one in found where fields.last != one.conflict.field { fields.append(one.conflict.field) }
+            throw ReplicaError.severalConflicts(record, fields: fields)
         }
-        let effective = try store.effective(record)
+        let seen = try token ?? store.rememberedToken(record, first.field)
+        if let seen, seen != first.token { throw ReplicaError.conflictChanged(record, field: first.field) }
+        let count = last.firstNumber - 1 + last.others.count
+        guard (0...count).contains(choice) else { throw ReplicaError.noSuchChoice(choice, count: count) }
         try command {
-            switch first.target {
-            case .cell(.none, let field, let entries) where entries[0].kind == .textChange:
-                try edit(
-                    draft(of: effective, field), to: effective.display(entries[choice]),
-                    settling: effective.liveDots(in: effective.range(of: CellKey(field))))
-            case .cell(let element, let field, let entries):
-                try write([CellEdit(field, element, effective.value(of: entries[choice]))], to: effective)
-            case .group(let views):
-                let losers = views.indices.filter { $0 != choice }.flatMap { views[$0].members }
-                let edits = losers.map { CellEdit(.tagged, .id($0), .absent) }
-                try write(
-                    edits.filter { !$0.isShown(in: effective) } + [views[choice].choosing(in: effective)], to: effective
-                )
+            for one in found {
+                let numbers = one.conflict.firstNumber..<one.conflict.firstNumber + one.conflict.others.count
+                guard choice == 0 || numbers.contains(choice) else { continue }
+                let number = choice == 0 ? nil : choice - numbers.lowerBound + 1
+                if case .refused(let refused) = one.target {
+                    try settle(refused, number, reading.refused)
+                } else {
+                    try settle(one.target, number ?? 0, of: record)
+                }
             }
         }
-        try store.forgetListed(record, conflict.field)
+        try store.forgetListed(record, first.field)
+    }
+
+    private func settle(_ target: ConflictReading.Target, _ choice: Int, of record: RecordID) throws {
+        let effective = try store.effective(record)
+        switch target {
+        case .cell(.none, let field, let entries) where entries[0].kind == .textChange:
+            try edit(
+                draft(of: effective, field), to: effective.display(entries[choice]),
+                settling: effective.liveDots(in: effective.range(of: CellKey(field))))
+        case .cell(let element, let field, let entries):
+            try write([CellEdit(field, element, effective.value(of: entries[choice]))], to: effective)
+        case .group(let views):
+            let losers = views.indices.filter { $0 != choice }.flatMap { views[$0].members }
+            let edits = losers.map { CellEdit(.tagged, .id($0), .absent) }
+            try write(
+                edits.filter { !$0.isShown(in: effective) } + [views[choice].choosing(in: effective)], to: effective)
+        case .refused: return
+        }
     }
 }
 

@@ -78,14 +78,15 @@ enum FieldNames {
     }
 
     /// The name by which commands know the field of a cell.
-    static func label(_ key: CellKey, in record: Record, own account: RecordID, _ name: (RecordID) -> String) -> String
-    {
-        let field = Schema.name(of: key.field)
-        switch key.elementKind {
+    static func label(
+        _ field: Field, _ element: CellEdit.Element, own account: RecordID, _ name: (RecordID) -> String
+    ) -> String {
+        let field = Schema.name(of: field)
+        switch element {
         case .none: return field
-        case .text: return record.text(key.elementSlice)
-        case .id where key.elementID == account: return field
-        case .id: return "\(field)@\(name(key.elementID))"
+        case .text(let text): return text
+        case .id(account): return field
+        case .id(let id): return "\(field)@\(name(id))"
         }
     }
 }

@@ -59,7 +59,7 @@ extension Commands {
         }
     }
 
-    private func edits(added: [TagBook.View], removed: [TagBook.View], of record: Record) throws -> [CellEdit] {
+    func edits(added: [TagBook.View], removed: [TagBook.View], of record: Record) throws -> [CellEdit] {
         var edits: [RecordID: CellEdit] = [:]
         func set(_ tag: RecordID, _ isPresent: Bool) {
             let edit = CellEdit(.tagged, .id(tag), isPresent ? .present : .absent)

@@ -8,7 +8,7 @@ public struct TextDraft: Sendable {
     public let record: RecordID
     public let text: String
     let field: Field
-    fileprivate let seen: TextSequence
+    let seen: TextSequence
     /// The register's value that the text is, while nobody has changed it as a text; empty for an empty one.
     fileprivate let base: TextDelta?
 }

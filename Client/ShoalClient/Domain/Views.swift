@@ -117,10 +117,30 @@ public struct Conflict: Hashable, Sendable {
     /// As commands name it; `field@account` for another account's follow fields, `tag:GROUP` for a single-choice group.
     public var field: String
     public var shown: Value
-    /// Number `n` of `settle` is `others[n - 1]`; the newest dot first. 0 is the shown value.
+    /// What one may choose instead of the shown value; the newest dot first.
     public var others: [Value]
-    /// Stands for exactly these values.
+    /// Stands for exactly these values, and what else there is to decide on this field.
     public var token: UInt64
+    /// Why the server refused the other values, when they are nowhere but here; the protocol's word. The field is
+    /// `created` or `deleted` where the record was to be made or deleted.
+    public var refused: String?
+    /// The number by which `settle` knows `others[0]`; 0 is the shown value. Not 1 where the field has both a conflict and
+    /// refused values.
+    public var firstNumber = 1
+}
+
+extension Conflict.Value {
+    /// Of a cell that shows nothing.
+    static let nothing = Conflict.Value(value: "", by: "", at: 0)
+
+    /// Whether it stands for a cell that shows nothing: then nobody wrote it, at no time.
+    public var isNothing: Bool { by.isEmpty }
+}
+
+extension Conflict {
+    static func token(_ parts: [UInt64]) -> UInt64 {
+        parts.map(\.littleEndian).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
+    }
 }
 
 /// An operation that the server refused, with what it would have written.
@@ -151,10 +171,12 @@ public struct Status: Hashable, Sendable {
     public var cursor: String
     /// Milliseconds since 1970; nil before the first sync.
     public var lastSync: Int64?
-    /// (record, field) pairs in conflict.
+    /// (record, field) pairs in conflict, or with something that was refused.
     public var conflicts: Int
-    /// Operations that the server refused.
+    /// Operations that the server refused and nobody has decided on.
     public var refused: Int
+    /// Operations of one's own that could not be read when the home was damaged, and did not reach the server.
+    public var lost: Int
     /// What was last done so that this home's logs continue the server's; nil if nothing ever had to be.
     public var healed: HealingNote?
     /// Whether the server must be asked before anything is shown or changed.

@@ -29,10 +29,24 @@ extension Replica {
             }
             let answer = try await Endpoint(server: server, key: "", transport: transport)
                 .enroll(code: code, key: key, former: former, device: device)
-            try replica.reenrolling {
-                try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home)
-            }
+            try replica.finishReenrolment(answer, server: server, key: key)
         }
         return replica
+    }
+
+    /// The same with an answer obtained elsewhere, by a server that does not know the home's key: for simulators.
+    public func enrollAgain(
+        server: String, code: String, key: String, _ ask: (EnrollRequest) throws -> EnrollResponse
+    ) throws {
+        let (key, former) = try reenrolling {
+            try ReenrolmentStore.begin(server: server, code: code, key: key, $0.database, home: home)
+        }
+        let answer = try ask(
+            EnrollRequest(code: code, key: key, former: former.account, name: former.name))
+        try finishReenrolment(answer, server: server, key: key)
+    }
+
+    private func finishReenrolment(_ answer: EnrollResponse, server: String, key: String) throws {
+        try reenrolling { try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home) }
     }
 }

@@ -47,6 +47,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     case noSuchChoice(Int, count: Int)
     /// The values changed since they were listed.
     case conflictChanged(RecordID, field: String)
+    /// What was refused cannot be written again: the record that it belongs to is not here.
+    case cannotWriteAgain(RecordID, kind: String)
 
     /// More than a request or a record can hold.
     case tooLarge(String)
@@ -100,6 +102,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .noSuchChoice(let n, let count): "there is no value \(n): choose from 0 to \(count)"
         case .conflictChanged(let id, let field):
             "\(field) of \(id) has changed since it was listed; list the conflicts again"
+        case .cannotWriteAgain(let id, let kind):
+            "it cannot be written again because the \(kind) \(id) is not here; --take 0 dismisses it"
         case .tooLarge(let reason): "that is too much: \(reason)"
         case .noMoreIDs: "this replica has used up its ids: enroll a new one"
         case .logFull: "this replica's log is full: enroll a new one"

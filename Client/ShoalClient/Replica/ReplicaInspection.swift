@@ -20,6 +20,12 @@ extension Replica {
     /// The record with its dots, as the operator sees it; without entries if there is none.
     public func effectiveRecord(_ id: RecordID) throws -> ShoalCRDT.Record { try read { try $0.effective(id) } }
 
+    /// The records that it would give a recovering server if it were found to be one now, rows and stock, each with the
+    /// vector that would go with it.
+    public func heldRecords() throws -> [(record: ShoalCRDT.Record, vector: VersionVector)] {
+        try read { try StockStore($0).held(fill: $0.standing.fill) }
+    }
+
     /// Where own operations stood in earlier epochs, each with its hash.
     public func formerPlaces() throws -> [(dot: Dot, hash: OperationHash)] { try read { try $0.formerPlaces() } }
 

@@ -23,6 +23,24 @@ extension Replica {
         }
     }
 
+    /// The same among records of which something was refused as well: those may not be here, or not any more.
+    public func resolveConflict(_ text: String) throws -> RecordID {
+        let part = try IdentifierPart(text)
+        let refused = try read { store in
+            Set(try ConflictReading(store).refused.all(of: nil).map(\.place.record)).filter(part.fits)
+        }
+        do {
+            let present = try resolve(text)
+            let all = refused.union([present]).sorted()
+            if all.count > 1 { throw ReplicaError.ambiguousID(text, all) }
+            return present
+        } catch ReplicaError.unknownID {
+            if refused.count > 1 { throw ReplicaError.ambiguousID(text, refused.sorted()) }
+            guard let id = refused.first else { throw ReplicaError.unknownID(text) }
+            return id
+        }
+    }
+
     // MARK: Customers and notes
 
     public func customer(_ id: RecordID) throws -> CustomerView {
@@ -39,7 +57,7 @@ extension Replica {
                 id: id, fields: FieldNames.values(of: record, account: store.standing.account),
                 tags: Self.tags(of: record, book, authors), notes: try Self.notes(of: id, store, authors),
                 followers: followers.sorted(),
-                conflicts: try ConflictReading(store).all(of: id).map(\.conflict.field))
+                conflicts: try ConflictReading(store).conflicts(of: id).map(\.conflict.field).sorted())
         }
     }
 
@@ -148,8 +166,8 @@ extension Replica {
 
     // MARK: Conflicts and refusals
 
-    /// All conflicts, or those of one record, in id and field order. What was listed is remembered, so that `settle`
-    /// can tell whether the values changed since.
+    /// All that waits for a decision, or that of one record, in id and field order: conflicts, and what the server refused.
+    /// What was listed is remembered, so that `settle` can tell whether the values changed since.
     public func conflicts(of record: RecordID? = nil) throws -> [Conflict] {
         let (conflicts, isListed) = try read { store in
             (try ConflictReading(store).all(of: record).map(\.conflict), try store.hasListed(record))
@@ -158,35 +176,15 @@ extension Replica {
         return conflicts
     }
 
-    /// What the server refused, and what stands for operations that could not be read.
+    /// What the server refused and nobody has decided on, and what stands for operations that could not be read.
     public func refused() throws -> [Refused] {
         try read { store in
-            let authors = Authors(store, try store.readBook())
-            return try store.asideRows().compactMap { position, reason in
-                var batch = Operations()
-                guard try store.log.read(position, into: &batch) else { return nil }
-                let operation = batch.operations[0]
-                let record = try store.effective(operation.record)
-                // A collected record is gone; its fields say what it was.
-                let field = batch.edits[operation.edits].first.flatMap { Schema.field($0.key.field) }
-                let kind = operation.creates?.kind ?? (record.isMade ? record.envelope.kind : field?.kind ?? .none)
-                let values = batch.edits[operation.edits].map { edit -> FieldValue in
-                    var label = Schema.name(of: edit.key.field)
-                    if edit.key.elementKind == .text { label = batch.text(edit.key.elementSlice) }
-                    if edit.key.elementKind == .id { label += "@\(authors.account(edit.key.elementID))" }
-                    switch edit.kind {
-                    case .textChange: return FieldValue(label, batch.textChange(edit)?.typed ?? "")
-                    case _ where edit.kind.isSlice: return FieldValue(label, batch.text(edit.slice))
-                    case .integer, .count: return FieldValue(label, String(edit.integer))
-                    case .present: return FieldValue(label, "yes")
-                    default: return FieldValue(label, "")
-                    }
-                }
-                let isUnreadable = batch.saysNothing(0)
-                return Refused(
-                    record: operation.record, kind: Schema.name(of: kind),
-                    reason: isUnreadable ? Refused.unreadable : reason, values: values, at: operation.time,
-                    isUnreadable: isUnreadable)
+            let reading = try ConflictReading(store).refused
+            return try reading.asides().map { aside in
+                Refused(
+                    record: aside.operation.record, kind: try reading.kind(of: aside),
+                    reason: aside.reason.rawValue, values: reading.values(of: aside), at: aside.operation.time,
+                    isUnreadable: aside.batch.saysNothing(0))
             }
         }
     }
@@ -196,10 +194,13 @@ extension Replica {
     public func status() throws -> Status {
         try read(needsContact: false) { store in
             let standing = store.standing
+            let decisions = try ConflictReading(store)
+            let asides = try decisions.refused.asides()
+            let lost = asides.count { $0.batch.saysNothing(0) }
             return Status(
                 account: standing.accountName, role: standing.role.rawValue, replica: store.current.replica.text,
                 server: standing.server, pending: store.pending, cursor: standing.cursor, lastSync: standing.lastSync,
-                conflicts: try ConflictReading(store).count(), refused: try store.asideCount(),
+                conflicts: try decisions.count(), refused: asides.count - lost, lost: lost,
                 healed: try store.lastHealing(),
                 needsContact: store.standing.lease.isExpired(
                     now: environment.now(), offset: standing.clockOffset))
@@ -223,6 +224,10 @@ struct IdentifierPart {
     /// The identifiers that end with it have `bits` under `mask`.
     var mask: Int64
     var bits: Int64
+
+    func fits(_ id: RecordID) -> Bool {
+        range?.contains(id.rawValue) == true || id.rawValue & mask == bits
+    }
 
     init(_ text: String) throws {
         let digits = text.utf8.compactMap(RecordID.digit)

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import ShoalCRDT
 import ShoalProtocol
@@ -80,20 +81,15 @@ extension ReplicaStore {
     // MARK: Conflicts
 
     /// The cells in conflict: their record and the key's parts, in order.
-    func conflictCells(of record: RecordID?) throws -> [(record: RecordID, field: Field, element: CellEdit.Element)] {
+    func conflictCells(of record: RecordID?) throws -> [CellPlace] {
         try Row.fetchAll(
             database.cachedStatement(
                 sql: "SELECT record, field, element FROM conflict WHERE ?1 IS NULL OR record = ?1 ORDER BY 1, 2, 3"),
             arguments: [record?.rawValue]
         ).map { row in
-            let element: CellEdit.Element =
-                switch (row[2] as DatabaseValue).storage {
-                case .int64(0): .none
-                case .int64(let id): .id(RecordID(rawValue: id))
-                case .blob(let bytes): .text(String(decoding: bytes, as: UTF8.self))
-                default: .none
-                }
-            return (RecordID(rawValue: row[0]), Field(rawValue: UInt16(truncatingIfNeeded: row[1] as Int64)), element)
+            CellPlace(
+                record: RecordID(rawValue: row[0]), field: Field(rawValue: UInt16(truncatingIfNeeded: row[1] as Int64)),
+                element: CellEdit.Element(row[2]))
         }
     }
 
@@ -150,6 +146,26 @@ extension ReplicaStore {
         }
     }
 
+    /// The cells of a refused operation on a record that somebody has decided on.
+    func settledParts(of position: Int64, on record: RecordID) throws -> Set<CellPlace> {
+        let rows = try Row.fetchAll(
+            database.cachedStatement(sql: "SELECT field, element FROM aside_settled WHERE position = ?"),
+            arguments: [position])
+        return Set(
+            rows.map { row in
+                CellPlace(
+                    record: record, field: Field(rawValue: UInt16(truncatingIfNeeded: row[0] as Int64)),
+                    element: CellEdit.Element(row[1]))
+            })
+    }
+
+    /// Remembers that somebody has decided on a part of a refused operation.
+    func settleAside(_ position: Int64, _ place: CellPlace) throws {
+        try database.cachedStatement(
+            sql: "INSERT OR IGNORE INTO aside_settled (position, field, element) VALUES (?, ?, ?)"
+        ).execute(arguments: [position, Int64(place.field.rawValue), place.element.databaseValue])
+    }
+
     /// The newest note on a healing of a kind that this version knows.
     func lastHealing() throws -> HealingNote? {
         try Row.fetchOne(
@@ -165,8 +181,9 @@ extension ReplicaStore {
         }
     }
 
-    func asideCount() throws -> Int {
-        try Int.fetchOne(database.cachedStatement(sql: "SELECT count(*) FROM aside")) ?? 0
+    /// Whether an operator may work on the record: it is present, or a customer that one of its notes keeps.
+    func isThere(_ record: Record) throws -> Bool {
+        try record.isPresent || (record.isMade && projection.table.hasCustomer(record.id))
     }
 
     /// Derives the tables anew if a program wrote them that could not read all that the records say.
@@ -220,5 +237,26 @@ extension ReplicaStore {
             return true
         }
         try flush(before: nil)
+    }
+}
+
+extension CellEdit.Element {
+    /// As tables keep it: the number of an identifier, text, or 0 where the cell has none.
+    fileprivate init(_ value: DatabaseValue) {
+        self =
+            switch value.storage {
+            case .int64(0): .none
+            case .int64(let id): .id(RecordID(rawValue: id))
+            case .blob(let bytes): .text(String(decoding: bytes, as: UTF8.self))
+            default: .none
+            }
+    }
+
+    fileprivate var databaseValue: DatabaseValue {
+        switch self {
+        case .none: 0.databaseValue
+        case .id(let id): id.rawValue.databaseValue
+        case .text(let text): Data(text.utf8).databaseValue
+        }
     }
 }

@@ -16,6 +16,7 @@ enum ReplicaSchema {
         Migration(name: "7 texts", sql: texts),
         Migration(name: "8 visibility", sql: visibility),
         Migration(name: "8 lock and lease", sql: lockAndLease),
+        Migration(name: "8 settled", sql: settled),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -284,6 +285,17 @@ enum ReplicaSchema {
         ALTER TABLE standing ADD COLUMN lease INTEGER;
         ALTER TABLE standing ADD COLUMN contact INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE standing ADD COLUMN seen INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let settled = """
+        -- What somebody has decided on of what is set aside: cells of the operation, element as in conflict; of field 0 the making
+        -- of the record, or as element deleted its deletion.
+        CREATE TABLE aside_settled (
+            position INTEGER NOT NULL,
+            field INTEGER NOT NULL,
+            element BLOB NOT NULL,
+            PRIMARY KEY (position, field, element)
+        ) WITHOUT ROWID;
         """
 
     private static let texts = """

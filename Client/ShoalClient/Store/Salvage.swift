@@ -33,6 +33,7 @@ struct Salvage {
         try copyLog(tail)
         try copyPlain("locked", ["id", "reason", "time", "account", "server", "stage"])
         try copyPlain("aside", ["position", "reason"])
+        try copyPlain("aside_settled", ["position", "field", "element"])
         try copyPlain("listed", ["record", "field", "token"])
         try copyPlain("healing", ["id", "time", "kind", "replica", "changes"])
         try copyPlain("quarantine", ["id", "source", "key", "bytes", "reason"])

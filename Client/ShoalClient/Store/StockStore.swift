@@ -182,6 +182,31 @@ struct StockStore {
         ).execute()
     }
 
+    /// All that a recovering server would be given if the home heard of a loss now: the stock, and what would become stock.
+    ///
+    /// - Parameter fill: as in `take`.
+    /// - Returns: each row with the vector that it would come with.
+    func held(fill: Standing.Fill) throws -> [(record: Record, vector: VersionVector)] {
+        let isSeen = fill == .replacing ? "WHERE id IN (SELECT record FROM fill_seen)" : ""
+        let sql = """
+            SELECT generation, record, cells FROM stock UNION ALL SELECT 0, id, cells FROM record \(isSeen)
+            UNION ALL SELECT 0, id, cells FROM detail \(isSeen)
+            """
+        var vectors = [Int64(0): VersionVector()]
+        for row in try Row.fetchAll(database, sql: "SELECT replica, number FROM vector") {
+            vectors[0]?.advance(
+                ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
+                to: UInt32(truncatingIfNeeded: row["number"] as Int64))
+        }
+        return try Row.fetchAll(database, sql: sql).compactMap { row in
+            let generation: Int64 = row["generation"]
+            if vectors[generation] == nil { vectors[generation] = try vector(generation) }
+            let record = try Self.record(
+                RecordID(rawValue: row["record"]), row.dataNoCopy(named: "cells").map { Array($0) } ?? [])
+            return record.isMade ? (record, vectors[generation] ?? VersionVector()) : nil
+        }
+    }
+
     /// How many rows there are.
     static func count(_ database: Database) throws -> Int {
         try Int.fetchOne(database.cachedStatement(sql: "SELECT count(*) FROM stock")) ?? 0

@@ -32,8 +32,13 @@ extension StoreWriter {
             // Where a rollback was found already, whoever comes from another epoch is let in without a further one. But an
             // epoch that this server never heard of followed its own: of what it has handed out others may know more.
             if push.marks.isEmpty {
-                // Without a token nothing proves that this server ever was in that epoch, unless a person says so.
-                if !state.recovery, try !queries.isFormerEpoch(push.epoch) { return .ends(.refused(.otherEpoch)) }
+                // Without a token nothing proves that this server ever was in that epoch, unless a person says so. Then another
+                // server was, and may have taken more of the logs that are known here.
+                if try !queries.isFormerEpoch(push.epoch) {
+                    guard state.recovery else { return .ends(.refused(.otherEpoch)) }
+                    _ = try queries.addFormerEpoch(push.epoch)
+                    try doubtAllLogs()
+                }
             } else if try queries.addFormerEpoch(push.epoch) {
                 if state.recovers { try doubtAllLogs() } else { try beginEpoch() }
             }

@@ -18,6 +18,15 @@ extension GroupFold {
         return record?.holds(index, of: push.operations, at: former.place) == true
     }
 
+    /// Where an operation of the pushing log may be in the record after all, when it was passed over because a relay had
+    /// brought it: under a place that it once had and that nothing else has taken. What replaces it must find it there.
+    private func passedOver(_ dot: Dot, _ relayed: VersionVector?, _ record: Record?) -> [Dot] {
+        guard let relayed, record?.entries.contains(where: { $0.dot == dot }) == false else { return [] }
+        return writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter {
+            relayed.contains($0) && !writer.isTaken($0)
+        }
+    }
+
     /// Applies an operation in an epoch begun by a rollback: what it names may not have come yet, and what it or those
     /// that came before it name may have stood elsewhere in an earlier epoch.
     func applyRecovering(
@@ -38,7 +47,11 @@ extension GroupFold {
         if let relayed, formerly.contains(where: { cameByRelay($0, index, of: push, relayed, record) }) { return false }
         var changed =
             isEarlier && !earlier.isEmpty
-            ? apply(0, of: push.operations.naming(at: index) { push.isOwn($0) ? [] : earlier.now(of: $0, logs) })
+            ? apply(
+                0,
+                of: push.operations.naming(at: index) {
+                    push.isOwn($0) ? passedOver($0, relayed, record) : earlier.now(of: $0, logs)
+                })
             : apply(index, of: push.operations)
         for (place, _) in formerly {
             changed = record?.takeAhead(of: place, for: dot, sequence: sequence) == true || changed

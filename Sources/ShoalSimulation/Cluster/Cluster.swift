@@ -21,6 +21,8 @@ public final class Cluster {
     /// What the server folded and the replicas took over from others, in operations.
     var folded = 0
     var nextValue = 0
+    /// Whether the server was ever wiped: keys and tokens of before and after are strangers to each other.
+    var hasWiped = false
 
     /// 2026-01-01.
     static let start: Int64 = 1_767_225_600_000
@@ -35,8 +37,7 @@ public final class Cluster {
         let book = Accounts(store: try server.opened(), environment: server.environment)
         for number in 0..<settings.accounts {
             let name = "account \(number)"
-            accounts.append(
-                (try book.add(name: name, role: settings.isSupervisor(number) ? .supervisor : .sales).account, name))
+            accounts.append((try book.add(name: name, role: role(of: name)).account, name))
         }
         oracle.accounts = Set(accounts.map(\.id))
         for number in 0..<settings.replicas { try enroll(accounts[number % accounts.count], book) }
@@ -60,12 +61,20 @@ public final class Cluster {
     }
 
     /// 32 random bytes in base64url.
-    private static func key(_ random: SeededSource) -> String {
+    static func key(_ random: SeededSource) -> String {
         let alphabet = Array("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_".utf8)
         // 43 characters are 258 bits: the last character carries only four.
         var text = random.bytes(42).map { alphabet[Int($0 & 63)] }
         text.append(alphabet[Int(random.bytes(1)[0] & 15) << 2])
         return String(decoding: text, as: UTF8.self)
+    }
+
+    /// The machine with that number, unless it was given up.
+    func machine(_ number: Int) -> ClientMachine? { machines.first { $0.number == number } }
+
+    /// Where not everybody sees everything one account does, which also adds and removes followers.
+    func role(of account: String) -> Role {
+        settings.visibility && account != "account 0" ? .sales : .supervisor
     }
 
     func name(of account: RecordID) -> String { accounts.first { $0.id == account }?.name ?? account.description }
@@ -77,6 +86,7 @@ public final class Cluster {
     /// - Throws: what stops a sync.
     @discardableResult
     public func sync(_ machine: ClientMachine) throws -> SyncReport {
+        try admit(machine)
         var run = SyncRun(try machine.opened())
         while true {
             switch try run.next() {

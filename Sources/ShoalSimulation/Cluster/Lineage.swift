@@ -1,6 +1,7 @@
 import ShoalClient
 import ShoalCRDT
 import ShoalProtocol
+import ShoalServer
 
 // Scenarios: what people do to machines, in a line each.
 extension Settings {
@@ -79,8 +80,40 @@ extension Cluster {
         try forgetWhatIsNowhere()
     }
 
-    /// The server's disk is lost with all keys and accounts.
-    public func wipeServer() throws { try restoreServer(to: DiskImage()) }
+    /// The server's disk is lost with all keys and accounts. Its operator adds the accounts and asks for what homes hold;
+    /// they enrol again when they sync next.
+    public func wipeServer() throws {
+        try restoreServer(to: DiskImage())
+        hasWiped = true
+        let book = Accounts(store: try server.opened(), environment: server.environment)
+        for account in accounts { _ = try book.add(name: account.name, role: role(of: account.name)) }
+        try beginRecovery()
+    }
+
+    public func beginRecovery() throws { _ = try server.opened().beginRecovery() }
+    public func finishRecovery() throws { _ = try server.opened().finishRecovery() }
+
+    /// Whether the server knows the machine's key.
+    func isKnown(_ machine: ClientMachine) throws -> Bool {
+        guard settings.faults.recovers, oracle.isServerSetBack else { return true }
+        let book = Accounts(store: try server.opened(), environment: server.environment)
+        return try book.credential(key: try machine.opened().credential().key) != nil
+    }
+
+    /// Enrols a machine's home again whose key the server has lost, as its operator does with a new code.
+    func admit(_ machine: ClientMachine) throws {
+        if try isKnown(machine) { return }
+        let book = Accounts(store: try server.opened(), environment: server.environment)
+        let code = try book.newCode(name: machine.account.name).code
+        machine.enrolments += 1
+        try machine.opened().enrollAgain(server: "http://server", code: code, key: Self.key(machine.random)) {
+            let answer = try book.enroll($0)
+            if answer.account != machine.account.id {
+                oracle.fail("machine \(machine.number) was enrolled for another account than its own")
+            }
+            return answer
+        }
+    }
 
     /// A person gives up a machine with all that is on it.
     public func discard(_ machine: ClientMachine) throws {
@@ -90,11 +123,20 @@ extension Cluster {
     }
 
     /// What neither the server nor anybody's log has any more cannot come back.
-    private func forgetWhatIsNowhere() throws {
-        var left = Set(try server.opened().takenHashes().values)
+    func forgetWhatIsNowhere() throws {
+        var logged = Set(try server.opened().takenHashes().values)
+        var held: Set<OperationHash> = []
+        var firm: Set<OperationHash> = []
         for machine in machines where machine.isUp {
-            left.formUnion(try machine.opened().logged().places.map(\.hash))
+            logged.formUnion(try machine.opened().logged().places.map(\.hash))
+            guard settings.faults.recovers else { continue }
+            let here = try oracle.held(by: machine)
+            held.formUnion(here.all)
+            firm.formUnion(here.firm)
         }
-        oracle.keep(only: left)
+        if settings.faults.recovers {
+            try server.opened().forEachRecord { held.formUnion(oracle.events(in: $0, for: -1)) }
+        }
+        oracle.keep(logged: logged, held: held, firm: firm)
     }
 }

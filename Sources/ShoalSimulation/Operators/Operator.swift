@@ -276,7 +276,7 @@ struct Operator {
 
     private func settle() throws {
         let replica = try machine.opened()
-        let conflict = try pick(try replica.conflicts())
+        let conflict = try pick(try replica.conflicts().filter { $0.refused == nil })
         if cluster.oracle.accounts.contains(conflict.record) { return }
         try see(conflict.record)
         let choice = cluster.random.below(conflict.others.count + 1)

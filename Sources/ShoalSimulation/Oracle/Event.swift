@@ -139,6 +139,11 @@ struct Event {
     var isForbidden = false
     /// Whether no disk had it when one was set back.
     var mayBeGone = false
+    /// Whether no log had it then: it can come back in what others hold, and stands in no log.
+    var isUnlogged = false
+    /// Whether it was ever held only where nobody knows any more what it had replaced: by a home in the middle of a fill, or
+    /// one that got it from a recovery.
+    var isLoose = false
 
     /// Gives every record that it speaks of another identifier.
     mutating func rename(_ name: (RecordID) -> RecordID) {

@@ -23,7 +23,7 @@ public final class Oracle {
     /// Every place that an operation ever had in any log, and those by which others have seen it.
     private var placesHad: [OperationHash: Set<Dot>] = [:]
     private var placesShown: [OperationHash: Set<Dot>] = [:]
-    private var isServerSetBack = false
+    private(set) var isServerSetBack = false
     /// How many operations were done when the server took away absences.
     private(set) var collections: [Int] = []
     /// What an operator did, as it was done, and which creation each identifier in it stands for: those of its own log,
@@ -197,6 +197,8 @@ public final class Oracle {
         var event = original
         event.rename { id in makers[id].flatMap { recordOf[$0] } ?? id }
         event.mayBeGone = events[hash]?.mayBeGone == true
+        event.isUnlogged = events[hash]?.isUnlogged == true
+        event.isLoose = events[hash]?.isLoose == true
         events[hash] = event
     }
 
@@ -275,10 +277,53 @@ public final class Oracle {
         isServerSetBack ? Ambiguity(had: placesHad, shown: placesShown, known: known) : Ambiguity()
     }
 
-    /// Only these are left on any disk; the others are lost, unless one is on its way to the server.
-    func keep(only hashes: Set<OperationHash>) {
-        for hash in order where !hashes.contains(hash) { events[hash]?.mayBeGone = true }
+    /// Only these are left in any log, or in what a machine that may be asked for it holds; the others are lost, unless one
+    /// is on its way.
+    ///
+    /// - Parameter firm: those held with a vector that has them.
+    func keep(logged: Set<OperationHash>, held: Set<OperationHash>, firm: Set<OperationHash>) {
+        for hash in order where !logged.contains(hash) {
+            events[hash]?.isUnlogged = true
+            if !held.contains(hash) { events[hash]?.mayBeGone = true }
+            if !firm.contains(hash) { events[hash]?.isLoose = true }
+        }
     }
+
+    /// The events that left something in what a machine would give a recovering server.
+    ///
+    /// - Returns: with them those that the vector has which would come along.
+    func held(by machine: ClientMachine) throws -> (all: Set<OperationHash>, firm: Set<OperationHash>) {
+        var all: Set<OperationHash> = []
+        var firm: Set<OperationHash> = []
+        for (record, vector) in try machine.opened().heldRecords() {
+            let found = events(in: record, for: machine.number)
+            all.formUnion(found)
+            firm.formUnion(found.filter { placesHad[$0]?.contains { $0.number <= vector[$0.replica] } == true })
+        }
+        return (all, firm)
+    }
+
+    /// The events that left something in a record; of a counter all that its parts stand for.
+    func events(in record: Record, for machine: Int) -> Set<OperationHash> {
+        var found: Set<OperationHash> = []
+        for entry in record.entries where !entry.kind.isMarker {
+            let cell = CellName(record.id, entry.key, record.text)
+            guard let event = event(at: entry.dot, in: cell, for: machine) else { continue }
+            found.insert(event)
+            if entry.kind == .count { found.formUnion(counted(before: entry.dot, in: cell)) }
+        }
+        return found
+    }
+
+    private func counted(before dot: Dot, in cell: CellName) -> [OperationHash] {
+        order.filter { hash in
+            events[hash]?.writes.contains { $0.cell == cell } == true
+                && placesHad[hash]?.contains { $0.replica == dot.replica && $0.number < dot.number } == true
+        }
+    }
+
+    /// Every place that an operation ever had in any log.
+    func places(of hash: OperationHash) -> Set<Dot> { placesHad[hash] ?? [] }
 }
 
 extension Dot {

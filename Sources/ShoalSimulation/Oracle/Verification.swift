@@ -13,6 +13,10 @@ struct Verification {
     private let ambiguity: Ambiguity
     private(set) var findings = Findings()
     private let hashes: [Dot: OperationHash]
+    /// What operations that are lost had replaced or deleted: nobody can tell whether anybody remembers it.
+    private let forgotten: Set<OperationHash>
+    /// What operations had replaced or deleted that were held by themselves.
+    private let loosened: Set<OperationHash>
     let refused: Set<OperationHash>
     /// Where each operation comes among those that were done.
     private let numbers: [OperationHash: Int]
@@ -34,7 +38,17 @@ struct Verification {
         let hasVisibility = cluster.settings.visibility
         ambiguity = try Self.ambiguity(cluster, taken)
         let known = cluster.oracle
-        let there = Set(taken.values)
+        var there = Set(taken.values)
+        if cluster.settings.faults.recovers {
+            try store.forEachRecord { there.formUnion(known.events(in: $0, for: -1)) }
+        }
+        let lost = known.order.compactMap { known.events[$0] }.filter { $0.mayBeGone && !there.contains($0.hash) }
+        forgotten =
+            cluster.settings.faults.recovers
+            ? Set(lost.flatMap { $0.covered.union($0.writes.flatMap(\.superseded)) }) : []
+        loosened = Set(
+            known.order.compactMap { known.events[$0] }.filter { $0.isLoose && there.contains($0.hash) }
+                .flatMap { $0.covered.union($0.writes.flatMap(\.superseded)) })
         let events = known.order.compactMap { known.events[$0] }.filter {
             !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
                 && !(hasVisibility && refused.contains($0.hash))
@@ -54,10 +68,25 @@ struct Verification {
             for place in try machine.opened().logged().places { known[place.hash, default: []].insert(place.dot) }
             for (dot, hash) in try machine.opened().formerPlaces() { known[hash, default: []].insert(dot) }
         }
+        if cluster.settings.faults.recovers {
+            // What comes in a relay comes with the places that it had.
+            for (hash, event) in cluster.oracle.events where event.isUnlogged {
+                known[hash, default: []].formUnion(cluster.oracle.places(of: hash))
+            }
+        }
         return cluster.oracle.ambiguity(known: known)
     }
 
     mutating func note(_ count: WritableKeyPath<Findings, Int>, _ sentence: String) { findings.add(count, sentence) }
+
+    private var recovers: Bool { cluster.settings.faults.recovers }
+
+    /// The operation whose entry stands in a cell: one of the server's logs, or one that came in a relay.
+    private func event(at dot: Dot, in cell: CellName) -> OperationHash? {
+        let taken = hashes[dot]
+        guard recovers, taken.flatMap({ oracle.events[$0] })?.record != cell.record else { return taken }
+        return oracle.event(at: dot, in: cell, for: -1) ?? taken
+    }
 
     private var collects: Bool { cluster.settings.faults.collects }
 
@@ -96,7 +125,7 @@ struct Verification {
         for hash in oracle.order {
             guard let event = oracle.events[hash] else { continue }
             let count = seen[hash] ?? 0
-            if event.mayBeGone, count == 0 { continue }
+            if event.mayBeGone || (recovers && event.isUnlogged), count == 0 { continue }
             if count == 0 {
                 findings.add(
                     \.lost,
@@ -156,7 +185,7 @@ struct Verification {
             there.insert(cell)
             var actual: Set<Model.Live> = []
             for entry in record.entries[range] where !entry.kind.isMarker {
-                guard let event = hashes[entry.dot] else {
+                guard let event = event(at: entry.dot, in: cell) else {
                     findings.add(\.diverged, "\(words(cell)) has \(entry.dot.text), which nobody wrote")
                     continue
                 }
@@ -164,7 +193,7 @@ struct Verification {
                     lastCounts.insert(event)
                     let isCovered = model.covered[record.id]?.contains(event) == true
                     if isCovered == entry.isCovered { continue }
-                    if isCovered ? ambiguity.mayStay(event) : ambiguity.mayBeTaken(event, for: model.seen(in: cell)) {
+                    if isCovered ? mayStay(event) : mayBeTaken(event, for: model.seen(in: cell)) {
                         settled.append((event, entry.isCovered))
                     } else {
                         findings.add(
@@ -235,6 +264,16 @@ struct Verification {
         }
     }
 
+    private func mayBeTaken(_ event: OperationHash, for seen: Set<OperationHash>) -> Bool {
+        ambiguity.mayBeTaken(event, for: seen) || forgotten.contains(event)
+    }
+
+    private func mayStay(_ event: OperationHash) -> Bool {
+        // What was renumbered without a proof of its former place is rather applied again than passed over (SPEC.md §3.6).
+        let isRenumbered = recovers && oracle.places(of: event).count > 1
+        return ambiguity.mayStay(event) || isRenumbered || (recovers && loosened.contains(event))
+    }
+
     /// Expects what is there where nobody can know better.
     private func allowForAmbiguity(_ cell: CellName, _ expected: inout Set<Model.Live>, _ actual: Set<Model.Live>)
         -> Bool
@@ -244,12 +283,12 @@ struct Verification {
         for live in expected where !actual.contains(live) {
             let other = actual.first { $0.event == live.event }
             let isLess = other == nil || other?.isCovered == true
-            guard isLess ? ambiguity.mayBeTaken(live.event, for: seen) : ambiguity.mayStay(live.event) else { continue }
+            guard isLess ? mayBeTaken(live.event, for: seen) : mayStay(live.event) else { continue }
             expected.remove(live)
             if let other { expected.insert(other) }
         }
         for live in actual where !expected.contains(where: { $0.event == live.event }) {
-            if model.wasReplaced(live.event, in: cell), ambiguity.mayStay(live.event) { expected.insert(live) }
+            if model.wasReplaced(live.event, in: cell), mayStay(live.event) { expected.insert(live) }
         }
         return expected != before
     }
@@ -292,7 +331,7 @@ struct Verification {
     /// The list of conflicts has every cell that several operators wrote without having seen each other, with all values.
     private mutating func checkConflicts(_ machine: ClientMachine) throws {
         var listed: [String: Set<String>] = [:]
-        for conflict in try machine.opened().conflicts() {
+        for conflict in try machine.opened().conflicts() where conflict.refused == nil {
             let values = Set([conflict.shown.value] + conflict.others.map(\.value))
             let key = "\(conflict.record) \(conflict.field)"
             if listed.updateValue(values, forKey: key) != nil {

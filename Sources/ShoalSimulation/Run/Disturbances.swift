@@ -71,6 +71,10 @@ extension Simulation {
             try machine.start()
             try cluster.recall(machine)
             cluster.trace.note("up", Int64(machine.number))
+            // What a page brought may be gone with the power, and a server that was set back does not bring it again.
+            if faults.recovers, cluster.server.isUp, cluster.machines.allSatisfy(\.isUp) {
+                try cluster.forgetWhatIsNowhere()
+            }
         }
     }
 

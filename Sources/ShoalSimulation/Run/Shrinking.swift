@@ -69,6 +69,7 @@ extension Settings: CustomStringConvertible {
             if without == faults, drawnWithout != drawn.faults { parts.append("--without \(kind.name)") }
         }
         if faults.lineage, !drawn.faults.lineage { parts.append("--lineage") }
+        if faults.recovers, !drawn.faults.recovers { parts.append("--recovery") }
         return parts.joined(separator: " ")
     }
 

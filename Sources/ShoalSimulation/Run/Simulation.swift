@@ -22,6 +22,8 @@ public final class Simulation {
         var machine: Int
         var run: Int
         var attempt: Int
+        /// With which of the keys that its machine had.
+        var enrolment: Int
         var body: [UInt8]
         /// The server never said anything: the connection broke.
         var isBroken = false
@@ -72,6 +74,7 @@ public final class Simulation {
         }
         try mend()
         cluster.trace.note("mended", cluster.world.now)
+        try recover()
         try cluster.settle()
         if faults.collects, !faults.lineage { try collectAll() }
         let findings = try cluster.verify()
@@ -87,10 +90,11 @@ public final class Simulation {
         case .request(let message): try serve(message)
         case .answer(let message): try take(message)
         case .timeout(let machine, let run, let attempt):
-            let machine = cluster.machines[machine]
-            guard machine.runs == run, machine.attempts == attempt else { return }
+            guard let machine = cluster.machine(machine), machine.runs == run, machine.attempts == attempt else {
+                return
+            }
             try retry(machine)
-        case .restart(let number): try restart(cluster.machines[number])
+        case .restart(let number): if let machine = cluster.machine(number) { try restart(machine) }
         case .restartServer: try restartServer()
         case .connect(let number):
             partitioned.remove(number)
@@ -117,7 +121,7 @@ public final class Simulation {
         try branch(machine)
         guard machine.isUp else { return }
         if chance(cluster.settings.syncs) {
-            guard machine.run == nil else { return }
+            guard machine.run == nil, try admit(machine) else { return }
             try begin(machine)
         } else {
             try guarded(machine) {
@@ -142,6 +146,17 @@ public final class Simulation {
 
     // MARK: Syncing
 
+    /// Lets an operator enrol again whom the server does not know any more; false if either stopped in it.
+    private func admit(_ machine: ClientMachine) throws -> Bool {
+        guard faults.recovers, cluster.server.isUp else { return true }
+        do { try cluster.admit(machine) } catch {
+            if !machine.disk.isHalted, !cluster.server.disk.isHalted { throw error }
+        }
+        if cluster.server.disk.isHalted { serverGoesDown() }
+        if machine.disk.isHalted { goDown(machine) }
+        return machine.isUp && cluster.server.isUp
+    }
+
     private func begin(_ machine: ClientMachine) throws {
         machine.runs += 1
         machine.attempts = 0
@@ -158,12 +173,21 @@ public final class Simulation {
                 let step = try run.next()
                 machine.run = run
                 if faults.lineage { try cluster.oracle.relearn(machine) }
+                var relayed: [UInt8] = []
                 switch step {
                 case .send(let body): send(try machine.spoken(body), machine)
                 case .relay(let body):
                     // A person asked for it, and waits for it at a good network.
-                    try machine.run?.received(
-                        try cluster.server.relay(machine.spoken(body), account: machine.account.id))
+                    let body = try machine.spoken(body)
+                    do throws(ServerMachine.Silence) {
+                        let answer = try cluster.server.relay(body, account: machine.account.id)
+                        relayed = answer
+                    } catch {
+                        cluster.trace.note("relay lost", words: "\(error)")
+                        if cluster.server.disk.isHalted, cluster.server.isUp { serverGoesDown() }
+                        return end(machine)
+                    }
+                    try machine.run?.received(relayed)
                     try advance(machine)
                 case .finished(let report):
                     cluster.trace.note(
@@ -201,7 +225,8 @@ public final class Simulation {
         machine.run?.sending(body)
         machine.attempts += 1
         let message = Message(
-            machine: machine.number, run: machine.runs, attempt: machine.attempts, body: body)
+            machine: machine.number, run: machine.runs, attempt: machine.attempts, enrolment: machine.enrolments,
+            body: body)
         cluster.trace.note("send", bytes: body, words: "machine \(machine.number)")
         transmit(message, as: Happening.request)
         plan(.timeout(machine: message.machine, run: message.run, attempt: message.attempt), in: Self.patience)
@@ -225,8 +250,17 @@ public final class Simulation {
     private func delay() -> Int64 { Int64(1 + cluster.random.below(faults.delay + 1)) }
 
     private func serve(_ message: Message) throws {
-        let machine = cluster.machines[message.machine]
+        guard let machine = cluster.machine(message.machine) else { return }
         var answer = message
+        if faults.recovers, cluster.server.isUp, machine.isUp {
+            // Whoever has not enrolled again is unknown.
+            let isCurrent = message.enrolment == machine.enrolments
+            if try !isCurrent || !cluster.isKnown(machine) {
+                answer.isBroken = true
+                answer.body = []
+                return transmit(answer, as: Happening.answer)
+            }
+        }
         do throws(ServerMachine.Silence) {
             answer.body = try cluster.server.handle(message.body, account: machine.account.id)
             cluster.trace.note(
@@ -251,7 +285,7 @@ public final class Simulation {
     }
 
     private func take(_ message: Message) throws {
-        let machine = cluster.machines[message.machine]
+        guard let machine = cluster.machine(message.machine) else { return }
         let isAwaited = machine.runs == message.run && machine.attempts == message.attempt
         guard machine.isUp, machine.run != nil, isAwaited || (message.isStale && chance(20)) else { return }
         if message.isBroken { return isAwaited ? try retry(machine) : () }

@@ -6,9 +6,10 @@ import ShoalProtocol
 struct Conflicts: ParsableCommand {
     static let configuration = CommandConfiguration(
         commandName: "conflicts",
-        abstract: "Show and settle what several people changed without having seen each other.",
+        abstract: "Show and settle what several people changed without having seen each other, and what was refused.",
         discussion: """
-            One value is shown everywhere; the others are kept until somebody settles it, and the choice is synced.
+            One value is shown everywhere; the others are kept until somebody settles it, and the choice is synced. \
+            What the server refused is kept here alone, until you write it again or dismiss it.
 
             EXAMPLES:
               shoal conflicts
@@ -37,7 +38,7 @@ struct ConflictsList: ReplicaCommand {
 struct ConflictsShow: ReplicaCommand {
     static let configuration = CommandConfiguration(
         commandName: "show",
-        abstract: "Show the conflicts of one customer, note or tag.",
+        abstract: "Show the conflicts of one customer, note or tag, and what was refused of it.",
         discussion: """
             EXAMPLES:
               shoal conflicts show 0D4K
@@ -48,17 +49,18 @@ struct ConflictsShow: ReplicaCommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
-        screen.conflicts(try replica.conflicts(of: replica.resolve(id)))
+        screen.conflicts(try replica.conflicts(of: replica.resolveConflict(id)))
     }
 }
 
 struct ConflictsSettle: ReplicaCommand {
     static let configuration = CommandConfiguration(
         commandName: "settle",
-        abstract: "Keep one of the values.",
+        abstract: "Keep one of the values, or write again what was refused.",
         discussion: """
-            N is the number that the list shows before the value; 0 is the value that is shown already. If the values \
-            changed since you listed them, nothing is settled.
+            N is the number that the list shows before the value; 0 is the value that is shown already. A refused value \
+            is written again by its number and dismissed by 0. If the values changed since you listed them, nothing is \
+            settled.
 
             EXAMPLES:
               shoal conflicts settle 0D4K --take 1
@@ -74,7 +76,7 @@ struct ConflictsSettle: ReplicaCommand {
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
-        try replica.settle(replica.resolve(id), field: field, choice: take)
+        try replica.settle(replica.resolveConflict(id), field: field, choice: take)
         screen.done()
     }
 }
@@ -84,13 +86,16 @@ extension Screen {
         if isJSON { return json { $0.array(conflicts) { $0.conflict($1) } } }
         for (index, conflict) in conflicts.enumerated() {
             if index > 0 { line() }
-            line(.plain("\(conflict.record)  \(conflict.kind)  "), .bold(conflict.field))
+            line(
+                .plain("\(conflict.record)  \(conflict.kind)  "), .bold(conflict.field),
+                .warning(conflict.refused.map { "  refused: \($0)" } ?? ""))
             value(0, conflict.shown)
-            for (index, other) in conflict.others.enumerated() { value(index + 1, other) }
+            for (index, other) in conflict.others.enumerated() { value(conflict.firstNumber + index, other) }
         }
     }
 
     private mutating func value(_ number: Int, _ value: Conflict.Value) {
+        if value.isNothing { return line(.bold("  \(number)  "), .dim("(nothing)  shown")) }
         line(
             .bold("  \(number)  "), .plain(value.value.isEmpty ? "(empty)" : value.value),
             .dim("  \(Format.time(value.at))  \(value.by)\(number == 0 ? ", shown" : "")"))
@@ -107,16 +112,22 @@ extension JSONWriter {
             json.object { $0.valueMembers(conflict.shown) }
             json.member("others", Array(conflict.others.enumerated())) { json, other in
                 json.object { json in
-                    json.member("n", other.offset + 1)
+                    json.member("n", conflict.firstNumber + other.offset)
                     json.valueMembers(other.element)
                 }
             }
+            if let refused = conflict.refused { json.member("refused", refused) }
         }
     }
 
     private mutating func valueMembers(_ value: Conflict.Value) {
         member("value", value.value)
         member("by", value.by)
-        member("at", time: value.at)
+        if value.isNothing {
+            key("at")
+            null()
+        } else {
+            member("at", time: value.at)
+        }
     }
 }

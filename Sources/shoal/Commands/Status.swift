@@ -38,7 +38,15 @@ struct StatusCommand: ReplicaCommand {
         if status.needsContact {
             return row(&screen, "contact", [.warning("needed before anything else: run shoal sync")])
         }
-        if status.refused > 0 { try printRefused(replica.refused(), to: &screen) }
+        if status.refused > 0 {
+            let what = Format.count(status.refused, "change of yours was", "changes of yours were")
+            row(&screen, "set aside", [.warning("\(what) refused by the server"), .plain(": see shoal conflicts")])
+        }
+        if status.lost > 0 {
+            let what = Format.count(status.lost, "change", "changes")
+            let fate = "of yours could not be read when this home was damaged, and did not reach the server"
+            row(&screen, "lost", [.warning("\(what) \(fate)")])
+        }
     }
 
     private static func sentence(_ note: HealingNote) -> String {
@@ -56,23 +64,6 @@ struct StatusCommand: ReplicaCommand {
                 + "(\(Format.count(note.changes, "record", "records")))"
         case .renamed: "at \(at) a record of yours got another id, because another copy of this home had drawn the same"
         }
-    }
-
-    private func printRefused(_ refused: [Refused], to screen: inout Screen) {
-        let lost = refused.filter(\.isUnreadable)
-        if lost.count < refused.count {
-            screen.line(
-                .dim(TextWidth.padded("set aside", to: 11)), .warning("refused by the server; only you have these:"))
-        }
-        for one in refused where !one.isUnreadable {
-            let values = one.values.map { "\($0.name)=\($0.value)" }.joined(separator: " ")
-            screen.line(.plain("  \(one.record) \(one.kind) (\(one.reason)) \(Format.time(one.at)) \(values)"))
-        }
-        if lost.isEmpty { return }
-        let what = Format.count(lost.count, "change", "changes")
-        screen.line(
-            .dim(TextWidth.padded("lost", to: 11)),
-            .warning("\(what) of yours could not be read when this home was damaged, and did not reach the server"))
     }
 }
 

@@ -12,7 +12,7 @@ struct SyncCommand: AsyncParsableCommand {
             Sends what you did and fetches what others did. It may be interrupted at any moment: nothing is lost, and the \
             next sync goes on. With --watch it stays and syncs after every change until you press Ctrl-C.
 
-            The status is 1 if the server cannot be reached, or if it refused something of yours; shoal status shows what.
+            The status is 1 if the server cannot be reached, or if it refused something of yours; shoal conflicts shows what.
 
             EXAMPLES:
               shoal sync
@@ -43,7 +43,7 @@ struct SyncCommand: AsyncParsableCommand {
         replica.leave()
         guard report.refused.isEmpty else {
             let what = Format.count(report.refused.count, "change", "changes")
-            throw Failure.failed("the server refused \(what) of yours, which shoal status shows")
+            throw Failure.failed("the server refused \(what) of yours, which shoal conflicts shows")
         }
     }
 

@@ -34,7 +34,9 @@ import Testing
     /// - 7300340: what was refused at a place was not what an operation of an earlier epoch named there.
     /// - 16: a home that was set back named places in a log that the server had lost, and was not believed.
     @Test(arguments: [9, 10, 15, 16, 57, 74, 126, 145, 6_303_076, 7_300_340] as [UInt64])
-    func whatFailedOnce(seed: UInt64) { Self.expectClean(Settings(seed: seed)) }
+    func whatFailedOnce(seed: UInt64) {
+        Self.expectClean(Settings(seed: seed))
+    }
 
     /// - 6, 8: after two copies' logs were told apart the list of conflicts was not told.
     /// - 85, 158, 197, 276, 286: what was written before a rollback named places that another copy's work had taken.
@@ -52,6 +54,17 @@ import Testing
         var settings = Settings(seed: seed)
         settings.faults.lineage = true
         Self.expectClean(settings)
+    }
+
+    /// The server is set back or wiped, people leave, and the others are asked for what they hold.
+    @Test(arguments: 0..<8 as Range<UInt64>)
+    func whatOthersHoldComesBackAndNothingElse(part: UInt64) {
+        for seed in 1...10 as ClosedRange<UInt64> {
+            var settings = Settings(seed: 20_000 + part * 10 + seed)
+            settings.faults.lineage = true
+            settings.faults.recovers = true
+            Self.expectClean(settings)
+        }
     }
 
     @Test func aFailingRunIsMadeSmaller() {
