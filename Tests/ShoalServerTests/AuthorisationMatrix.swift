@@ -93,8 +93,10 @@ final class MatrixScene {
     }
 }
 
-/// What every route answers to every caller.
+/// What a route answers to every caller, of a request of one kind. A route has at least one row.
 struct MatrixRow {
+    /// Tells the rows of a route apart.
+    var what = ""
     var method: String
     var path: String
     var door: Served.Door
