@@ -48,13 +48,7 @@ struct AccountCommand: AsyncParsableCommand {
         func run() async throws {
             let accounts = try await Administration.with(global) { try await $0.list() }
             if global.json { return try global.printJSON(accounts) }
-            for account in accounts {
-                let replicas = account.replicas == 1 ? "1 replica" : "\(account.replicas) replicas"
-                let state = account.disabled.map { "  disabled since \($0)" } ?? ""
-                print("\(account.id)  \(account.role)  \(TerminalText.line(account.name))  (\(replicas))\(state)")
-                for device in account.devices { print("  \(device.line)") }
-                for code in account.codes { print("  a code that can be used until \(code)") }
-            }
+            for account in accounts { print(TerminalText.line(account.line)) }
         }
     }
 
@@ -133,6 +127,22 @@ extension AccountCommand {
             try await Administration.with(global) { try await $0.change(AccountChange(name: name, role: role)) }
             if global.json { try global.printJSON([String: String]()) }
         }
+    }
+}
+
+extension Account {
+    /// How it is listed: one line, whatever it has.
+    fileprivate var line: String {
+        let devices = devices.map { device in
+            [device.replica, device.name, device.state == .active ? "" : device.state.rawValue]
+                .filter { !$0.isEmpty }.joined(separator: " ")
+        }
+        var parts = ["\(id)  \(role)  \(name)"]
+        let count = replicas == 1 ? "1 device" : "\(replicas) devices"
+        parts.append("(\(([count] + devices).joined(separator: "; ")))")
+        if let disabled { parts.append("disabled since \(disabled)") }
+        for code in codes { parts.append("a code that can be used until \(code)") }
+        return parts.joined(separator: "  ")
     }
 }
 

@@ -21,6 +21,9 @@ import Testing
         _ = try one.replica.addNote(to: id, "note \(Self.canary)")
         try await one.sync()
         try one.replica.drainTextIndex()
+        // Commands by the hundred leave more in the write-ahead log than emptying writes over it.
+        for number in 0..<200 { try one.replica.setFields(of: id, [FieldValue("phone", "\(number) \(Self.canary)")]) }
+        try await one.sync()
         _ = try one.replica.addCustomer(name: "unsent \(Self.canary)")
         return one
     }

@@ -45,6 +45,7 @@ final class MatrixScene {
             try replica.sync(Operations { $0.makeCustomer(replica.newID(), name: "客户") })
             callers[caller] = replica
         }
+        try server.accounts.rename(device: victim.replica.text, to: Self.canary)
         try server.accounts.setDisabled(true, name: Caller.disabled.rawValue)
         try server.accounts.revoke(device: replica(.revoked).replica.text, discards: false)
     }
@@ -93,12 +94,16 @@ final class MatrixScene {
     }
 }
 
-/// What every route answers to every caller.
+/// What a route answers to every caller, of a request of one kind. A route has at least one row.
 struct MatrixRow {
+    /// Tells the rows of a route apart.
+    var what = ""
     var method: String
     var path: String
     var door: Served.Door
     var isCompressed = false
+    /// Whether nobody may be told anything of another account.
+    var isPrivate = false
     /// The body that the caller would send.
     var body: (MatrixScene, Caller) throws -> [UInt8] = { _, _ in [] }
     /// The status that it must get.
@@ -108,10 +113,13 @@ struct MatrixRow {
 
     /// For whoever has a good key.
     static func known(
-        _ path: String, isCompressed: Bool = true, foreignLog: Int = 200, foreignCursor: Int = 200, good: Int = 200,
+        _ path: String, isCompressed: Bool = true, isPrivate: Bool = false, foreignLog: Int = 200,
+        foreignCursor: Int = 200, good: Int = 200,
         revoked: Int = 403, _ body: @escaping (MatrixScene, Caller) throws -> [UInt8]
     ) -> MatrixRow {
-        MatrixRow(method: "POST", path: path, door: .network, isCompressed: isCompressed, body: body) { caller in
+        MatrixRow(
+            method: "POST", path: path, door: .network, isCompressed: isCompressed, isPrivate: isPrivate, body: body
+        ) { caller in
             switch caller {
             case .nobody, .malformedKey, .wrongKey: 401
             case .revoked, .disabled: revoked
@@ -143,7 +151,7 @@ struct MatrixRow {
             known("/v1/sync", foreignLog: 403, foreignCursor: 400) { try $0.sync($1) },
             // Whoever is revoked may bring what it had; who is not has nothing to hand over.
             known("/v1/handover", foreignLog: 409, foreignCursor: 409, good: 409, revoked: 200) { try $0.sync($1) },
-            known("/v1/devices", isCompressed: false) { _, _ in [] },
+            known("/v1/devices", isCompressed: false, isPrivate: true) { _, _ in [] },
             known("/v1/relay", foreignLog: 409, foreignCursor: 409, good: 409) { scene, _ in try scene.relay() },
             known("/v1/digest", foreignCursor: 400) { try $0.digest($1) },
             open("/v1/openapi.json"), open("/healthz"), open("/readyz"), open("/metrics"),
