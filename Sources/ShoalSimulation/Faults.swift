@@ -82,9 +82,6 @@ public struct Settings: Sendable, Equatable {
     public var visibility = false
     public var faults: Faults
 
-    /// In a workspace where not everybody sees everything one account does, which also adds and removes followers.
-    func isSupervisor(_ account: Int) -> Bool { !visibility || account == 0 }
-
     /// What the seed says; most runs are small, some have 50 replicas.
     public init(seed: UInt64) {
         var random = SplitMix64(seed: seed ^ 0x5EED)

@@ -127,7 +127,7 @@ struct PageReader {
             // An account's change of role has the sequence of its record: neither is told without the other.
             if isFull, cursor.sequence > start, move?.sequence != cursor.sequence { return }
             // What a supervisor comes to see may be in this page already as a change, and a page names a record once.
-            if let next = move, next.scope == 0, next.isIn, !page.isEmpty,
+            if let next = move, next.scope == 0, next.isIn, !page.isEmpty, cursor.sequence != next.sequence,
                 !hasChange || feed.integer(1) >= next.sequence
             {
                 return
