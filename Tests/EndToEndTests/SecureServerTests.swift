@@ -4,14 +4,16 @@ import Testing
 /// HTTPS, and when the programs speak without it.
 @Suite(.timeLimit(.minutes(3)))
 struct SecureServerTests {
-    private static let certificates = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "Certificates").path()
+    private static let certificates =
+        URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Certificates").path() + "/"
     private static let authority = certificates + "authority.pem"
 
     /// Starts a server with a certificate and returns its URL.
     private func serve(_ scene: Scene, _ certificate: String) async throws -> String {
         let child = try scene.beginShoald([
-            "serve", "--listen", "127.0.0.1:0", "--tls-certificate", "\(Self.certificates)\(certificate).pem", "--tls-key",
+            "serve", "--listen", "127.0.0.1:0", "--tls-certificate", "\(Self.certificates)\(certificate).pem",
+            "--tls-key",
             "\(Self.certificates)\(certificate).key",
         ])
         for _ in 0..<2_000 {

@@ -13,8 +13,10 @@ struct AnswerTests {
         try await ServedStore.run(try TestServer()) { served in
             let requests = [
                 "GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n", "GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n",
-                "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n", "POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
-                "DELETE /v1/enroll HTTP/1.1\r\nHost: x\r\n\r\n", "nonsense\r\n\r\n", "GET /healthz HTTP/1.1\r\nX y: z\r\n\r\n",
+                "GET /nothing HTTP/1.1\r\nHost: x\r\n\r\n",
+                "POST /v1/sync HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n\r\n",
+                "DELETE /v1/enroll HTTP/1.1\r\nHost: x\r\n\r\n", "nonsense\r\n\r\n",
+                "GET /healthz HTTP/1.1\r\nX y: z\r\n\r\n",
                 "GET /healthz HTTP/1.1\r\nX: \(String(repeating: "a", count: 300_000))\r\n\r\n",
             ]
             for request in requests {
@@ -22,7 +24,9 @@ struct AnswerTests {
                 let name = request.prefix(40)
                 #expect(answer.contains("\r\nx-content-type-options: nosniff\r\n"), "\(name): \(answer)")
                 #expect(answer.contains("\r\ncache-control: no-store\r\n"), "\(name)")
-                #expect(answer.contains("\r\ncontent-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"), "\(name)")
+                #expect(
+                    answer.contains("\r\ncontent-security-policy: default-src 'none'; frame-ancestors 'none'\r\n"),
+                    "\(name)")
                 #expect(!answer.contains("\r\nserver:") && !answer.contains("strict-transport"), "\(name)")
                 #expect(!answer.contains("hummingbird") && !answer.contains("nio"), "\(name)")
             }
@@ -38,16 +42,22 @@ struct AnswerTests {
                     "header-too-large"
                 ),
                 (
-                    "GET /healthz HTTP/1.1\r\n" + (0..<101).map { "x\($0): y\r\n" }.joined() + "\r\n", 431, "header-too-large"
+                    "GET /healthz HTTP/1.1\r\n" + (0..<101).map { "x\($0): y\r\n" }.joined() + "\r\n", 431,
+                    "header-too-large"
                 ),
-                ("POST /v1/enroll HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n", 400, "malformed"),
+                (
+                    "POST /v1/enroll HTTP/1.1\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked\r\n\r\nxyz\r\n",
+                    400, "malformed"
+                ),
             ]
             for (request, status, problem) in cases {
                 let answer = try await served.answer(request)
                 #expect(answer.hasPrefix("HTTP/1.1 \(status) "), "\(answer)")
                 #expect(answer.contains("\"urn:shoal:problem:\(problem)\""), "\(answer)")
             }
-            #expect(try await served.answer("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nrubbish\r\n\r\n").contains("HTTP/1.1 400"))
+            #expect(
+                try await served.answer("GET /nothing HTTP/1.1\r\nHost: x\r\n\r\nrubbish\r\n\r\n").contains(
+                    "HTTP/1.1 400"))
             #expect(try await served.isServing())
         }
     }

@@ -1,3 +1,5 @@
+import AsyncHTTPClient
+import NIOCore
 import ShoalCRDT
 import ShoalProtocol
 import Testing
@@ -28,8 +30,13 @@ struct ConnectionTests {
                 $0.connectionsPerAddress = bounds.perAddress
             }
             try await ServedStore.run(try TestServer(), options: options) { served in
-                let silent = try (0..<30).map { _ in try RawConnection(port: served.port) }
-                #expect(try await eventually { silent.filter { !$0.isClosed }.count == 8 })
+                var silent: [RawConnection] = []
+                for count in 1...20 {
+                    silent.append(try RawConnection(port: served.port))
+                    // The next one comes when this one is counted.
+                    if count <= 8 { try await Task.sleep(for: .milliseconds(50)) }
+                    #expect(try await eventually { silent.filter { !$0.isClosed }.count == min(count, 8) })
+                }
                 // Those that came last.
                 #expect(silent.suffix(8).allSatisfy { !$0.isClosed })
                 #expect(try await served.isServing())
@@ -44,12 +51,14 @@ struct ConnectionTests {
         try await ServedStore.run(server, options: options) { served in
             let known = try RawConnection(port: served.port)
             let body = try replica.request(Operations()).encoded()
-            let head = """
-                POST /v1/sync HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer \(replica.key)\r\nContent-Length: \(body.count)\r
-                Content-Type: application/vnd.shoal.v1+json\r\nContent-Encoding: deflate\r\n\r\n
-                """
+            let fields = [
+                "POST /v1/sync HTTP/1.1", "Host: x", "Authorization: Bearer \(replica.key)",
+                "Content-Length: \(body.count)",
+                "Content-Type: application/vnd.shoal.v1+json", "Content-Encoding: deflate",
+            ]
+            let head = fields.map { $0 + "\r\n" }.joined() + "\r\n"
             known.send(Array(head.utf8) + body)
-            let answer = await Task.detached { known.rest(milliseconds: 1_000) }.value
+            let answer = try await waiting { known.rest(milliseconds: 1_000) }
             #expect(String(decoding: answer.bytes.prefix(12), as: UTF8.self) == "HTTP/1.1 200" && !answer.isClosed)
             let strangers = try (0..<30).map { _ in try RawConnection(port: served.port) }
             #expect(try await eventually { strangers.filter { !$0.isClosed }.count == 7 })
@@ -75,10 +84,10 @@ struct ConnectionTests {
             let pouring = try RawConnection(port: served.port)
             pouring.send(head.utf8)
             let chunk = Array("10000\r\n".utf8) + [UInt8](repeating: 0x61, count: 1 << 16) + Array("\r\n".utf8)
-            let poured = await Task.detached { (0..<1_000).prefix { _ in pouring.send(chunk) }.count }.value
+            let poured = try await waiting { (0..<1_000).prefix { _ in pouring.send(chunk) }.count }
             // 64 MiB are not taken.
             #expect(poured < 1_000)
-            let answer = await Task.detached { dripping.rest(milliseconds: 10_000) }.value
+            let answer = try await waiting { dripping.rest(milliseconds: 10_000) }
             let text = String(decoding: answer.bytes, as: UTF8.self)
             #expect(text.hasPrefix("HTTP/1.1 401") && text.lowercased().contains("connection: close"))
             #expect(answer.isClosed)
@@ -89,17 +98,49 @@ struct ConnectionTests {
         let options = options { $0.times.answer = .seconds(1) }
         try await ServedStore.run(try TestServer(), options: options) { served in
             let greedy = try RawConnection(port: served.port)
-            let requests = Array(String(repeating: "GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", count: 1_000).utf8)
+            let requests = Array(
+                String(repeating: "GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", count: 1_000).utf8)
             // The server stops reading when it cannot write, so that this ends when it closes.
-            let rounds = await Task.detached { (0..<200).prefix { _ in greedy.send(requests) }.count }.value
+            let rounds = try await waiting { (0..<200).prefix { _ in greedy.send(requests) }.count }
             #expect(rounds < 200)
             #expect(try await served.isServing())
         }
     }
 
-    @Test func theLongestSilentConnectionIsKnownByItsAddress() throws {
-        let addresses = try ["127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
-            .map { PeerAddress(try .init(ipAddress: $0, port: 1)) }
+    @Test func manyReplicasAtOnceAreAllServed() async throws {
+        let server = try TestServer()
+        let replicas = try (0..<43).map { try server.replica("account \($0)") }
+        try await ServedStore.run(server) { served in
+            let bodies = try replicas.map { (key: $0.key, body: try $0.request(Operations()).encoded()) }
+            try await withThrowingTaskGroup(of: Int.self) { group in
+                for (key, body) in bodies {
+                    group.addTask {
+                        let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup)
+                        var request = HTTPClientRequest(url: "http://127.0.0.1:\(served.port)/v1/sync")
+                        request.method = .POST
+                        request.headers.add(name: "Authorization", value: "Bearer \(key)")
+                        request.headers.add(name: "Content-Type", value: "application/vnd.shoal.v1+json")
+                        request.headers.add(name: "Content-Encoding", value: "deflate")
+                        request.body = .bytes(ByteBuffer(bytes: body))
+                        var answered = 0
+                        for _ in 0..<20 {
+                            let status = try? await client.execute(request, timeout: .seconds(60)).status
+                            if status == .ok { answered += 1 }
+                        }
+                        try await client.shutdown()
+                        return answered
+                    }
+                }
+                for try await answered in group { #expect(answered == 20) }
+            }
+        }
+    }
+
+    @Test func anAddressIsOneInHoweverManyWritings() throws {
+        let addresses = try [
+            "127.0.0.1", "::ffff:127.0.0.1", "127.0.0.2", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1",
+        ]
+        .map { PeerAddress(try .init(ipAddress: $0, port: 1)) }
         #expect(addresses[0] == addresses[1] && addresses[3] == addresses[4])
         #expect(Set(addresses).count == 4)
     }

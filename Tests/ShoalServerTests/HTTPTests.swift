@@ -75,7 +75,7 @@ struct HTTPTests {
         options.headerSeconds = 1
         try await serving(server, options: options) { send, base in
             let port = try #require(base.split(separator: ":").last.flatMap { Int($0) })
-            let milliseconds = try await Task.detached { try Self.drip(port) }.value
+            let milliseconds = try await waiting { try Self.drip(port) }
             // Ten bytes a second keep an idle timeout waiting; on a busy machine the deadline may come late, but it comes.
             #expect((900..<20_000).contains(milliseconds))
             #expect(try await send(request(base + "/healthz")).status == 200)

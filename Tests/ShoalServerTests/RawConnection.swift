@@ -1,4 +1,4 @@
-import Glibc
+import Foundation
 
 /// A connection to a server on loopback that says whatever a test wants, HTTP or not.
 final class RawConnection: @unchecked Sendable {
@@ -71,5 +71,12 @@ final class RawConnection: @unchecked Sendable {
         var time = timespec()
         clock_gettime(CLOCK_MONOTONIC, &time)
         return Int64(time.tv_sec) * 1_000 + Int64(time.tv_nsec) / 1_000_000
+    }
+}
+
+/// Runs what waits for a peer on a thread of its own: those of tasks are few, and the server needs them too.
+func waiting<T: Sendable>(_ body: @escaping @Sendable () throws -> T) async throws -> T {
+    try await withCheckedThrowingContinuation { continuation in
+        Thread.detachNewThread { continuation.resume(with: Result { try body() }) }
     }
 }

@@ -8,8 +8,9 @@ import Testing
 /// TLS, and HTTP/2 over it.
 @Suite(.timeLimit(.minutes(2)))
 struct SecureConnectionTests {
-    private static let certificates = URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
-        .appending(path: "Certificates").path()
+    private static let certificates =
+        URL(filePath: #filePath).deletingLastPathComponent().deletingLastPathComponent()
+        .appending(path: "Certificates").path() + "/"
 
     private var options: Server.Options {
         var options = Server.Options(host: "127.0.0.1", port: 0)
@@ -65,7 +66,7 @@ struct SecureConnectionTests {
             let silent = try RawConnection(port: served.port)
             // The beginning of a record of the handshake.
             silent.send([0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
-            let end = await Task.detached { silent.rest(milliseconds: 20_000) }.value
+            let end = try await waiting { silent.rest(milliseconds: 20_000) }
             #expect(end.isClosed)
         }
     }

@@ -1,6 +1,4 @@
-import AsyncHTTPClient
 import Logging
-import NIOCore
 import Testing
 
 @testable import ShoalServer
@@ -16,23 +14,28 @@ struct ServedStore {
         let ports = AsyncStream<Int>.makeStream()
         var logger = Logger(label: "test")
         logger.logLevel = .critical
-        let http = Server(store: server.store, options: options, environment: server.environment, logger: logger) { _ in }
-        let running = Task { try await http.run(signals: false) { ports.continuation.yield($0) } }
+        let http = Server(store: server.store, options: options, environment: server.environment, logger: logger) { _ in
+        }
+        let running = Task {
+            defer { ports.continuation.finish() }
+            try await http.run(signals: false) { ports.continuation.yield($0) }
+        }
         defer { running.cancel() }
         var iterator = ports.stream.makeAsyncIterator()
-        try await body(ServedStore(port: try #require(await iterator.next())))
+        guard let port = await iterator.next() else { return try await running.value }
+        try await body(ServedStore(port: port))
         running.cancel()
         _ = try? await running.value
     }
 
     /// Sends bytes, says that nothing more comes, and reads what is answered until the end.
     func answer(_ text: String, milliseconds: Int32 = 10_000) async throws -> String {
-        try await Task.detached {
+        try await waiting {
             let connection = try RawConnection(port: port)
             connection.send(text.utf8)
             connection.finish()
             return String(decoding: connection.rest(milliseconds: milliseconds).bytes, as: UTF8.self)
-        }.value
+        }
     }
 
     /// Whether a request is answered with 200.

@@ -77,7 +77,8 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
     }
 
     func errorCaught(context: ChannelHandlerContext, error: any Error) {
-        failure = error as? HTTPParserError
+        // Others may follow, which say less.
+        failure = failure ?? error as? HTTPParserError
         context.fireErrorCaught(error)
     }
 
@@ -93,7 +94,9 @@ final class RequestGuard: ChannelDuplexHandler, RemovableChannelHandler {
                 head.headerFields = problem.response.headers
                 head.headerFields[.contentLength] = "\(problem.bytes.count)"
             }
-            if isReceiving || failure != nil, connections.holds(context.channel) { head.headerFields[.connection] = "close" }
+            if isReceiving || failure != nil, connections.holds(context.channel) {
+                head.headerFields[.connection] = "close"
+            }
             protect(&head.headerFields)
             context.write(wrapOutboundOut(.head(head)), promise: promise)
             if let problem { context.write(wrapOutboundOut(.body(ByteBuffer(bytes: problem.bytes))), promise: nil) }

@@ -22,7 +22,9 @@ struct Attack {
 
         var line: String {
             String(
-                format: "accounts=%d good=%d p50=%.0fms p99=%.0fms errors=%d hostile=%d 5xx=%d sockets=%d memory=%+.0fMiB", accounts,
+                format:
+                    "accounts=%d good=%d p50=%.0fms p99=%.0fms errors=%d hostile=%d 5xx=%d sockets=%d memory=%+.0fMiB",
+                accounts,
                 latencies.count, percentile(0.5), percentile(0.99), errors.count, hostile, failures, sockets, growth)
                 + (errors.first.map { " first error: \($0)" } ?? "")
         }

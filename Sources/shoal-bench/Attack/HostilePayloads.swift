@@ -45,7 +45,9 @@ struct HostilePayloads {
                 }
             }
         }
-        guard let count, count <= Limits.body else { throw BenchError("the bomb does not fit a request: \(count ?? 0)") }
+        guard let count, count <= Limits.body else {
+            throw BenchError("the bomb does not fit a request: \(count ?? 0)")
+        }
         return Array(output[..<count])
     }
 }

@@ -56,7 +56,8 @@ final class SlowSockets: Sendable {
         limit.rlim_cur = min(limit.rlim_max, max(limit.rlim_cur, rlim_t(count + 1_024)))
         setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
         if limit.rlim_cur < rlim_t(count + 512) {
-            throw BenchError("this process may have \(limit.rlim_cur) files open, which is too few for \(count) connections")
+            throw BenchError(
+                "this process may have \(limit.rlim_cur) files open, which is too few for \(count) connections")
         }
     }
 
@@ -72,7 +73,9 @@ final class SlowSockets: Sendable {
             let round = Measure.now()
             for index in sockets.indices where Measure.now() < end {
                 var byte = UInt8(ascii: "a")
-                if sockets[index] >= 0, send(sockets[index], &byte, 1, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) == 1 { continue }
+                if sockets[index] >= 0, send(sockets[index], &byte, 1, Int32(MSG_NOSIGNAL | MSG_DONTWAIT)) == 1 {
+                    continue
+                }
                 if sockets[index] >= 0 { close(sockets[index]) }
                 sockets[index] = HostileSocket.connect(port) ?? -1
                 if sockets[index] >= 0 {

@@ -35,13 +35,16 @@ struct Enroll: AsyncParsableCommand {
         let home = try global.directory()
         let (url, code) = (url, code)
         var trust = ServerTrust(allowsPlaintext: plaintext)
-        if let authority { trust.authorities = String(decoding: try File.read(authority, limit: 1 << 20), as: UTF8.self) }
+        if let authority {
+            trust.authorities = String(decoding: try File.read(authority, limit: 1 << 20), as: UTF8.self)
+        }
         do { try trust.check(url) } catch { throw Failure.failed(error.description) }
         var screen = Screen(isJSON: global.json)
         try await Network.use(trust) { [trust] transport in
             let replica = try await Progress("waiting for the server").during {
                 try await Replica.enroll(
-                    home: home, url: url, code: code, trust: trust, transport: transport, environment: System.environment)
+                    home: home, url: url, code: code, trust: trust, transport: transport,
+                    environment: System.environment)
             }
             let status = try replica.status()
             if screen.isJSON {

@@ -6,14 +6,22 @@ enum RawExchange {
     struct Trouble: Error, CustomStringConvertible { var description: String }
 
     /// What came back: the status of each answer, and the body of the first.
-    struct Answer {
+    struct Answer: Sendable {
         var statuses: [Int] = []
         var body: [UInt8] = []
         var isComplete = false
     }
 
     /// Sends `bytes`, says that nothing more comes, and reads until the other side closes, for at most ten seconds.
-    static func run(port: Int, _ bytes: [UInt8]) throws -> Answer {
+    ///
+    /// It waits on a thread of its own: those of tasks are few.
+    static func run(port: Int, _ bytes: [UInt8]) async throws -> Answer {
+        try await withCheckedThrowingContinuation { continuation in
+            Thread.detachNewThread { continuation.resume(with: Result { try exchange(port: port, bytes) }) }
+        }
+    }
+
+    private static func exchange(port: Int, _ bytes: [UInt8]) throws -> Answer {
         let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw Trouble(description: "no socket: \(errno)") }
         defer { close(descriptor) }
@@ -67,7 +75,9 @@ enum RawExchange {
     }
 
     /// A request with a body.
-    static func post(_ path: String, _ body: [UInt8], key: String?, type: String = "application/vnd.shoal.v1+json") -> [UInt8] {
+    static func post(_ path: String, _ body: [UInt8], key: String?, type: String = "application/vnd.shoal.v1+json")
+        -> [UInt8]
+    {
         var head = "POST \(path) HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Type: \(type)\r\n"
         head += "Content-Length: \(body.count)\r\n"
         if let key { head += "Authorization: Bearer \(key)\r\nContent-Encoding: deflate\r\n" }

@@ -23,7 +23,7 @@ struct RefusedInputTests {
     }
 
     /// What of the server's answer to an input is wrong, or nil.
-    private func fault(_ kind: String, _ input: [UInt8], _ pusher: inout BarePusher) throws -> String? {
+    private func fault(_ kind: String, _ input: [UInt8], _ pusher: inout BarePusher) async throws -> String? {
         let answer: RawExchange.Answer
         switch kind {
         case "http":
@@ -35,18 +35,20 @@ struct RefusedInputTests {
                 filled += rest[..<range.lowerBound] + Data(pusher.key.utf8)
                 rest = rest[range.upperBound...]
             }
-            answer = try RawExchange.run(port: pusher.port, [UInt8](filled + rest))
-        case "inflate": answer = try RawExchange.run(port: pusher.port, RawExchange.post("/v1/sync", input, key: pusher.key))
-        case "enroll": answer = try RawExchange.run(port: pusher.port, RawExchange.post("/v1/enroll", input, key: nil))
+            answer = try await RawExchange.run(port: pusher.port, [UInt8](filled + rest))
+        case "inflate":
+            answer = try await RawExchange.run(port: pusher.port, RawExchange.post("/v1/sync", input, key: pusher.key))
+        case "enroll":
+            answer = try await RawExchange.run(port: pusher.port, RawExchange.post("/v1/enroll", input, key: nil))
         case "operations":
             let operations = try SyncRequest(json: input).operations
-            let answer = try pusher.send(operations)
+            let answer = try await pusher.send(operations)
             if answer.statuses != [200] { return "answered with \(answer.statuses)" }
             let refused = Set(try pusher.take(answer, operations).map(\.number)).count
             return refused == operations.count ? nil : "\(refused) of \(operations.count) operations refused"
         default:
             let path = kind == "spelling" ? "/v1/sync" : "/v1/\(kind)"
-            answer = try RawExchange.run(
+            answer = try await RawExchange.run(
                 port: pusher.port, RawExchange.post(path, try Deflate.compress(input), key: pusher.key))
         }
         if !answer.isComplete { return "no end within ten seconds" }
@@ -67,15 +69,16 @@ struct RefusedInputTests {
                 for start in stride(from: 0, to: inputs.count, by: 200) {
                     let part = inputs[start..<min(start + 200, inputs.count)]
                     let code = try await scene.code("\(kind) \(start)")
-                    var pusher = try BarePusher(port: port, code: code, seed: UInt8(truncatingIfNeeded: figures.inputs / 50 + 1))
+                    var pusher = try await BarePusher(
+                        port: port, code: code, seed: UInt8(truncatingIfNeeded: figures.inputs / 50 + 1))
                     for (name, bytes) in part {
                         figures.inputs += 1
                         do {
-                            if let fault = try fault(kind, bytes, &pusher) {
+                            if let fault = try await fault(kind, bytes, &pusher) {
                                 Issue.record("\(name): \(fault)")
                                 figures.failures += 1
                             }
-                            guard try pusher.pushes() else {
+                            guard try await pusher.pushes() else {
                                 Issue.record("after \(name) a push is refused")
                                 figures.failures += 1
                                 continue

@@ -62,7 +62,9 @@ enum RefusedInputs {
     /// A frame less one byte or with one too many, at every place.
     private static func spelling() throws -> [[UInt8]] {
         let frame = try Fixtures.read("v1/request-first.json")
-        let words = ["{", "}", "[", "]", ",", ":", "\"", "\\", "0", "-", "e1", ".5", "null", "\u{0}", "\u{FEFF}", " \t"]
+        let words = [
+            "{", "}", "[", "]", ",", ":", "\"", "\\", "0", "-", "e1", ".5", "null", "\u{0}", "\u{FEFF}", " \t",
+        ]
         var inputs: [[UInt8]] = []
         for place in frame.indices {
             inputs.append(Array(frame[..<place]) + frame[(place + 1)...])
@@ -92,7 +94,9 @@ enum RefusedInputs {
         guard !bytes.isEmpty else { return }
         let at = random.below(bytes.count)
         let end = min(at + 1 + random.below(16), bytes.count)
-        let numbers = ["-1", "9223372036854775807", "-9223372036854775808", "18446744073709551616", "4294967296", "1e9"]
+        let numbers = [
+            "-1", "9223372036854775807", "-9223372036854775808", "18446744073709551616", "4294967296", "1e9",
+        ]
         switch random.below(7) {
         case 0: bytes[at] = UInt8(truncatingIfNeeded: random.next())
         case 1: bytes[at] = random.pick(Array("0123456789-_ABZ[]{},:\"\\e.".utf8))

@@ -19,7 +19,8 @@ enum RefusedOperations {
     private static func operation(_ fault: Int, _ operations: inout Operations, _ random: inout SplitMix) {
         let id = RecordID(rawValue: 1 << 40 | Int64(random.below(1 << 30)) << 21 | Int64(random.below(1 << 21)))
         let customer = Envelope(kind: .customer, scope: .customer(id))
-        let nobody = Dot(ReplicaID(rawValue: 0x7FFF_0000 + UInt32(random.below(1_000))), 1 + UInt32(random.below(1_000)))
+        let nobody = Dot(
+            ReplicaID(rawValue: 0x7FFF_0000 + UInt32(random.below(1_000))), 1 + UInt32(random.below(1_000)))
         let salt = UInt32(truncatingIfNeeded: random.next())
         switch fault {
         case 0:
