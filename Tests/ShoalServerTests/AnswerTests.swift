@@ -1,7 +1,9 @@
 import AsyncHTTPClient
+import Logging
 import NIOCore
 import ShoalCRDT
 import ShoalProtocol
+import Synchronization
 import Testing
 
 @testable import ShoalServer
@@ -60,6 +62,51 @@ struct AnswerTests {
                     "HTTP/1.1 400"))
             #expect(try await served.isServing())
         }
+    }
+
+    @Test func logsAndMetricsNameNobody() async throws {
+        let server = try TestServer()
+        let code = try server.accounts.add(name: "canary account", role: .sales).code
+        let log = KeptLog()
+        try await ServedStore.run(server, logger: Logger(label: "test") { _ in LogKeeper(log: log) }) { served in
+            func post(_ path: String, _ body: [UInt8], key: String, type: String = "application/vnd.shoal.v1+json")
+                async throws -> HTTPClientResponse
+            {
+                var request = HTTPClientRequest(url: "http://127.0.0.1:\(served.port)\(path)?canary=query")
+                request.method = .POST
+                request.headers.add(name: "Authorization", value: "Bearer \(key)")
+                request.headers.add(name: "Content-Type", value: type)
+                request.headers.add(name: "Content-Encoding", value: "deflate")
+                request.headers.add(name: "X-Canary", value: "canary field")
+                request.body = .bytes(ByteBuffer(bytes: body))
+                return try await HTTPClient.shared.execute(request, timeout: .seconds(10))
+            }
+            let key = Base64URL.encode(server.random.bytes(32))
+            let enrolled = try await post("/v1/enroll", EnrollRequest(code: code, key: key).encoded(), key: "canary")
+            let answer = try EnrollResponse(
+                decoding: Array(try await enrolled.body.collect(upTo: 1 << 20).readableBytesView))
+            let replica = TestReplica(server: server, enrolled: answer, key: key)
+            let operations = Operations { $0.makeCustomer(replica.newID(), name: "canary customer") }
+            var statuses = [try await post("/v1/sync", try replica.request(operations).encoded(), key: key).status.code]
+            for (path, body, type) in [
+                ("/v1/sync", "canary", "application/vnd.shoal.v1+json"),
+                ("/v1/enroll", #"{"canary":1}"#, "application/json"),
+                ("/v1/enroll", #"{"protocol":2,"code":"canary","key":"\#(key)"}"#, "application/json"),
+                ("/canary", "canary", "canary/canary"), ("/v1/sync", "x", "canary/canary"),
+            ] {
+                statuses.append(try await post(path, Array(body.utf8), key: key, type: type).status.code)
+            }
+            #expect(statuses == [200, 400, 400, 403, 404, 415])
+            _ = try await served.answer("CANARY canary\r\ncanary\r\n\r\n")
+            for path in ["/metrics", "/healthz", "/readyz"] {
+                let text = try await served.answer("GET \(path) HTTP/1.1\r\nHost: x\r\n\r\n")
+                #expect(text.hasPrefix("HTTP/1.1 200") && !text.lowercased().contains("canary"), "\(path)")
+                #expect(!text.contains("\(answer.account)") && !text.contains("\(answer.replica.rawValue)"), "\(path)")
+            }
+        }
+        #expect(log.lines.count > 8)
+        #expect(log.lines.contains { $0.contains("\(server.directory)") } == false)
+        for line in log.lines { #expect(!line.lowercased().contains("canary") && !line.contains(code), "\(line)") }
     }
 
     @Test func anAccountThatSendsTooMuchWaits() async throws {
@@ -132,4 +179,24 @@ struct AnswerTests {
         #expect(slow.take(1, now: start) == nil)
         #expect(slow.take(1, now: start) == 5)
     }
+}
+
+/// What was logged.
+private final class KeptLog: Sendable {
+    private let kept = Mutex<[String]>([])
+    var lines: [String] { kept.withLock { $0 } }
+    func keep(_ line: String) { kept.withLock { $0.append(line) } }
+}
+
+private struct LogKeeper: LogHandler {
+    let log: KeptLog
+    var metadata: Logger.Metadata = [:]
+    var logLevel = Logger.Level.debug
+
+    subscript(metadataKey key: String) -> Logger.Metadata.Value? {
+        get { metadata[key] }
+        set { metadata[key] = newValue }
+    }
+
+    func log(event: LogEvent) { log.keep("\(event.message) \(metadata) \(event.metadata ?? [:])") }
 }

@@ -9,11 +9,10 @@ struct ServedStore {
 
     static func run(
         _ server: TestServer, options: Server.Options = Server.Options(host: "127.0.0.1", port: 0),
+        logger: Logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
         _ body: (ServedStore) async throws -> Void
     ) async throws {
         let ports = AsyncStream<Int>.makeStream()
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
         let http = Server(store: server.store, options: options, environment: server.environment, logger: logger) { _ in
         }
         let running = Task {

@@ -15,7 +15,8 @@ enum OpenAPI {
         "name":{"type":"string"},"role":{"enum":["expert","sales","supervisor"]},
         "epoch":{"type":"string","description":"64 bits, hexadecimal"},
         "time":{"type":"integer","description":"milliseconds since 1970"}}}},
-        "responses":{"Problem":{"description":"A problem document (RFC 9457).","content":{"application/problem+json":{
+        "responses":{"Problem":{"description":"A problem document (RFC 9457).","headers":{"Retry-After":{
+        "description":"with 429 and 503: seconds","schema":{"type":"integer"}}},"content":{"application/problem+json":{
         "schema":{"$ref":"#/components/schemas/Problem"}}}}}},
         "paths":{
         "/v1/enroll":{"post":{"summary":"Enroll a replica with a code; may be repeated with the same key",
