@@ -34,9 +34,9 @@ enum Measure {
         return stat(path, &status) == 0 ? Double(status.st_size) : 0
     }
 
-    /// MiB of a line of `/proc/self/status`, such as `VmRSS` and `VmHWM`.
-    static func memory(_ name: String) -> Double {
-        guard let text = try? String(contentsOfFile: "/proc/self/status", encoding: .utf8) else { return 0 }
+    /// MiB of a line of `/proc/PROCESS/status`, such as `VmRSS` and `VmHWM`.
+    static func memory(_ name: String, of process: String = "self") -> Double {
+        guard let text = try? String(contentsOfFile: "/proc/\(process)/status", encoding: .utf8) else { return 0 }
         for line in text.split(separator: "\n") where line.hasPrefix(name + ":") {
             return Double(line.split(separator: " ").dropFirst().first ?? "0").map { $0 / 1024 } ?? 0
         }
@@ -44,8 +44,8 @@ enum Measure {
     }
 
     /// Makes `VmHWM` count from now on.
-    static func resetPeak() {
-        guard let file = FileHandle(forWritingAtPath: "/proc/self/clear_refs") else { return }
+    static func resetPeak(of process: String = "self") {
+        guard let file = FileHandle(forWritingAtPath: "/proc/\(process)/clear_refs") else { return }
         file.write(Data("5".utf8))
         file.closeFile()
     }

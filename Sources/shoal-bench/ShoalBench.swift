@@ -14,6 +14,7 @@ struct ShoalBench: AsyncParsableCommand {
             shoal-bench refill WORKLOAD SCRATCH
             shoal-bench digest SCRATCH --customers 100000 --differing 10
             shoal-bench demo DIRECTORY
+            shoal-bench attack
             shoal-bench text FILE
             shoal-bench note
 
@@ -21,7 +22,7 @@ struct ShoalBench: AsyncParsableCommand {
             """,
         subcommands: [
             MatrixCommand.self, RefillCommand.self, DigestCommand.self, GenerateCommand.self, DemoCommand.self,
-            OperatorCommand.self, SimulateCommand.self, TextCommand.self, NoteCommand.self,
+            OperatorCommand.self, AttackCommand.self, SimulateCommand.self, TextCommand.self, NoteCommand.self,
         ])
 
     static func main() async {

@@ -13,8 +13,8 @@ struct Shoald: AsyncParsableCommand {
             enrolment code, then serve:
 
               shoald account add 小美 --role expert
-              shoald serve --listen 0.0.0.0:7420
-              shoal enroll http://HOST:7420 CODE          on the operator's machine
+              shoald serve --listen 0.0.0.0:7420 --tls-certificate chain.pem --tls-key key.pem
+              shoal enroll https://HOST:7420 CODE         on the operator's machine
 
             Everything lies in one data directory: --data, else $SHOALD_DATA, else $XDG_DATA_HOME/shoald
             (~/.local/share/shoald). Commands work whether or not the server runs there. --data and --json may stand

@@ -16,6 +16,9 @@ struct Serve: AsyncParsableCommand {
               shoald serve
               shoald serve --listen 127.0.0.1:0 --data /var/lib/shoald
               shoald serve --listen 0.0.0.0:443 --tls-certificate chain.pem --tls-key key.pem
+
+            Without a certificate it listens on this machine only, unless --plaintext says that something else protects
+            the way, such as a reverse proxy.
             """)
 
     @Option(help: ArgumentHelp("Where to listen.", valueName: "host:port"))
@@ -26,6 +29,9 @@ struct Serve: AsyncParsableCommand {
 
     @Option(help: ArgumentHelp("The certificate's private key (PEM).", valueName: "file"))
     var tlsKey: String?
+
+    @Flag(help: "Serve HTTP to other machines: everything travels readable, keys too.")
+    var plaintext = false
 
     @Option(
         help: ArgumentHelp(
@@ -39,7 +45,14 @@ struct Serve: AsyncParsableCommand {
             throw ValidationError("--tls-certificate and --tls-key go together")
         }
         if !(1...3_650).contains(lease) { throw ValidationError("--lease takes a number of days from 1 to 3650") }
-        if Address(listen) == nil { throw ValidationError("--listen takes HOST:PORT, for example 127.0.0.1:7420") }
+        guard let address = Address(listen) else {
+            throw ValidationError("--listen takes HOST:PORT, for example 127.0.0.1:7420")
+        }
+        if tlsCertificate == nil, !plaintext, !address.isThisMachine {
+            throw ValidationError(
+                "without --tls-certificate and --tls-key everything would travel readable to and from \(address.host); "
+                    + "--plaintext allows it, behind a reverse proxy for example")
+        }
     }
 
     func run() async throws {
@@ -52,6 +65,7 @@ struct Serve: AsyncParsableCommand {
         directory.removeSocket()
         var options = Server.Options(
             host: address.host, port: address.port, administrationSocket: try directory.socket())
+        options.connections = min(options.connections, Self.raisedFileLimit() - 128)
         if let tlsCertificate, let tlsKey { options.tls = (tlsCertificate, tlsKey) }
         let gate = LogGate()
         let logger = Logger(label: "shoald") { _ in StandardErrorLog(gate: gate) }
@@ -78,6 +92,15 @@ struct Serve: AsyncParsableCommand {
         }
         directory.removeSocket()
         try store.close()
+    }
+
+    /// How many files and sockets this process may have open, after asking for as many as it may.
+    private static func raisedFileLimit() -> Int {
+        var limit = rlimit()
+        guard getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return 1_024 }
+        limit.rlim_cur = min(limit.rlim_max, max(limit.rlim_cur, 8_192))
+        setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
+        return max(256, Int(clamping: limit.rlim_cur))
     }
 
     /// Why it never listened.
@@ -115,6 +138,13 @@ struct Serve: AsyncParsableCommand {
 struct Address {
     var host: String
     var port: Int
+
+    /// Whether only this machine can reach it.
+    var isThisMachine: Bool {
+        let parts = host.split(separator: ".", omittingEmptySubsequences: false)
+        return host == "localhost" || host == "::1"
+            || parts.count == 4 && parts.first == "127" && parts.allSatisfy { UInt8($0) != nil }
+    }
 
     init?(_ text: String) {
         guard let colon = text.lastIndex(of: ":"), let port = UInt16(text[text.index(after: colon)...]) else {

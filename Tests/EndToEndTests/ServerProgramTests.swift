@@ -56,7 +56,9 @@ struct ServerProgramTests {
                 (taken, "\(taken) is in use"), ("no-such-host.invalid:0", "not known"),
                 ("192.0.2.1:0", "not an address of this machine"),
             ] {
-                let outcome = try await scene.beginShoald(["serve", "--listen", listen], data: "other").end()
+                let outcome = try await scene.beginShoald(
+                    ["serve", "--plaintext", "--listen", listen], data: "other"
+                ).end()
                 #expect(outcome.status == 1)
                 #expect(outcome.output.isEmpty)
                 #expect(outcome.sentences.count == 1, "\(outcome.errors)")

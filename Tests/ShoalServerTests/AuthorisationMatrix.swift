@@ -159,6 +159,7 @@ struct MatrixRow {
             own("POST", "/v1/accounts", 201) { NewAccount(name: $0.freshName(), role: "sales") },
             own("POST", "/v1/accounts/code", 201) { _ in AccountName(name: "sales") },
             own("POST", "/v1/accounts/cancel") { _ in AccountName(name: "sales") },
+            own("POST", "/v1/accounts/handover") { _ in HandoverRequest(from: "sales", to: "expert", isDryRun: true) },
             own("POST", "/v1/accounts/change") { _ in AccountChange(name: "sales", role: .sales) },
             own("POST", "/v1/devices") { _ in DeviceListing(account: "sales") },
             own("POST", "/v1/devices/change") {

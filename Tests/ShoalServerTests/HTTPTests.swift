@@ -35,15 +35,6 @@ struct HTTPTests {
         _ server: TestServer, options: Server.Options = Server.Options(host: "127.0.0.1", port: 0),
         _ body: (_ send: (HTTPClientRequest) async throws -> Reply, _ base: String) async throws -> Void
     ) async throws {
-        let ports = AsyncStream<Int>.makeStream()
-        var logger = Logger(label: "test")
-        logger.logLevel = .critical
-        let http = Server(
-            store: server.store, options: options, environment: server.environment, logger: logger
-        ) { _ in }
-        let running = Task { try await http.run(signals: false) { ports.continuation.yield($0) } }
-        var iterator = ports.stream.makeAsyncIterator()
-        let port = try #require(await iterator.next())
         // One that leaves the bodies as they come.
         let client = HTTPClient(eventLoopGroup: .singletonMultiThreadedEventLoopGroup)
         func send(_ request: HTTPClientRequest) async throws -> Reply {
@@ -53,14 +44,15 @@ struct HTTPTests {
                 status: Int(response.status.code), type: response.headers.first(name: "content-type") ?? "",
                 body: Array(bytes.readableBytesView))
         }
-        do { try await body(send, "http://127.0.0.1:\(port)") } catch {
+        do {
+            try await ServedStore.run(server, options: options) { served in
+                try await body(send, "http://127.0.0.1:\(served.port)")
+            }
+        } catch {
             try await client.shutdown()
-            running.cancel()
             throw error
         }
         try await client.shutdown()
-        running.cancel()
-        _ = try? await running.value
     }
 
     private func request(
@@ -82,8 +74,8 @@ struct HTTPTests {
         var options = Server.Options(host: "127.0.0.1", port: 0)
         options.headerSeconds = 1
         try await serving(server, options: options) { send, base in
-            let port = try #require(base.split(separator: ":").last.flatMap { UInt16($0) })
-            let milliseconds = try await Task.detached { try Self.drip(port) }.value
+            let port = try #require(base.split(separator: ":").last.flatMap { Int($0) })
+            let milliseconds = try await waiting { try Self.drip(port) }
             // Ten bytes a second keep an idle timeout waiting; on a busy machine the deadline may come late, but it comes.
             #expect((900..<20_000).contains(milliseconds))
             #expect(try await send(request(base + "/healthz")).status == 200)
@@ -91,27 +83,13 @@ struct HTTPTests {
     }
 
     /// Sends a header a byte at a time; returns after how many milliseconds the connection was closed, at most 20,000.
-    private static func drip(_ port: UInt16) throws -> Int {
-        let descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
-        try #require(descriptor >= 0)
-        defer { close(descriptor) }
-        var address = sockaddr_in()
-        address.sin_family = sa_family_t(AF_INET)
-        address.sin_port = port.bigEndian
-        address.sin_addr.s_addr = UInt32(0x7F00_0001).bigEndian
-        let connected = withUnsafePointer(to: &address) { pointer in
-            pointer.withMemoryRebound(to: sockaddr.self, capacity: 1) {
-                connect(descriptor, $0, socklen_t(MemoryLayout<sockaddr_in>.size))
-            }
-        }
-        try #require(connected == 0)
+    private static func drip(_ port: Int) throws -> Int {
+        let connection = try RawConnection(port: port)
         let header = Array("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: \(String(repeating: "a", count: 200))".utf8)
         for (index, byte) in header.prefix(200).enumerated() {
-            var byte = byte
-            var answer: UInt8 = 0
-            guard Glibc.send(descriptor, &byte, 1, Int32(MSG_NOSIGNAL)) == 1 else { return index * 100 }
+            guard connection.send([byte]) else { return index * 100 }
             usleep(100_000)
-            if recv(descriptor, &answer, 1, Int32(MSG_DONTWAIT)) == 0 { return (index + 1) * 100 }
+            if connection.isClosed { return (index + 1) * 100 }
         }
         return 20_000
     }
@@ -237,12 +215,15 @@ struct HTTPTests {
     @Test func anAccountHasABoundedNumberOfRequestsUnderWay() throws {
         let gate = RequestGate(limit: 2)
         let account = RecordID(rawValue: 1)
-        try gate.enter(account)
-        try gate.enter(account)
+        let first = try gate.enter(account)
+        var second: RequestGate.Place? = try gate.enter(account)
         #expect(throws: Problem.busy) { try gate.enter(account) }
-        try gate.enter(RecordID(rawValue: 2))
-        gate.leave(account)
-        try gate.enter(account)
+        let other = try gate.enter(RecordID(rawValue: 2))
+        #expect(second != nil)
+        second = nil
+        second = try gate.enter(account)
+        #expect(throws: Problem.busy) { try gate.enter(account) }
+        withExtendedLifetime((first, second, other)) {}
     }
 
     @Test func theHandlerNeedsNoHTTPAndNoConcurrency() throws {

@@ -10,8 +10,8 @@ extension Replica {
     ///
     /// - Throws: `ReplicaError.alreadyEnrolled`, `.otherAccount`, `SyncError`.
     static func enrollAgain(
-        home: String, server: String, code: String, device: String?, transport: any Transport, environment: Environment,
-        options: Options
+        home: String, server: String, code: String, device: String?, trust: ServerTrust, transport: any Transport,
+        environment: Environment, options: Options
     ) async throws -> Replica {
         let replica = try Replica(home: home, environment: environment, options: options)
         let known = try replica.credential()
@@ -23,13 +23,19 @@ extension Replica {
         default: break
         }
         try await replica.exclusively {
-            let (key, former) = try replica.reenrolling {
-                try ReenrolmentStore.begin(
-                    server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
+            let (key, former) = try replica.reenrolling { store in
+                let begun = try ReenrolmentStore.begin(
+                    server: server, code: code, key: Endpoint.key(environment.random), store.database, home: home)
+                // The server that the home has keeps its trust while it is asked.
+                if server != known.server { try TrustStore.remember(trust, of: server, store.database) }
+                return begun
             }
             let answer = try await Endpoint(server: server, key: "", transport: transport)
                 .enroll(code: code, key: key, former: former, device: device)
-            try replica.finishReenrolment(answer, server: server, key: key)
+            try replica.reenrolling {
+                try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home)
+                try TrustStore.remember(trust, of: server, $0.database)
+            }
         }
         return replica
     }

@@ -68,23 +68,27 @@ public final class Replica: Sendable {
     /// before it is sent, and the same code and key get the same answer. Does not sync. A home that is enrolled already
     /// is enrolled again if its server has lost it, and keeps all that it has.
     ///
-    /// - Parameter device: what people call this machine; nil names it not.
+    /// - Parameters:
+    ///   - device: what people call this machine; nil names it not.
+    ///   - trust: what the transport trusts the server by, to be remembered.
     /// - Throws: `ReplicaError.alreadyEnrolled`, `SyncError`.
     public static func enroll(
-        home: String, url: String, code: String, device: String? = nil, transport: any Transport,
-        environment: Environment,
-        options: Options = Options()
+        home: String, url: String, code: String, device: String? = nil, trust: ServerTrust = ServerTrust(),
+        transport: any Transport, environment: Environment, options: Options = Options()
     ) async throws -> Replica {
         let server = try Endpoint.normalized(url)
         let replica: Replica
         do { replica = try create(home, environment, options) } catch ReplicaError.alreadyEnrolled {
             return try await enrollAgain(
-                home: home, server: server, code: code, device: device, transport: transport, environment: environment,
+                home: home, server: server, code: code, device: device, trust: trust, transport: transport,
+                environment: environment,
                 options: options)
         }
-        let key = try replica.connection.enrolling {
-            try StandingStore.begin(
-                server: server, code: code, key: Endpoint.key(environment.random), $0.database, home: home)
+        let key = try replica.connection.enrolling { store in
+            let key = try StandingStore.begin(
+                server: server, code: code, key: Endpoint.key(environment.random), store.database, home: home)
+            try TrustStore.remember(trust, of: server, store.database)
+            return key
         }
         let answer = try await Endpoint(server: server, key: "", transport: transport).enroll(
             code: code, key: key, device: device)
@@ -134,6 +138,9 @@ public final class Replica: Sendable {
         }
         return known
     }
+
+    /// What its server is trusted by: the transport's.
+    public func trust() throws -> ServerTrust { try connection.access { try TrustStore.read($0.database) } }
 
     // MARK: Writing
 

@@ -17,6 +17,7 @@ enum ReplicaSchema {
         Migration(name: "8 visibility", sql: visibility),
         Migration(name: "8 lock and lease", sql: lockAndLease),
         Migration(name: "8 settled", sql: settled),
+        Migration(name: "8 trust", sql: trust),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -302,5 +303,16 @@ enum ReplicaSchema {
         -- Has a row while the derived tables are those of a program that could not read all that the records say.
         CREATE TABLE underived (id INTEGER PRIMARY KEY CHECK (id = 1));
         INSERT INTO underived (id) SELECT 1 WHERE EXISTS (SELECT 1 FROM record) OR EXISTS (SELECT 1 FROM tail);
+        """
+
+    private static let trust = """
+        -- What servers are trusted by, beyond what the system does. plaintext: whether requests may travel readable;
+        -- authorities: certificates in PEM. A home that was enrolled over http:// before goes on as it did.
+        CREATE TABLE trust (
+            server TEXT PRIMARY KEY,
+            plaintext INTEGER NOT NULL,
+            authorities TEXT NOT NULL
+        );
+        INSERT INTO trust (server, plaintext, authorities) SELECT server, 1, '' FROM identity WHERE server LIKE 'http://%';
         """
 }

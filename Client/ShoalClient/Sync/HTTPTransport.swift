@@ -8,10 +8,14 @@ import NIOPosix
 public final class HTTPTransport: Transport {
     private let client: HTTPClient
     private let timeout: TimeAmount
+    private let trust: ServerTrust
     private static let answerLimit = 32 << 20
 
-    /// - Parameter timeout: for a whole request.
-    public init(timeout: Duration = .seconds(60)) {
+    /// - Parameters:
+    ///   - trust: what servers are trusted by, beyond what the system does.
+    ///   - timeout: for a whole request.
+    /// - Throws: `TransportError.badAuthority`.
+    public init(trust: ServerTrust = ServerTrust(), timeout: Duration = .seconds(60)) throws {
         var configuration = HTTPClient.Configuration()
         configuration.timeout.connect = .seconds(10)
         configuration.redirectConfiguration = .disallow
@@ -19,11 +23,24 @@ public final class HTTPTransport: Transport {
         configuration.decompression = .disabled
         // Whether to try again is the driver's to say: it waits between attempts and names what went wrong.
         configuration.connectionPool.retryConnectionEstablishment = false
+        configuration.tlsConfiguration = .makeClientConfiguration()
+        configuration.tlsConfiguration?.minimumTLSVersion = .tlsv12
+        if !trust.authorities.isEmpty {
+            let certificates = trust.certificates
+            do {
+                configuration.tlsConfiguration?.additionalTrustRoots = [
+                    .certificates(try certificates.map { try .init(bytes: $0, format: .pem) })
+                ]
+            } catch { throw TransportError.badAuthority }
+            if certificates.isEmpty { throw TransportError.badAuthority }
+        }
+        self.trust = trust
         client = HTTPClient(eventLoopGroupProvider: .singleton, configuration: configuration)
         self.timeout = .milliseconds(Int64(timeout / .milliseconds(1)))
     }
 
     public func send(_ request: TransportRequest) async throws -> TransportResponse {
+        try trust.check(request.url)
         var outgoing = HTTPClientRequest(url: request.url)
         outgoing.method = .POST
         for header in request.headers { outgoing.headers.add(name: header.name, value: header.value) }
@@ -48,7 +65,7 @@ public final class HTTPTransport: Transport {
         } catch is HTTPParserError {
             throw TransportError.unreachable("what answers there does not speak HTTP")
         } catch {
-            throw TransportError.unreachable(Self.reason(error))
+            throw Self.sorted(error)
         }
     }
 
@@ -63,13 +80,19 @@ public final class HTTPTransport: Transport {
 
     /// Why a connection failed, for errors whose own words are made for programmers. Those of TLS are known by their
     /// module, of which this library imports nothing else.
-    private static func reason(_ error: any Error) -> String {
+    private static func sorted(_ error: any Error) -> TransportError {
         let text = "\(error)"
-        guard String(reflecting: type(of: error)).hasPrefix("NIOSSL.") else { return text }
-        if text.contains("CERTIFICATE_VERIFY_FAILED") { return "its certificate is not trusted on this machine" }
-        if text.contains("failedToValidateHostname") { return "its certificate is for another host" }
-        if text.contains("WRONG_VERSION_NUMBER") { return "it does not speak HTTPS; its URL may begin with http://" }
-        return "no secure connection (TLS) could be made"
+        guard String(reflecting: type(of: error)).hasPrefix("NIOSSL.") else { return .unreachable(text) }
+        if text.contains("CERTIFICATE_VERIFY_FAILED") {
+            return .untrusted(
+                "its certificate is of an authority that this machine does not know (--ca FILE with shoal enroll names one), "
+                    + "or it is not valid today")
+        }
+        if text.contains("failedToValidateHostname") { return .untrusted("its certificate is for another host") }
+        if text.contains("WRONG_VERSION_NUMBER") {
+            return .unreachable("it does not speak HTTPS; its URL may begin with http://")
+        }
+        return .unreachable("no secure connection (TLS) could be made")
     }
 
     private static func sorted(_ error: HTTPClientError, _ url: String) -> TransportError {

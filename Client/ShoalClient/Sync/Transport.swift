@@ -37,11 +37,17 @@ public enum TransportError: Error, Equatable, Sendable, CustomStringConvertible 
     case unreachable(String)
     case timeout
     case answerTooLarge(limit: Int)
+    /// The server could not show that it is the one meant.
+    case untrusted(String)
+    /// Everything would travel readable to this host.
+    case plaintext(String)
+    /// A certificate of an authority cannot be read.
+    case badAuthority
 
     public var helpsToRetry: Bool {
         switch self {
         case .unreachable, .timeout: true
-        case .invalidURL, .answerTooLarge: false
+        case .invalidURL, .answerTooLarge, .untrusted, .plaintext, .badAuthority: false
         }
     }
 
@@ -50,6 +56,11 @@ public enum TransportError: Error, Equatable, Sendable, CustomStringConvertible 
         case .invalidURL(let url): "\"\(url)\" is not the URL of a server: write it as https://HOST or http://HOST:PORT"
         case .unreachable(let reason): "the server cannot be reached: \(reason)"
         case .timeout: "the server did not answer in time"
+        case .untrusted(let reason): "the server is not trusted: \(reason)"
+        case .plaintext(let host):
+            "over http:// everything would travel readable to \(host): use https://, or --plaintext with shoal enroll if the "
+                + "way there is protected by other means"
+        case .badAuthority: "the authority's certificate cannot be read: it must be in PEM"
         case .answerTooLarge(let limit): "the server's answer is longer than \(limit) bytes"
         }
     }

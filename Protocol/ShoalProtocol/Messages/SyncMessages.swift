@@ -313,6 +313,7 @@ public enum Limits {
     /// The most runs of former places that a request names.
     public static let formerPlaces = 4_096
     public static let header = 16 << 10
+    public static let headerFields = 100
     /// A page is closed when its weight reaches this many bytes.
     public static let page = 2 << 20
     /// The longest text of one value, in bytes of UTF-8.

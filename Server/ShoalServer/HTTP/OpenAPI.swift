@@ -22,7 +22,8 @@ enum OpenAPI {
         "replicas":{"type":"array","items":{"type":"string"}},
         "state":{"enum":["active","revoked","handed-over","discarded"]},
         "revoked":{"type":"string","format":"date-time"}}}},
-        "responses":{"Problem":{"description":"A problem document (RFC 9457).","content":{"application/problem+json":{
+        "responses":{"Problem":{"description":"A problem document (RFC 9457).","headers":{"Retry-After":{
+        "description":"with 429 and 503: seconds","schema":{"type":"integer"}}},"content":{"application/problem+json":{
         "schema":{"$ref":"#/components/schemas/Problem"}}}}}},
         "paths":{
         "/v1/enroll":{"post":{"summary":"Enroll a replica with a code; may be repeated with the same key",

@@ -1,5 +1,6 @@
 import HTTPTypes
 import Hummingbird
+import NIOHTTP1
 import ShoalProtocol
 import ShoalStore
 
@@ -10,6 +11,8 @@ struct Problem: Error, Equatable {
     var type: String
     var title: String
     var detail: String
+    /// Seconds after which the request may be sent again.
+    var retryAfter: Int64?
 
     init(_ status: HTTPResponse.Status, _ type: String, _ title: String, _ detail: String) {
         self.status = status
@@ -24,6 +27,12 @@ struct Problem: Error, Equatable {
     static let busy = Problem(
         .tooManyRequests, "too-many-requests", "Too many requests",
         "this account has too many requests under way; wait for their answers")
+    /// - Parameter seconds: after which there is room for one.
+    static func tooMany(_ what: String, after seconds: Int64) -> Problem {
+        var problem = Problem(.tooManyRequests, "too-many-requests", "Too many requests", what)
+        problem.retryAfter = seconds
+        return problem
+    }
     static let timeout = Problem(.requestTimeout, "timeout", "Too slow", "the body did not arrive in time")
     static let headerTooLarge = Problem(
         .requestHeaderFieldsTooLarge, "header-too-large", "Header too large",
@@ -60,6 +69,11 @@ struct Problem: Error, Equatable {
         case let error as StoreError: self.init(store: error)
         default: self = .failed
         }
+    }
+
+    /// What is no HTTP, or too much of it.
+    init(parser error: HTTPParserError) {
+        self = error == .headerOverflow ? .headerTooLarge : .malformed("the request is not HTTP in form")
     }
 
     private init(frame error: FrameError) {
@@ -126,7 +140,8 @@ struct Problem: Error, Equatable {
         }
     }
 
-    var response: Response {
+    /// The document.
+    var bytes: [UInt8] {
         var json = JSONWriter()
         json.beginObject()
         json.key("type")
@@ -138,11 +153,17 @@ struct Problem: Error, Equatable {
         json.key("detail")
         json.string(detail)
         json.endObject()
+        return json.bytes
+    }
+
+    var response: Response {
         var response = Response(
             status: status, headers: [.contentType: "application/problem+json"],
-            body: ResponseBody(byteBuffer: ByteBuffer(bytes: json.bytes)))
+            body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes)))
         if status == .unauthorized { response.headers[.wwwAuthenticate] = "Bearer" }
-        if status == .tooManyRequests || status == .serviceUnavailable { response.headers[.retryAfter] = "1" }
+        if status == .tooManyRequests || status == .serviceUnavailable {
+            response.headers[.retryAfter] = "\(retryAfter ?? 1)"
+        }
         return response
     }
 }

@@ -8,7 +8,7 @@ import ShoalProtocol
 extension Services {
     var publicRoutes: [Routes.Route] {
         [
-            .init(method: .post, path: "/v1/enroll") { try await self.enroll($0) },
+            .init(method: .post, path: "/v1/enroll", isGuessable: true) { try await self.enroll($0) },
             .init(method: .post, path: "/v1/sync") { try await self.sync($0) },
             .init(method: .post, path: "/v1/handover") { try await self.handOver($0) },
             .init(method: .post, path: "/v1/devices") { try await self.devices($0) },
@@ -31,7 +31,7 @@ extension Services {
     static func answer(_ type: String, _ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Routes.Answer {
         Routes.Answer(
             response: Response(
-                status: status, headers: [.contentType: type, .cacheControl: "no-store"],
+                status: status, headers: [.contentType: type],
                 body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))), bytesOut: bytes.count)
     }
 
@@ -42,6 +42,7 @@ extension Services {
         enrolled.lease = store.leaseDays
         var answer = Self.answer(Self.mediaType, enrolled.encoded())
         answer.bytesIn = body.count
+        answer.isKnown = true
         answer.metadata = ["account": "\(enrolled.account)", "replica": "\(enrolled.replica.rawValue)"]
         return answer
     }
@@ -64,10 +65,10 @@ extension Services {
     /// The devices of the account that asks.
     private func devices(_ request: Request) async throws -> Routes.Answer {
         let credential = try credential(request)
-        try gate.enter(credential.account)
-        defer { gate.leave(credential.account) }
+        try limits.count(credential.account, now: .now())
+        let place = try gate.enter(credential.account)
         _ = try await body(request, limit: 4_096)
-        let devices = try store.devices(of: credential.account)
+        let devices = try withExtendedLifetime(place) { try store.devices(of: credential.account) }
         var answer = try Self.json(devices)
         answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]
         return answer
@@ -82,9 +83,10 @@ extension Services {
     private func digest(_ request: Request) async throws -> Routes.Answer {
         try await exchange(request) { body, account in
             // It reads everything: a few at a time, whoever asks, so that pulls find readers.
-            try digestGate.enter(Self.everybody)
-            defer { digestGate.leave(Self.everybody) }
-            return try DigestHandler(store: store).handle(body, account: account)
+            let place = try digestGate.enter(Self.everybody)
+            return try withExtendedLifetime(place) {
+                try DigestHandler(store: store).handle(body, account: account)
+            }
         }
     }
 
@@ -101,13 +103,20 @@ extension Services {
         _ request: Request, of credential: Credential, compresses: Bool = true,
         _ answer: ([UInt8], RecordID) async throws -> [UInt8]
     ) async throws -> Routes.Answer {
+        try limits.count(credential.account, now: .now())
         try checkCompressed(request)
-        try gate.enter(credential.account)
-        defer { gate.leave(credential.account) }
+        let place = try gate.enter(credential.account)
         let body = try await body(request)
         let response = try await answer(body, credential.account)
         var result = Self.answer(Self.mediaType, response)
         if compresses { result.response.headers[.contentEncoding] = "deflate" }
+        // The request is under way until its answer is taken.
+        result.response.body = ResponseBody(contentLength: response.count) { writer in
+            try await writer.write(ByteBuffer(bytes: response))
+            try await writer.finish(nil)
+            withExtendedLifetime(place) {}
+        }
+        result.isKnown = true
         result.bytesIn = body.count
         result.metadata = [
             "account": "\(credential.account)", "replica": "\(credential.replica.rawValue)", "in": "\(body.count)",

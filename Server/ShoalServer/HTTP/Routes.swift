@@ -6,7 +6,6 @@ import NIOHTTP1
 import ShoalCRDT
 import ShoalProtocol
 import ShoalStore
-import Synchronization
 
 /// Everything that answering a request needs.
 struct Services: Sendable {
@@ -20,6 +19,8 @@ struct Services: Sendable {
     var gate: RequestGate
     /// Of all accounts together.
     var digestGate: RequestGate
+    var connections: Connections
+    var limits: RequestLimits
 }
 
 /// The routes, one table for the network and one for administration on the local socket.
@@ -27,19 +28,26 @@ struct Services: Sendable {
 /// A responder of our own rather than a router, so that every refusal, a wrong address or method included, is a problem
 /// document.
 struct Routes: HTTPResponder {
-    typealias Context = BasicRequestContext
+    struct Context: InitializableFromSource {
+        let channel: any Channel
+        init(source: ApplicationRequestContextSource) { channel = source.channel }
+    }
     /// A route's answer and what is logged of it; ids only.
     struct Answer {
         var response: Response
         var bytesIn = 0
         var bytesOut = 0
         var metadata: Logger.Metadata = [:]
+        /// Whether the request showed that it is a replica's.
+        var isKnown = false
     }
     struct Route: Sendable {
         var method: HTTPRequest.Method
         var path: String
         /// Whether it is logged at debug level only.
         var isQuiet = false
+        /// Whether it tells a right secret from a wrong one, so that its refusals count as guesses.
+        var isGuessable = false
         var answer: @Sendable (Request) async throws -> Answer
     }
 
@@ -64,7 +72,8 @@ struct Routes: HTTPResponder {
                 problem.headers[.allow] = known.map(\.method.rawValue).joined(separator: ", ")
                 return finish(Answer(response: problem), nil, start)
             }
-            answer = try await route.answer(request)
+            answer = try await guarded(route, context.channel) { try await route.answer(request) }
+            if answer.isKnown { services.connections.know(context.channel) }
         } catch let error as HTTPParserError {
             throw error
         } catch {
@@ -73,6 +82,25 @@ struct Routes: HTTPResponder {
             if problem.status.code >= 500 { answer.metadata["error"] = "\(error)" }
         }
         return finish(answer, route, start)
+    }
+
+    /// Bounds how often a route that can be guessed at is asked in vain.
+    private func guarded(
+        _ route: Route, _ channel: any Channel, _ answer: () async throws -> Answer
+    ) async throws -> Answer {
+        guard route.isGuessable else { return try await answer() }
+        let guess = try services.limits.guess(PeerAddress(channel.remoteAddress), now: .now())
+        do {
+            let result = try await answer()
+            services.limits.wasRight(guess)
+            return result
+        } catch let error as AccountProblem {
+            throw error
+        } catch {
+            // What is not in form says nothing about any secret.
+            services.limits.wasRight(guess)
+            throw error
+        }
     }
 
     private func finish(_ answer: Answer, _ route: Route?, _ start: Int64) -> Response {
@@ -91,7 +119,7 @@ struct Routes: HTTPResponder {
     private func checkHeader(_ request: Request) throws {
         var size = request.head.path?.utf8.count ?? 0
         for field in request.headers { size += field.name.rawName.utf8.count + field.value.utf8.count + 4 }
-        if size > Limits.header { throw Problem.headerTooLarge }
+        if size > Limits.header || request.headers.count > Limits.headerFields { throw Problem.headerTooLarge }
     }
 }
 
@@ -136,29 +164,5 @@ extension Services {
             )
         }
         throw Problem.mediaType("the body must be \(Self.mediaType)")
-    }
-}
-
-/// Bounds how many requests of one account are under way.
-final class RequestGate: Sendable {
-    private let limit: Int
-    private let active = Mutex<[RecordID: Int]>([:])
-
-    init(limit: Int) { self.limit = limit }
-
-    func enter(_ account: RecordID) throws(Problem) {
-        let isOpen = active.withLock { active in
-            guard active[account, default: 0] < limit else { return false }
-            active[account, default: 0] += 1
-            return true
-        }
-        if !isOpen { throw .busy }
-    }
-
-    func leave(_ account: RecordID) {
-        active.withLock { active in
-            active[account, default: 1] -= 1
-            if active[account] == 0 { active[account] = nil }
-        }
     }
 }

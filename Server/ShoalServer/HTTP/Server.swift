@@ -1,5 +1,6 @@
 import Hummingbird
 import HummingbirdCore
+import HummingbirdHTTP2
 import HummingbirdTLS
 import Logging
 import NIOCore
@@ -26,6 +27,13 @@ public struct Server: Sendable {
         /// Seconds for the header of a request, from the connection or the answer before it. More than the minute for
         /// which clients keep connections, so that none is closed under a request.
         public var headerSeconds: Int64 = 75
+        /// How many connections there may be, of all and of one address. The process needs a descriptor for each.
+        public var connections = 2_048
+        public var connectionsPerAddress = 256
+        /// How often an account may send requests, and how often codes may be guessed.
+        var rates = RequestLimits.Rates()
+        /// How long peers may take over answers and superfluous bodies.
+        var times = RequestGuard.Times()
 
         public init(host: String, port: Int, administrationSocket: String? = nil) {
             self.host = host
@@ -70,7 +78,10 @@ public struct Server: Sendable {
                 store: store, committer: committer, metrics: metrics, environment: environment, logger: logger,
                 lease: store.leaseDays),
             committer: committer, metrics: metrics, environment: environment, logger: logger,
-            gate: RequestGate(limit: options.requestsPerAccount), digestGate: RequestGate(limit: options.digests))
+            gate: RequestGate(limit: options.requestsPerAccount), digestGate: RequestGate(limit: options.digests),
+            connections: Connections(
+                .init(total: options.connections, perAddress: options.connectionsPerAddress)),
+            limits: RequestLimits(options.rates))
     }
 
     /// Serves until it is told to stop (SIGTERM, SIGINT, or the task's graceful shutdown), then finishes what is under
@@ -86,21 +97,10 @@ public struct Server: Sendable {
             running.append(
                 application(Routes(services, services.administrationRoutes), .unixDomainSocket(path: socket), .http1()))
         }
-        let limit = TimeAmount.seconds(options.headerSeconds)
-        let channels = HTTP1Channel.Configuration(
-            additionalChannelHandlers: [HeaderDeadline(limit: limit)],
-            // Between the bytes of a request.
-            idleTimeout: .seconds(60),
-            // Above the protocol's limit, so that its own problem document answers first.
-            httpDecoderConfiguration: .init(maxHeaderFieldSize: 4 * Limits.header, maxHeaderListSize: 4 * Limits.header)
-        )
-        var builder = HTTPServerBuilder.http1(configuration: channels)
-        if let tls = options.tls {
-            let configuration = TLSConfiguration.makeServerConfiguration(
-                certificateChain: try NIOSSLCertificate.fromPEMFile(tls.certificate).map { .certificate($0) },
-                privateKey: .privateKey(try NIOSSLPrivateKey(file: tls.key, format: .pem)))
-            builder = try .tls(builder, tlsConfiguration: configuration)
-        }
+        running.append(
+            ConnectionSweeper(
+                connections: services.connections, seconds: options.headerSeconds, environment: services.environment))
+        let builder = try network()
         let address = BindAddress.hostname(options.host, port: options.port)
         running.append(
             application(Routes(services, services.publicRoutes), address, builder) { channel in
@@ -110,6 +110,39 @@ public struct Server: Sendable {
             services: running, gracefulShutdownSignals: signals ? [.sigterm, .sigint] : [], logger: services.logger)
         configuration.maximumGracefulShutdownDuration = .seconds(20)
         try await ServiceGroup(configuration: configuration).run()
+    }
+
+    /// HTTP/1.1, and over TLS HTTP/2 for those who ask for it; NIO bounds its streams, header lists, resets and pings.
+    private func network() throws -> HTTPServerBuilder {
+        let (connections, times) = (services.connections, options.times)
+        func channels(isSecure: Bool) -> HTTP1Channel.Configuration {
+            HTTP1Channel.Configuration(
+                additionalChannelHandlers: [RequestGuard(connections, times: times, isSecure: isSecure)],
+                // Between the bytes of a request.
+                idleTimeout: .seconds(60),
+                // Above the protocol's limits, so that its own problem document answers first.
+                httpDecoderConfiguration: .init(
+                    maxHeaderFieldSize: 4 * Limits.header, maxHeaderListSize: 4 * Limits.header,
+                    maxHeaderFieldCount: 4 * Limits.headerFields))
+        }
+        guard let tls = options.tls else {
+            let configuration = channels(isSecure: false)
+            return HTTPServerBuilder { responder in
+                GuardedChannel(HTTP1Channel(responder: responder, configuration: configuration), connections)
+            }
+        }
+        var secure = TLSConfiguration.makeServerConfiguration(
+            certificateChain: try NIOSSLCertificate.fromPEMFile(tls.certificate).map { .certificate($0) },
+            privateKey: .privateKey(try NIOSSLPrivateKey(file: tls.key, format: .pem)))
+        secure.minimumTLSVersion = .tlsv12
+        let configuration = HTTP2ChannelConfiguration(
+            idleTimeout: .seconds(options.headerSeconds), gracefulCloseTimeout: .seconds(10),
+            streamConfiguration: channels(isSecure: true))
+        return HTTPServerBuilder { [secure] responder in
+            GuardedChannel(
+                try HTTP2UpgradeChannel(tlsConfiguration: secure, configuration: configuration, responder: responder),
+                connections)
+        }
     }
 
     private func application(

@@ -31,13 +31,22 @@ extension ServerStore {
     }
 
     /// The same without blocking the calling task's thread.
+    ///
+    /// It runs on the reader's own queue from beginning to end: were a reader held while its task waits for a thread, those
+    /// who wait for a reader with all the threads of tasks would wait for ever.
     func page(
         cursor: String, own: ServerSession.Holdings, account: RecordID, epoch: UInt64, budget: Int = Limits.page
     ) async throws -> ServerSession.Page {
         let seal = seal.of(epoch: epoch)
         do {
-            let read = try await pool.read {
-                try self.page($0, cursor: cursor, seal, own: own, account: account, budget: budget)
+            let read = try await withCheckedThrowingContinuation { continuation in
+                pool.asyncRead { database in
+                    continuation.resume(
+                        with: Result {
+                            try self.page(
+                                database.get(), cursor: cursor, seal, own: own, account: account, budget: budget)
+                        })
+                }
             }
             try setAside(read.damaged)
             return read.page

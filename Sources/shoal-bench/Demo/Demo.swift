@@ -23,7 +23,7 @@ struct Demo {
     }
 
     /// Where this program lies: as it was called, if that has a path.
-    private static func programs() throws -> String {
+    static func programs() throws -> String {
         let called = CommandLine.arguments.first ?? ""
         if called.contains("/") {
             return URL(fileURLWithPath: called).deletingLastPathComponent().standardizedFileURL.path

@@ -18,10 +18,10 @@ final class Operator {
     /// Customers a transaction while loading.
     private static let batch = 200
 
-    init(home: String, seed: UInt64, tell: @escaping @Sendable (OperatorEvent) -> Void) {
+    init(home: String, seed: UInt64, tell: @escaping @Sendable (OperatorEvent) -> Void) throws {
         self.home = home
         self.tell = tell
-        transport = CuttingTransport(HTTPTransport(), seed: seed)
+        transport = CuttingTransport(try HTTPTransport(), seed: seed)
     }
 
     func carryOut(_ order: OperatorOrder) async throws -> OperatorOutcome {

@@ -11,7 +11,7 @@ struct OperatorCommand: AsyncParsableCommand {
     @Option(help: "Decides which requests are cut.") var seed: UInt64
 
     func run() async throws {
-        let worker = Operator(home: home, seed: seed) { Self.tell($0) }
+        let worker = try Operator(home: home, seed: seed) { Self.tell($0) }
         while let line = readLine() {
             do {
                 let order = try JSONDecoder().decode(OperatorOrder.self, from: Data(line.utf8))

@@ -39,6 +39,12 @@ final class ServerProcess: Sendable {
 
     var port: Substring { url.split(separator: ":").last ?? "" }
 
+    /// MiB of a line of its `/proc/PID/status`.
+    func memory(_ name: String) -> Double { Measure.memory(name, of: "\(process.pid)") }
+
+    /// Makes its `VmHWM` count from now on.
+    func resetPeak() { Measure.resetPeak(of: "\(process.pid)") }
+
     /// - Returns: the enrolment code.
     func addAccount(_ name: String, role: String) async throws -> String {
         let run = try ChildProcess(

@@ -18,7 +18,7 @@ struct Devices: AsyncParsableCommand {
 
     func run() async throws {
         let replica = try global.replica()
-        try await Network.use { transport in
+        try await Network.use(replica.trust()) { transport in
             let devices = try await Progress("waiting for the server").during {
                 try await SyncDriver(replica: replica, transport: transport).devices()
             }

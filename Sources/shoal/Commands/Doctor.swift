@@ -28,7 +28,7 @@ struct DoctorCommand: AsyncParsableCommand {
         visit.findings = try HomeDoctor(home: global.directory(), environment: System.environment).mendFile()
         let replica = try global.replica()
         visit.findings += try replica.examine(rebuilds: rebuild)
-        try await Network.use { transport in
+        try await Network.use(replica.trust()) { transport in
             do {
                 visit.digest = try await DigestDriver(SyncDriver(replica: replica, transport: transport)).run()
             } catch let error as SyncError { visit.obstacle = error.description }

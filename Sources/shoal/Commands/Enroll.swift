@@ -11,6 +11,7 @@ struct Enroll: AsyncParsableCommand {
 
             EXAMPLES:
               shoal enroll https://shoal.example 7QWK-M9X2-4TBD
+              shoal enroll --ca brand.pem https://192.0.2.7:7420 7QWK-M9X2-4TBD
               shoal --home ~/second enroll http://127.0.0.1:8080 7QWK-M9X2-4TBD
             """)
 
@@ -20,6 +21,12 @@ struct Enroll: AsyncParsableCommand {
     var code: String
     @Option(help: ArgumentHelp("What to call this machine (default: its host name).", valueName: "name"))
     var device: String?
+    @Option(
+        name: .customLong("ca"),
+        help: ArgumentHelp("Trust this authority's certificate (PEM) besides the system's.", valueName: "file"))
+    var authority: String?
+    @Flag(help: "Let everything travel readable over http:// to another machine.")
+    var plaintext = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
@@ -29,11 +36,16 @@ struct Enroll: AsyncParsableCommand {
     func run() async throws {
         let home = try global.directory()
         let (url, code, device) = (url, code, device ?? System.hostName)
+        var trust = ServerTrust(allowsPlaintext: plaintext)
+        if let authority {
+            trust.authorities = String(decoding: try File.read(authority, limit: 1 << 20), as: UTF8.self)
+        }
+        do { try trust.check(url) } catch { throw Failure.failed(error.description) }
         var screen = Screen(isJSON: global.json)
-        try await Network.use { transport in
+        try await Network.use(trust) { [trust] transport in
             let replica = try await Progress("waiting for the server").during {
                 try await Replica.enroll(
-                    home: home, url: url, code: code, device: device, transport: transport,
+                    home: home, url: url, code: code, device: device, trust: trust, transport: transport,
                     environment: System.environment)
             }
             let status = try replica.status()

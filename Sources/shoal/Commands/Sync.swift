@@ -26,7 +26,7 @@ struct SyncCommand: AsyncParsableCommand {
 
     func run() async throws {
         let replica = try global.replica(mayHandOver: true)
-        try await Network.use { transport in
+        try await Network.use(replica.trust()) { transport in
             if watch {
                 try await keepSyncing(replica, transport)
             } else {

@@ -3,8 +3,10 @@ import ShoalClient
 /// The way to the server for one command.
 enum Network {
     /// Runs `body` with a transport and closes it afterwards.
-    static func use(_ body: (HTTPTransport) async throws -> Void) async throws {
-        let transport = HTTPTransport()
+    ///
+    /// - Parameter trust: what the server is trusted by.
+    static func use(_ trust: ServerTrust, _ body: (HTTPTransport) async throws -> Void) async throws {
+        let transport = try HTTPTransport(trust: trust)
         do { try await body(transport) } catch {
             do { try await transport.close() } catch {}
             throw error

@@ -59,6 +59,8 @@ final class Scene {
     /// What the running server has logged.
     var serverLog: String { server?.errorsSoFar() ?? "" }
 
+    var serverProcess: pid_t? { server?.pid }
+
     /// - Returns: the exit status.
     @discardableResult
     func stopServer(with number: Int32 = SIGTERM) async throws -> Int32 {

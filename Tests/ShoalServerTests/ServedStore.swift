@@ -1,0 +1,44 @@
+import Logging
+import Testing
+
+@testable import ShoalServer
+
+/// A store served on a free port of loopback while a test runs.
+struct ServedStore {
+    let port: Int
+
+    static func run(
+        _ server: TestServer, options: Server.Options = Server.Options(host: "127.0.0.1", port: 0),
+        logger: Logger = Logger(label: "test", factory: { _ in SwiftLogNoOpLogHandler() }),
+        _ body: (ServedStore) async throws -> Void
+    ) async throws {
+        let ports = AsyncStream<Int>.makeStream()
+        let http = Server(store: server.store, options: options, environment: server.environment, logger: logger) { _ in
+        }
+        let running = Task {
+            defer { ports.continuation.finish() }
+            try await http.run(signals: false) { ports.continuation.yield($0) }
+        }
+        defer { running.cancel() }
+        var iterator = ports.stream.makeAsyncIterator()
+        guard let port = await iterator.next() else { return try await running.value }
+        try await body(ServedStore(port: port))
+        running.cancel()
+        _ = try? await running.value
+    }
+
+    /// Sends bytes, says that nothing more comes, and reads what is answered until the end.
+    func answer(_ text: String, milliseconds: Int32 = 10_000) async throws -> String {
+        try await waiting {
+            let connection = try RawConnection(port: port)
+            connection.send(text.utf8)
+            connection.finish()
+            return String(decoding: connection.rest(milliseconds: milliseconds).bytes, as: UTF8.self)
+        }
+    }
+
+    /// Whether a request is answered with 200.
+    func isServing() async throws -> Bool {
+        try await answer("GET /healthz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").hasPrefix("HTTP/1.1 200")
+    }
+}
