@@ -59,9 +59,9 @@ import Testing
         try cluster.perform(author) { _ = try $0.addCustomer(name: "c") }
         try cluster.settle()
         let backup = cluster.server.disk.snapshot()
-        try cluster.wipeServer()
-        try cluster.settle()
         try stage(cluster, author, "1")
+        try cluster.settle()
+        try cluster.wipeServer()
         try cluster.settle()
         try stage(cluster, reader, "2")
         try cluster.settle()

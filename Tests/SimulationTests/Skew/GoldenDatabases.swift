@@ -167,8 +167,13 @@ struct GoldenDatabases {
     /// What a home says besides its records.
     static func facts(_ replica: Replica) throws -> [String] {
         let status = try replica.status()
-        var lines = ["pending \(status.pending)", "conflicts \(status.conflicts)", "replica \(status.replica)"]
-        for conflict in try replica.conflicts() {
+        // What was refused is listed by itself below; the facts were written when it was not counted with the conflicts.
+        let all = try replica.conflicts()
+        let refused = all.count { $0.refused != nil }
+        var lines = [
+            "pending \(status.pending)", "conflicts \(status.conflicts - refused)", "replica \(status.replica)",
+        ]
+        for conflict in all where conflict.refused == nil {
             let others = conflict.others.map(\.value).joined(separator: " | ")
             lines.append("conflict \(conflict.record) \(conflict.field): \(conflict.shown.value) | \(others)")
         }
