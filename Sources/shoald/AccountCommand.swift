@@ -2,7 +2,6 @@ import ArgumentParser
 import Foundation
 import ShoalProtocol
 import ShoalServer
-import ShoalTerminal
 
 struct AccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -45,7 +44,7 @@ struct AccountCommand: AsyncParsableCommand {
             if global.json { return try global.printJSON(accounts) }
             for account in accounts {
                 let replicas = account.replicas == 1 ? "1 replica" : "\(account.replicas) replicas"
-                print("\(account.id)  \(account.role)  \(TerminalText.line(account.name))  (\(replicas))")
+                print("\(account.id)  \(account.role)  \(account.name)  (\(replicas))")
             }
         }
     }

@@ -14,6 +14,11 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The home cannot be made or used.
     case home(String, reason: String)
 
+    /// The home is encrypted, and nobody gave its secret.
+    case noSecret(home: String)
+    /// The passphrase, or what the keyring holds, does not open the home, which is as it was.
+    case wrongSecret(home: String)
+
     case idTooShort(String)
     case unknownID(String)
     case ambiguousID(String, [RecordID])
@@ -65,6 +70,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .busy(let home, let pid): "\(home) is in use by \(Self.process(pid)); try again when it has finished"
         case .syncing(let home, let pid): "\(home) is being synced by \(Self.process(pid)) already"
         case .home(let home, let reason): "\(home) cannot be used: \(reason)"
+        case .noSecret(let home): "\(home) is encrypted, and its passphrase is not known here"
+        case .wrongSecret(let home): "that is not the passphrase of \(home): nothing was changed"
         case .idTooShort(let text): "\"\(text)\" is too short for an id: give at least 4 characters of it"
         case .unknownID(let text): "there is nothing with the id \(text)"
         case .ambiguousID(let text, let ids):

@@ -18,20 +18,26 @@ struct Enroll: AsyncParsableCommand {
     var url: String
     @Argument(help: ArgumentHelp("The code that shoald account add or account code printed.", valueName: "code"))
     var code: String
+    @Flag(help: "Encrypt this machine's copy of the data; see shoal encrypt.")
+    var encrypt = false
+    @Flag(help: "With --encrypt: keep the key in the system's keyring.")
+    var keyring = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
         if !ServerURL.isValid(url) { throw ValidationError(TransportError.invalidURL(url).description) }
+        if keyring, !encrypt { throw ValidationError("--keyring goes with --encrypt") }
     }
 
     func run() async throws {
         let home = try global.directory()
-        let (url, code) = (url, code)
+        let (url, code, environment) = (url, code, global.environment)
+        if encrypt { try prepare(home, environment) }
         var screen = Screen(isJSON: global.json)
         try await Network.use { transport in
             let replica = try await Progress("waiting for the server").during {
                 try await Replica.enroll(
-                    home: home, url: url, code: code, transport: transport, environment: System.environment)
+                    home: home, url: url, code: code, transport: transport, environment: environment)
             }
             let status = try replica.status()
             if screen.isJSON {
@@ -50,5 +56,16 @@ struct Enroll: AsyncParsableCommand {
             try screen.finish()
             replica.leave()
         }
+    }
+
+    /// Makes an encrypted home with nothing in it. One that an earlier attempt made is gone on with.
+    private func prepare(_ home: String, _ environment: ShoalClient.Environment) throws {
+        let encryption = HomeEncryption(home: home, environment: environment)
+        if try encryption.lock() != nil { return }
+        let secret: HomeSecret =
+            keyring
+            ? try .inKeyring(for: home)
+            : .passphrase(try Passphrase.new(for: home, file: global.passphraseFile))
+        try encryption.prepare(secret)
     }
 }
