@@ -36,13 +36,19 @@ let package = Package(
         // The record store, shared by client and server.
         .target(
             name: "ShoalStore",
-            dependencies: ["ShoalCRDT", "ShoalProtocol", "CSQLite", .product(name: "GRDB", package: "GRDB.swift")]),
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "CSQLite", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
+            ]),
 
         .target(
             name: "ShoalClient",
             dependencies: [
                 "ShoalCRDT", "ShoalProtocol", "ShoalStore", "CSQLite",
                 .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+                .product(name: "CryptoExtras", package: "swift-crypto"),
                 .product(name: "AsyncHTTPClient", package: "async-http-client"),
                 .product(name: "NIOCore", package: "swift-nio"),
                 .product(name: "NIOPosix", package: "swift-nio"),
@@ -107,7 +113,11 @@ let package = Package(
         .testTarget(name: "ShoalProtocolTests", dependencies: ["ShoalCRDT", "ShoalProtocol"]),
         .testTarget(
             name: "ShoalStoreTests",
-            dependencies: ["ShoalCRDT", "ShoalProtocol", "ShoalStore", .product(name: "GRDB", package: "GRDB.swift")]),
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalStore", .product(name: "GRDB", package: "GRDB.swift"),
+                .product(name: "Crypto", package: "swift-crypto"),
+            ]),
+        .testTarget(name: "ShoalTerminalTests", dependencies: ["ShoalTerminal"]),
         .testTarget(name: "ShoalClientTests", dependencies: ["ShoalClient"]),
         .testTarget(
             name: "ShoalServerTests",
@@ -123,6 +133,7 @@ let package = Package(
             name: "SimulationTests",
             dependencies: [
                 "ShoalCRDT", "ShoalProtocol", "ShoalStore", "ShoalClient", "ShoalServer", "ShoalSimulation", "CSQLite",
+                .product(name: "Crypto", package: "swift-crypto"),
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
             ], exclude: ["Fixtures"]),

@@ -7,13 +7,17 @@ public enum StoreFile {
     ///
     /// - Parameters:
     ///   - cacheKibibytes: the page cache of a connection.
-    public static func configuration(label: String, cacheKibibytes: Int = 65_536) -> Configuration {
+    ///   - cipher: what the file is encrypted with; its name is then `name(_:cipher:)`.
+    public static func configuration(
+        label: String, cacheKibibytes: Int = 65_536, cipher: PageCipher? = nil
+    ) -> Configuration {
         _ = processConfiguration
         var configuration = Configuration()
         configuration.label = label
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { database in
+            if cipher != nil { try reserve(database) }
             try database.execute(
                 sql: """
                     PRAGMA synchronous = FULL;
@@ -29,19 +33,54 @@ public enum StoreFile {
 
     /// The configuration of a connection to a file that nobody can write, and the name to open it by: neither locks nor a
     /// write-ahead log are looked for beside it.
-    public static func immutable(_ path: String, label: String) -> (name: String, configuration: Configuration) {
-        var configuration = configuration(label: label)
+    public static func immutable(
+        _ path: String, label: String, cipher: PageCipher? = nil
+    ) throws(StoreError) -> (name: String, configuration: Configuration) {
+        var configuration = configuration(label: label, cipher: cipher)
         configuration.readonly = true
+        return (uri(path, ["immutable=1"] + (try parameters(cipher, path))), configuration)
+    }
+
+    /// The name by which SQLite opens a file: the path itself, unless the file is encrypted. The cipher must live until it is
+    /// open.
+    public static func name(_ path: String, cipher: PageCipher?) throws(StoreError) -> String {
+        cipher == nil ? path : uri(path, try parameters(cipher, path))
+    }
+
+    /// The name by which a connection to an encrypted file opens one that is not.
+    public static func plainName(_ path: String) throws(StoreError) -> String {
+        guard let name = sqlite3_vfs_find(nil)?.pointee.zName else {
+            throw .cannotOpen(path: path, reason: "SQLite has no file system")
+        }
+        return uri(path, ["vfs=\(String(cString: name))"])
+    }
+
+    private static func parameters(_ cipher: PageCipher?, _ path: String) throws(StoreError) -> [String] {
+        guard let cipher else { return [] }
+        guard EncryptedFileSystem.isRegistered else {
+            throw .cannotOpen(path: path, reason: "SQLite takes no file system for encrypted files")
+        }
+        return ["vfs=\(EncryptedFileSystem.name)", "cipher=\(cipher.number)"]
+    }
+
+    private static func uri(_ path: String, _ parameters: [String]) -> String {
         // SQLite takes a name that begins so for a URI, in which these stand for something else.
         var name = "file:"
         for byte in path.utf8 {
-            if [0x23, 0x25, 0x3F].contains(byte) {
+            if [0x23, 0x25, 0x3F].contains(byte) || byte >= 0x80 {
                 name += "%" + String(byte, radix: 16)
             } else {
                 name.unicodeScalars.append(Unicode.Scalar(byte))
             }
         }
-        return (name + "?immutable=1", configuration)
+        return name + "?" + parameters.joined(separator: "&")
+    }
+
+    /// Leaves room at the end of each page of a database that is about to be made, for what an encrypted page needs more.
+    public static func reserve(_ database: Database) throws {
+        var count = Int32(PageCipher.reserved)
+        let code = sqlite3_file_control(database.sqliteConnection, "main", SQLITE_FCNTL_RESERVE_BYTES, &count)
+        guard code == SQLITE_OK else { throw StoreError.other(code: code, reason: "no room is left in the pages") }
     }
 
     /// Makes every commit of this connection wait for the disk, and makes sure of it: opening a pool lowers what the

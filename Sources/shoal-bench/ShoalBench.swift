@@ -17,12 +17,14 @@ struct ShoalBench: AsyncParsableCommand {
             shoal-bench attack
             shoal-bench text FILE
             shoal-bench note
+            shoal-bench encryption SCRATCH
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
         subcommands: [
             MatrixCommand.self, RefillCommand.self, DigestCommand.self, GenerateCommand.self, DemoCommand.self,
             OperatorCommand.self, AttackCommand.self, SimulateCommand.self, TextCommand.self, NoteCommand.self,
+            EncryptionCommand.self,
         ])
 
     static func main() async {

@@ -23,7 +23,7 @@ enum Main {
     private static func conclude(_ error: any Error, _ words: [String]) -> Int32 {
         if Shoal.exitCode(for: error) == .success {
             var screen = Screen(isJSON: false)
-            screen.trusted(Shoal.fullMessage(for: error))
+            screen.block(Shoal.fullMessage(for: error))
             do { try screen.finish() } catch { return conclude(error, words) }
             return 0
         }

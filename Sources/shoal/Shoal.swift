@@ -11,7 +11,7 @@ struct Shoal: AsyncParsableCommand {
             under conflicts.
 
             An id has 13 characters; at least 4 characters from its beginning or its end are enough.
-            Every command takes --json and --home DIR, before or after its name.
+            Every command takes --json, --home DIR and --passphrase-file FILE, before or after its name.
 
             EXAMPLES:
               shoal enroll http://shoal.example:8080 7QWK-M9X2-4TBD
@@ -22,7 +22,8 @@ struct Shoal: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Enroll.self, StatusCommand.self, SyncCommand.self, Customer.self, Follow.self, Unfollow.self, Tag.self,
-            Tags.self, Note.self, Search.self, Conflicts.self, Devices.self, DoctorCommand.self, Dump.self, Debug.self,
+            Tags.self, Note.self, Search.self, Conflicts.self, Devices.self, Export.self, Encrypt.self, Decrypt.self,
+            DoctorCommand.self, Dump.self, Debug.self,
         ])
 
     func run() async throws { throw CleanExit.helpRequest(Shoal.self) }

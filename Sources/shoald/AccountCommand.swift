@@ -2,7 +2,6 @@ import ArgumentParser
 import Foundation
 import ShoalProtocol
 import ShoalServer
-import ShoalTerminal
 
 struct AccountCommand: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -48,7 +47,7 @@ struct AccountCommand: AsyncParsableCommand {
         func run() async throws {
             let accounts = try await Administration.with(global) { try await $0.list() }
             if global.json { return try global.printJSON(accounts) }
-            for account in accounts { print(TerminalText.line(account.line)) }
+            for account in accounts { print(account.line) }
         }
     }
 

@@ -1,7 +1,6 @@
 import ArgumentParser
 import Foundation
 import ShoalServer
-import ShoalTerminal
 
 struct Check: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -28,9 +27,9 @@ struct Check: AsyncParsableCommand {
         if global.json {
             try global.printJSON(report)
         } else {
-            for problem in report.problems { print(TerminalText.line(problem)) }
+            for problem in report.problems { print(problem) }
             for one in report.quarantined {
-                print(TerminalText.line("the record \(one.record) is set aside: \(one.reason)"))
+                print("the record \(one.record) is set aside: \(one.reason)")
             }
             print(
                 "\(report.records) records, \(report.logs) logs with \(report.operations) operations, "

@@ -61,7 +61,7 @@ struct Shoald: AsyncParsableCommand {
     private static func end(with error: any Error) -> Never {
         let code = exitCode(for: error)
         if code == .success {
-            print(fullMessage(for: error))
+            print(lines: fullMessage(for: error))
             Foundation.exit(0)
         }
         if code == .validationFailure {
@@ -113,6 +113,6 @@ struct GlobalOptions: ParsableArguments {
     func printJSON(_ value: some Encodable) throws {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        print(String(decoding: TerminalText.json(Array(try encoder.encode(value))), as: UTF8.self))
+        Swift.print(String(decoding: TerminalText.json(Array(try encoder.encode(value))), as: UTF8.self))
     }
 }

@@ -4,6 +4,7 @@ import Glibc
 import Logging
 import NIOCore
 import ShoalServer
+import ShoalTerminal
 import Synchronization
 
 struct Serve: AsyncParsableCommand {
@@ -192,14 +193,11 @@ struct StandardErrorLog: LogHandler {
 
     func log(event: LogEvent) {
         var line =
-            "time=\(ServerEnvironment.system.now()) level=\(event.level) message=\(Self.quoted("\(event.message)"))"
+            "time=\(ServerEnvironment.system.now()) level=\(event.level) message=\(LogText.value("\(event.message)"))"
         let all = metadata.merging(event.metadata ?? [:]) { $1 }
-        for (key, value) in all.sorted(by: { $0.key < $1.key }) { line += " \(key)=\(Self.quoted("\(value)"))" }
+        for (key, value) in all.sorted(by: { $0.key < $1.key }) {
+            line += " \(LogText.value(key))=\(LogText.value("\(value)"))"
+        }
         gate.write(line + "\n")
-    }
-
-    private static func quoted(_ text: String) -> String {
-        let isPlain = !text.isEmpty && text.utf8.allSatisfy { $0 > 0x20 && $0 != 0x22 && $0 != 0x3D && $0 != 0x7F }
-        return isPlain ? text : text.debugDescription
     }
 }

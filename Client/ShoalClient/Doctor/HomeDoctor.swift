@@ -23,38 +23,49 @@ public struct HomeDoctor {
     /// - Returns: what was wrong with the file; nothing if it is sound.
     /// - Throws: `ReplicaError`, `StoreError`; the home is as it was then.
     public func mendFile() throws -> [Finding] {
+        let opened = try HomeKey.open(home, environment)
+        let cipher = opened?.cipher
         let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
         guard lock.acquire(waiting: 10_000_000_000, ticks: environment.ticks) else {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }
         defer { lock.release() }
+        try environment.homes.finish(home)
         try finishSwap()
         guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
-        let faults = try FileExamination.faults(path)
+        guard try environment.homes.keyFile(home) == opened?.file else {
+            throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
+        }
+        let faults = try FileExamination.faults(path, cipher)
         if faults.isEmpty {
-            if let forgotten = try FileExamination.forgotten(path) { throw ReplicaError.home(home, reason: forgotten) }
+            if let forgotten = try FileExamination.forgotten(path, cipher) {
+                throw ReplicaError.home(home, reason: forgotten)
+            }
             return []
         }
-        guard !isOpenElsewhere() else { throw ReplicaError.busy(home: home, pid: lock.holder) }
-        var findings = try salvage()
+        guard !HomeDirectory.isOpenElsewhere(home) else { throw ReplicaError.busy(home: home, pid: lock.holder) }
+        var findings = try salvage(cipher)
         let kept = try swap()
         findings.insert(
             Finding(.file, "the database was damaged (\(faults[0])); it is kept as \(kept)", isMended: true), at: 0)
         return findings
     }
 
-    private func salvage() throws -> [Finding] {
+    private func salvage(_ cipher: PageCipher?) throws -> [Finding] {
         let part = draft + ".part"
         for suffix in ["", "-wal", "-shm"] { unlink(part + suffix) }
         let filled = draft + ".filled"
         defer { for suffix in ["", "-wal", "-shm"] { unlink(filled + suffix) } }
-        let source = try fillUp(to: filled) ? filled : path
+        let source = try fillUp(to: filled, cipher) ? filled : path
         let old = try StoreError.mapping(path: path) {
-            try DatabaseQueue(path: source, configuration: FileExamination.configuration)
+            try DatabaseQueue(
+                path: try StoreFile.name(source, cipher: cipher), configuration: FileExamination.configuration(cipher))
         }
         defer { try? old.close() }
         let findings = try StoreError.mapping(path: part) {
-            let new = try DatabaseQueue(path: part, configuration: StoreFile.configuration(label: "salvage"))
+            let new = try DatabaseQueue(
+                path: try StoreFile.name(part, cipher: cipher),
+                configuration: StoreFile.configuration(label: "salvage", cipher: cipher))
             defer { try? new.close() }
             try ReplicaSchema.migrator.migrate(new)
             return try old.inDatabase { old in
@@ -66,7 +77,7 @@ public struct HomeDoctor {
             }
         }
         chmod(part, 0o600)
-        try synchronize(part)
+        try HomeDirectory.synchronize(part, home)
         guard rename(part, draft) == 0 else { throw failure() }
         return findings
     }
@@ -75,14 +86,18 @@ public struct HomeDoctor {
     /// up with empty pages: only what lay on those is lost.
     ///
     /// - Returns: false if it is as long as it says.
-    private func fillUp(to copy: String) throws -> Bool {
+    private func fillUp(to copy: String, _ cipher: PageCipher?) throws -> Bool {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure() }
         defer { close(descriptor) }
-        var header = [UInt8](repeating: 0, count: 32)
+        var header = [UInt8](repeating: 0, count: cipher == nil ? 32 : PageCipher.pageSize)
         var status = stat()
         guard pread(descriptor, &header, header.count, 0) == header.count, fstat(descriptor, &status) == 0 else {
             return false
+        }
+        if let cipher {
+            guard let plain = cipher.page(header, index: 0) else { return false }
+            header = plain
         }
         func number(_ place: Range<Int>) -> Int { header[place].reduce(0) { $0 << 8 | Int($1) } }
         // A size of 65,536 is written as 1.
@@ -117,28 +132,7 @@ public struct HomeDoctor {
         guard access(draft, F_OK) == 0 else { return }
         for suffix in ["-wal", "-shm"] { unlink(path + suffix) }
         guard rename(draft, path) == 0 else { throw failure() }
-        try synchronize(home)
-    }
-
-    private func synchronize(_ path: String) throws {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure() }
-        defer { close(descriptor) }
-        if fsync(descriptor) != 0 { throw failure() }
-    }
-
-    /// Whether another process has the database open: it would go on writing into the file that is put away. SQLite
-    /// holds a shared lock on these bytes for as long as it has a database in WAL mode open.
-    private func isOpenElsewhere() -> Bool {
-        let descriptor = open(path, O_RDWR | O_CLOEXEC)
-        guard descriptor >= 0 else { return false }
-        defer { close(descriptor) }
-        var lock = flock()
-        lock.l_type = Int16(F_WRLCK)
-        lock.l_whence = Int16(SEEK_SET)
-        lock.l_start = 0x4000_0002
-        lock.l_len = 510
-        return fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != Int16(F_UNLCK)
+        try HomeDirectory.synchronize(home, home)
     }
 
     private func failure() -> ReplicaError { .home(home, reason: String(cString: strerror(errno))) }

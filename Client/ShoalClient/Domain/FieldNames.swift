@@ -15,6 +15,9 @@ enum FieldNames {
         [.description, .remarkMobiles, .addWay, .state].contains($0.field)
     }
 
+    /// The names under which `values` lists what is not a free field, in its order.
+    static let listed: [String] = customer.map(\.name) + ["remark", "remark_unparsed"] + relation.map(\.name)
+
     static let names: [String] = customer.map(\.name) + ["remark"] + relation.map(\.name)
 
     /// - Parameters:

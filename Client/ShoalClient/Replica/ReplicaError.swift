@@ -19,6 +19,11 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     /// The server must be asked before anything is shown or changed: it was not for longer than its lease.
     case outOfContact(days: Int)
 
+    /// The home is encrypted, and nobody gave its secret.
+    case noSecret(home: String)
+    /// The passphrase, or what the keyring holds, does not open the home, which is as it was.
+    case wrongSecret(home: String)
+
     case idTooShort(String)
     case unknownID(String)
     case ambiguousID(String, [RecordID])
@@ -77,6 +82,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .locked(let home, let lockout): lockout.sentence(home: home)
         case .outOfContact(let days):
             "this home has not been in contact with its server for more than \(days) days; run shoal sync first (nothing is lost)"
+        case .noSecret(let home): "\(home) is encrypted, and its passphrase is not known here"
+        case .wrongSecret(let home): "that is not the passphrase of \(home): nothing was changed"
         case .idTooShort(let text): "\"\(text)\" is too short for an id: give at least 4 characters of it"
         case .unknownID(let text): "there is nothing with the id \(text)"
         case .ambiguousID(let text, let ids):

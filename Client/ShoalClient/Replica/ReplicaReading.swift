@@ -48,20 +48,24 @@ extension Replica {
             let record = try Commands(store).customer(id)
             let book = try store.readBook()
             let authors = Authors(store, book)
-            var followers: [String] = []
-            record.forEachCell(in: record.range(of: Field.follow)) { cell in
-                guard ProjectionStore.hasElement(record, cell), let first = cell.first else { return }
-                followers.append(authors.account(record.entries[first].key.elementID))
-            }
             return CustomerView(
                 id: id, fields: FieldNames.values(of: record, account: store.standing.account),
                 tags: Self.tags(of: record, book, authors), notes: try Self.notes(of: id, store, authors),
-                followers: followers.sorted(),
+                followers: Self.followers(of: record, authors),
                 conflicts: try ConflictReading(store).conflicts(of: id).map(\.conflict.field).sorted())
         }
     }
 
-    private static func tags(of record: Record, _ book: TagBook, _ authors: Authors) -> [AssignedTag] {
+    static func followers(of record: Record, _ authors: Authors) -> [String] {
+        var followers: [String] = []
+        record.forEachCell(in: record.range(of: Field.follow)) { cell in
+            guard ProjectionStore.hasElement(record, cell), let first = cell.first else { return }
+            followers.append(authors.account(record.entries[first].key.elementID))
+        }
+        return followers.sorted()
+    }
+
+    static func tags(of record: Record, _ book: TagBook, _ authors: Authors) -> [AssignedTag] {
         var byView: [RecordID: AssignedTag] = [:]
         record.forEachCell(in: record.range(of: Field.tagged)) { cell in
             guard ProjectionStore.hasElement(record, cell), let shown = record.shown(in: cell) else { return }

@@ -5,8 +5,8 @@ import ShoalStore
 /// Whether a home's database file is sound, without trusting anything in it.
 enum FileExamination {
     /// Of connections that must leave a damaged file as it is: closing one does not move the write-ahead log into it.
-    static var configuration: Configuration {
-        var configuration = StoreFile.configuration(label: "doctor")
+    static func configuration(_ cipher: PageCipher?) -> Configuration {
+        var configuration = StoreFile.configuration(label: "doctor", cipher: cipher)
         configuration.prepareDatabase { database in
             if let connection = database.sqliteConnection { shoal_sqlite_keep_log(connection) }
         }
@@ -16,9 +16,10 @@ enum FileExamination {
     /// What a home that is enrolled has forgotten of itself, which nobody else can tell, in a sentence; nil for nothing.
     ///
     /// - Throws: `StoreError`.
-    static func forgotten(_ path: String) throws -> String? {
+    static func forgotten(_ path: String, _ cipher: PageCipher?) throws -> String? {
         try StoreError.mapping(path: path) {
-            let queue = try DatabaseQueue(path: path, configuration: configuration)
+            let queue = try DatabaseQueue(
+                path: try StoreFile.name(path, cipher: cipher), configuration: configuration(cipher))
             defer { try? queue.close() }
             return try queue.inDatabase { database in
                 guard try ReplicaSchema.migrator.hasCompletedMigrations(database),
@@ -40,10 +41,11 @@ enum FileExamination {
 
     /// - Returns: what is wrong, the first few things; empty when the file is sound.
     /// - Throws: `StoreError`, but not for damage.
-    static func faults(_ path: String) throws -> [String] {
+    static func faults(_ path: String, _ cipher: PageCipher?) throws -> [String] {
         do {
             return try StoreError.mapping(path: path) {
-                let queue = try DatabaseQueue(path: path, configuration: configuration)
+                let queue = try DatabaseQueue(
+                    path: try StoreFile.name(path, cipher: cipher), configuration: configuration(cipher))
                 defer { try? queue.close() }
                 return try queue.inDatabase { database in
                     try StoreFile.refuseNewer(ReplicaSchema.migrator, database, path: path)

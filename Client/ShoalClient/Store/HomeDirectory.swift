@@ -1,6 +1,7 @@
 import Glibc
 
-/// The home on disk: a directory that only its owner may enter, with one database and two lock files.
+/// The home on disk: a directory that only its owner may enter, with one database, two lock files and, if it is encrypted, a
+/// key file.
 public struct HomeDirectory: HomeFiles {
     static let database = "replica.db"
     static let transactionLock = "lock"
@@ -25,7 +26,7 @@ public struct HomeDirectory: HomeFiles {
             path += "/\(part)"
             if mkdir(path, 0o700) == 0 {
                 // SQLite syncs the names in the home, but not the home's own.
-                try Self.sync(parent.isEmpty ? "/" : parent, home)
+                try Self.syncName(parent.isEmpty ? "/" : parent, home)
             } else if errno != EEXIST {
                 throw Self.failure(home)
             }
@@ -55,12 +56,14 @@ public struct HomeDirectory: HomeFiles {
             guard name.hasPrefix(Self.database + ".") else { continue }
             if unlink("\(home)/\(name)") != 0, errno != ENOENT { throw Self.failure(home) }
         }
-        try Self.sync(home, home)
+        try Self.synchronize(home, home)
     }
+
+    public func finish(_ home: String) throws { try Self.finishSwap(home) }
 
     public func lock(_ home: String, name: String) throws -> any HomeLock { try FileLock(home: home, name: name) }
 
-    private static func sync(_ directory: String, _ home: String) throws {
+    private static func syncName(_ directory: String, _ home: String) throws {
         let descriptor = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC)
         // One may be allowed to make a directory where one may not read.
         if descriptor < 0, errno == EACCES { return }
@@ -70,7 +73,29 @@ public struct HomeDirectory: HomeFiles {
         if fsync(descriptor) != 0, errno == EIO { throw failure(home) }
     }
 
-    private static func failure(_ home: String) -> ReplicaError {
+    static func failure(_ home: String) -> ReplicaError {
         .home(home, reason: String(cString: strerror(errno)))
+    }
+
+    /// Waits until a file, or the names in a directory, are on the disk.
+    static func synchronize(_ path: String, _ home: String) throws {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure(home) }
+        defer { close(descriptor) }
+        if fsync(descriptor) != 0 { throw failure(home) }
+    }
+
+    /// Whether another process has the database open: it would go on writing into the file that is put away. SQLite
+    /// holds a shared lock on these bytes for as long as it has a database in WAL mode open.
+    static func isOpenElsewhere(_ home: String) -> Bool {
+        let descriptor = open(databasePath(home), O_RDWR | O_CLOEXEC)
+        guard descriptor >= 0 else { return false }
+        defer { close(descriptor) }
+        var lock = flock()
+        lock.l_type = Int16(F_WRLCK)
+        lock.l_whence = Int16(SEEK_SET)
+        lock.l_start = 0x4000_0002
+        lock.l_len = 510
+        return fcntl(descriptor, F_GETLK, &lock) == 0 && lock.l_type != Int16(F_UNLCK)
     }
 }

@@ -13,6 +13,12 @@ public protocol HomeFiles: Sendable {
     func isReadOnly(_ home: String) -> Bool
     /// Removes what was kept of the database under other names, as of one that was damaged.
     func removeCopies(_ home: String) throws
+    /// The key file of an encrypted home; nil if the home is not encrypted.
+    ///
+    /// - Throws: `ReplicaError.home` when it cannot be told.
+    func keyFile(_ home: String) throws -> [UInt8]?
+    /// Finishes the encryption or decryption of the home, if a crash has interrupted it; the transaction lock is held.
+    func finish(_ home: String) throws
     /// A lock of the home; two of one name exclude each other, also within a process.
     func lock(_ home: String, name: String) throws -> any HomeLock
 }
@@ -20,6 +26,8 @@ public protocol HomeFiles: Sendable {
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
     public func removeCopies(_ home: String) throws {}
+    public func keyFile(_ home: String) throws -> [UInt8]? { nil }
+    public func finish(_ home: String) throws {}
 }
 
 /// An advisory lock, held for a transaction or for a sync.

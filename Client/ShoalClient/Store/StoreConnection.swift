@@ -16,8 +16,11 @@ final class StoreConnection: @unchecked Sendable {
     init(home: String, environment: Environment) throws {
         self.home = home
         path = HomeDirectory.databasePath(home)
+        // Before the lock: a person may have to type.
+        let opened = try HomeKey.open(home, environment)
+        let cipher = opened?.cipher
         if environment.homes.isReadOnly(home) {
-            (queue, store) = try Self.openReadOnly(home, path, environment)
+            (queue, store) = try Self.openReadOnly(home, path, environment, cipher)
             return
         }
         let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
@@ -25,9 +28,15 @@ final class StoreConnection: @unchecked Sendable {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }
         defer { lock.release() }
+        try environment.homes.finish(home)
+        guard try environment.homes.keyFile(home) == opened?.file else {
+            throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
+        }
         let path = path
         queue = try StoreError.mapping(path: path) {
-            try DatabaseQueue(path: path, configuration: StoreFile.configuration(label: "replica"))
+            try DatabaseQueue(
+                path: try StoreFile.name(path, cipher: cipher),
+                configuration: StoreFile.configuration(label: "replica", cipher: cipher))
         }
         let queue = queue
         store = try StoreError.mapping(path: path) {
@@ -49,14 +58,14 @@ final class StoreConnection: @unchecked Sendable {
 
     /// Opens a home that nobody can write, to be read as it is.
     private static func openReadOnly(
-        _ home: String, _ path: String, _ environment: Environment
+        _ home: String, _ path: String, _ environment: Environment, _ cipher: PageCipher?
     ) throws -> (DatabaseQueue, ReplicaStore) {
         // What the log holds is not in the database yet, and could not be moved there.
         guard Glibc.access(path + "-wal", F_OK) != 0 else {
             throw ReplicaError.home(
                 home, reason: "it cannot be written, and not all of it is in its database yet; copy it elsewhere first")
         }
-        let (name, configuration) = StoreFile.immutable(path, label: "replica")
+        let (name, configuration) = try StoreFile.immutable(path, label: "replica", cipher: cipher)
         return try StoreError.mapping(path: path) {
             let queue = try DatabaseQueue(path: name, configuration: configuration)
             let store = try queue.inDatabase { database in

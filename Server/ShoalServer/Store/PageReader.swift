@@ -8,7 +8,8 @@ import struct ShoalCRDT.Record
 /// Gathers records and cells of an account's view until the budget is used up.
 struct PageReader {
     private(set) var page = RecordPage()
-    private(set) var moves = ScopeMoves()
+    private var left: Set<RecordID> = []
+    private var entered: Set<RecordID> = []
     /// Rows that could not be read and were passed over: once mended they get a new sequence and come then.
     private(set) var damaged: [RecordID] = []
     private let own: ServerSession.Holdings
@@ -22,8 +23,20 @@ struct PageReader {
     }
 
     private var isFull: Bool {
-        page.weight + 8 * (moves.left.count + moves.entered.count) >= budget || moves.left.count >= Limits.moves
-            || moves.entered.count >= Limits.moves
+        page.weight + 8 * (left.count + entered.count) >= budget || left.count >= Limits.moves
+            || entered.count >= Limits.moves
+    }
+
+    /// What left and what entered again, each scope once, by what became of it last.
+    var moves: ScopeMoves { ScopeMoves(left: left.sorted(), entered: entered.sorted()) }
+
+    private mutating func leave(_ scope: Int64) { left.insert(RecordID(rawValue: scope)) }
+
+    /// - Parameter isAgain: whether the replica may hold an earlier state of it.
+    private mutating func enter(_ scope: Int64, isAgain: Bool) {
+        let scope = RecordID(rawValue: scope)
+        // A page takes effect at once: one that left in it and came back is here from before.
+        if left.remove(scope) != nil || isAgain { entered.insert(scope) }
     }
 
     // MARK: Fill
@@ -162,10 +175,10 @@ struct PageReader {
     ) throws -> Cursor.Place? {
         if move.scope == 0 { return try tellAll(move, view, from: place, floor: floor) }
         if !move.isIn {
-            moves.left.append(RecordID(rawValue: move.scope))
+            leave(move.scope)
             return nil
         }
-        if move.isAgain, place == nil { moves.entered.append(RecordID(rawValue: move.scope)) }
+        if place == nil { enter(move.scope, isAgain: move.isAgain) }
         let last = try scope(move.scope, view, after: place?.record ?? 0)
         return last.map { Cursor.Place(scope: move.scope, record: $0) }
     }
@@ -188,10 +201,10 @@ struct PageReader {
             if isFull { return place }
             guard let next = try view.otherCustomer(after: scope, since: move.isIn ? floor : nil) else { return nil }
             if move.isIn {
-                if move.isAgain { moves.entered.append(RecordID(rawValue: next)) }
+                enter(next, isAgain: move.isAgain)
                 place = Cursor.Place(scope: next, record: 0)
             } else {
-                moves.left.append(RecordID(rawValue: next))
+                leave(next)
                 place = Cursor.Place(scope: next, record: Cursor.Place.done)
             }
         }

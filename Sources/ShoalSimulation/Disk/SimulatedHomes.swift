@@ -3,8 +3,15 @@ import ShoalClient
 /// Homes on simulated disks: their directories need not be made, and their locks are the disk's and end with its process.
 public struct SimulatedHomes: HomeFiles {
     public let disk: SimulatedDisk
+    private let key: [UInt8]?
 
-    public init(_ disk: SimulatedDisk) { self.disk = disk }
+    /// - Parameter key: the key file of encrypted homes, which a machine keeps elsewhere than on its disk.
+    public init(_ disk: SimulatedDisk, key: [UInt8]? = nil) {
+        self.disk = disk
+        self.key = key
+    }
+
+    public func keyFile(_ home: String) throws -> [UInt8]? { key }
 
     public func hasDatabase(_ home: String) throws -> Bool {
         (disk.size(of: try disk.name(of: HomeDirectory.databasePath(home))) ?? 0) > 0

@@ -47,29 +47,35 @@ enum Arguments {
         return place.words + global + (try arrange(rest, tail, (leaf as? StyledCommand.Type)?.style ?? .plain))
     }
 
+    /// Global options with a value, and what that is.
+    private static let valued = [(name: "--home", what: "a directory"), (name: "--passphrase-file", what: "a file")]
+
     private static func takeGlobalOptions(from head: inout [String]) throws -> [String] {
         var rest: [String] = []
         var isJSON = false
-        var home: String?
+        var values: [String: String] = [:]
         var index = 0
         while index < head.count {
             let word = head[index]
             if word == "--json" {
                 isJSON = true
-            } else if word == "--home" {
+            } else if let (name, what) = valued.first(where: { $0.name == word }) {
                 index += 1
-                guard index < head.count else { throw Failure.usage("--home needs a directory") }
-                home = head[index]
-            } else if word.hasPrefix("--home=") {
-                home = String(word.dropFirst("--home=".count))
+                guard index < head.count else { throw Failure.usage("\(name) needs \(what)") }
+                values[name] = head[index]
+            } else if let (name, _) = valued.first(where: { word.hasPrefix($0.name + "=") }) {
+                values[name] = String(word.dropFirst(name.count + 1))
             } else {
                 rest.append(word)
             }
             index += 1
         }
-        if home == "" { throw Failure.usage("--home needs a directory") }
+        if let (name, what) = valued.first(where: { values[$0.name] == "" }) {
+            throw Failure.usage("\(name) needs \(what)")
+        }
         head = rest
-        return (home.map { ["--home=\($0)"] } ?? []) + (isJSON ? ["--json"] : [])
+        return valued.compactMap { option in values[option.name].map { "\(option.name)=\($0)" } }
+            + (isJSON ? ["--json"] : [])
     }
 
     /// - Parameters:

@@ -14,6 +14,13 @@ struct GlobalOptions: ParsableArguments {
     @Flag(help: "Print one JSON document.")
     var json = false
 
+    @Option(
+        help: ArgumentHelp(
+            "The passphrase of encrypted data is the first line of this file (default: $SHOAL_PASSPHRASE, else asked for).",
+            valueName: "file"),
+        completion: .file())
+    var passphraseFile: String?
+
     /// `--home`, else `$SHOAL_HOME`, else `$XDG_DATA_HOME/shoal`, else `~/.local/share/shoal`. Variables that are empty
     /// count as unset, and so does an XDG directory that is not absolute, as its specification says.
     func directory() throws -> String {
@@ -26,6 +33,23 @@ struct GlobalOptions: ParsableArguments {
 
     /// - Parameter mayHandOver: whether a locked home that still has to hand over its unsent work is opened too.
     func replica(mayHandOver: Bool = false) throws -> Replica {
-        try Replica(home: directory(), environment: System.environment, mayHandOver: mayHandOver)
+        try Replica(home: directory(), environment: environment, mayHandOver: mayHandOver)
+    }
+
+    /// The machine's, which knows where the secret of an encrypted home is.
+    var environment: ShoalClient.Environment {
+        var environment = System.environment
+        let file = passphraseFile
+        environment.secret = { home, lock in
+            switch lock {
+            case .passphrase: return Array(try Passphrase.known(for: home, file: file).utf8)
+            case .keyring(let item):
+                guard let secret = try Keyring.load(item: item) else {
+                    throw Failure.failed("\(home) is encrypted, and the keyring does not have its key: unlock it first")
+                }
+                return secret
+            }
+        }
+        return environment
     }
 }

@@ -52,7 +52,7 @@ extension Screen {
 
 extension AssignedTag {
     fileprivate var title: String {
-        (group.isEmpty ? name : "\(group)/\(name)") + (isArchived ? " (archived)" : "")
+        path + (isArchived ? " (archived)" : "")
     }
 }
 

@@ -25,7 +25,7 @@ struct DoctorCommand: AsyncParsableCommand {
 
     func run() async throws {
         var visit = Visit()
-        visit.findings = try HomeDoctor(home: global.directory(), environment: System.environment).mendFile()
+        visit.findings = try HomeDoctor(home: global.directory(), environment: global.environment).mendFile()
         let replica = try global.replica()
         visit.findings += try replica.examine(rebuilds: rebuild)
         try await Network.use(replica.trust()) { transport in

@@ -27,26 +27,32 @@ struct Enroll: AsyncParsableCommand {
     var authority: String?
     @Flag(help: "Let everything travel readable over http:// to another machine.")
     var plaintext = false
+    @Flag(help: "Encrypt this machine's copy of the data; see shoal encrypt.")
+    var encrypt = false
+    @Flag(help: "With --encrypt: keep the key in the system's keyring.")
+    var keyring = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
     func validate() throws {
         if !ServerURL.isValid(url) { throw ValidationError(TransportError.invalidURL(url).description) }
+        if keyring, !encrypt { throw ValidationError("--keyring goes with --encrypt") }
     }
 
     func run() async throws {
         let home = try global.directory()
-        let (url, code, device) = (url, code, device ?? System.hostName)
+        let (url, code, device, environment) = (url, code, device ?? System.hostName, global.environment)
         var trust = ServerTrust(allowsPlaintext: plaintext)
         if let authority {
             trust.authorities = String(decoding: try File.read(authority, limit: 1 << 20), as: UTF8.self)
         }
         do { try trust.check(url) } catch { throw Failure.failed(error.description) }
+        if encrypt { try prepare(home, environment) }
         var screen = Screen(isJSON: global.json)
         try await Network.use(trust) { [trust] transport in
             let replica = try await Progress("waiting for the server").during {
                 try await Replica.enroll(
                     home: home, url: url, code: code, device: device, trust: trust, transport: transport,
-                    environment: System.environment)
+                    environment: environment)
             }
             let status = try replica.status()
             if screen.isJSON {
@@ -65,5 +71,16 @@ struct Enroll: AsyncParsableCommand {
             try screen.finish()
             replica.leave()
         }
+    }
+
+    /// Makes an encrypted home with nothing in it. One that an earlier attempt made is gone on with.
+    private func prepare(_ home: String, _ environment: ShoalClient.Environment) throws {
+        let encryption = HomeEncryption(home: home, environment: environment)
+        if try encryption.lock() != nil { return }
+        let secret: HomeSecret =
+            keyring
+            ? try .inKeyring(for: home)
+            : .passphrase(try Passphrase.new(for: home, file: global.passphraseFile))
+        try encryption.prepare(secret)
     }
 }

@@ -53,14 +53,14 @@ struct NoteEdit: ReplicaCommand {
         if let text {
             try replica.editNote(id, TypedText.read(text))
         } else {
-            try edit(id, of: replica)
+            try edit(id, of: replica, in: Editor.directory(of: replica))
         }
         screen.done()
     }
 
-    private func edit(_ id: RecordID, of replica: Replica) throws {
+    private func edit(_ id: RecordID, of replica: Replica, in directory: String) throws {
         let seen = try replica.draft(of: id)
-        let typed = try Editor.edit(seen.text, in: replica.home)
+        let typed = try Editor.edit(seen.text, in: directory)
         if typed.text != seen.text {
             guard !typed.text.isEmpty else {
                 typed.discard()

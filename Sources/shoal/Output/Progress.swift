@@ -5,7 +5,8 @@ import Synchronization
 /// A line on the terminal that says how far work has come, once it has taken longer than a second.
 final class Progress: Sendable {
     private let text: Mutex<String>
-    private let isVisible = Mutex(false)
+    /// The columns of the line that is shown.
+    private let shown = Mutex(0)
     private let isTerminal = isatty(STDERR_FILENO) == 1 && System.variable("TERM") != "dumb"
 
     init(_ text: String) { self.text = Mutex(text) }
@@ -42,18 +43,18 @@ final class Progress: Sendable {
     }
 
     private func draw(_ text: String) {
-        isVisible.withLock { isVisible in
+        shown.withLock { shown in
             guard !Task.isCancelled else { return }
-            isVisible = true
             let line = TextWidth.cut(TerminalText.line(text), to: Screen.terminalColumns(STDERR_FILENO) - 1)
-            Self.write("\r\u{1B}[K\(line)")
+            Self.write("\r" + TextWidth.padded(line, to: shown))
+            shown = TextWidth.of(line)
         }
     }
 
     private func clear() {
-        isVisible.withLock { isVisible in
-            if isVisible { Self.write("\r\u{1B}[K") }
-            isVisible = false
+        shown.withLock { shown in
+            if shown > 0 { Self.write("\r" + TextWidth.padded("", to: shown) + "\r") }
+            shown = 0
         }
     }
 

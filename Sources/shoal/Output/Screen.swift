@@ -54,9 +54,6 @@ struct Screen {
         }
     }
 
-    /// Text of the program itself, such as its help.
-    mutating func trusted(_ text: String) { bytes.append(contentsOf: "\(text)\n".utf8) }
-
     private mutating func append(_ text: String, _ style: Style) {
         if isColoured, style != .plain, !text.isEmpty {
             bytes.append(contentsOf: "\u{1B}[\(style.rawValue)m\(text)\u{1B}[0m".utf8)

@@ -1,4 +1,5 @@
 import Glibc
+import ShoalClient
 
 /// A person's own editor on a private file.
 enum Editor {
@@ -8,6 +9,19 @@ enum Editor {
         var path: String
 
         func discard() { unlink(path) }
+    }
+
+    /// Where texts are edited: beside the data; of encrypted data in a directory that lies in memory, and what an editor left
+    /// there is gone when the person logs out.
+    static func directory(of replica: Replica) throws -> String {
+        let lock = try HomeEncryption(home: replica.home, environment: replica.environment).lock()
+        guard lock != nil else { return replica.home }
+        let known = [System.variable("XDG_RUNTIME_DIR"), "/dev/shm"].compactMap { $0 }
+        guard let directory = known.first(where: { $0.hasPrefix("/") && access($0, W_OK | X_OK) == 0 }) else {
+            throw Failure.failed(
+                "there is no directory in memory to edit an encrypted note in: give the text as an argument")
+        }
+        return directory
     }
 
     /// Lets a person edit `text` in a file beside the data, where nobody else may read.

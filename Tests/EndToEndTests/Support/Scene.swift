@@ -139,6 +139,15 @@ final class Scene {
         return outcome.errors
     }
 
+    /// Starts a program on a pseudo-terminal.
+    func terminal(_ command: [String], home: String, variables: [String: String] = [:]) throws -> Terminal {
+        let standard = [
+            "PATH": "/usr/bin:/bin", "HOME": directory, "LANG": "C.UTF-8", "TERM": "xterm",
+            "SHOAL_HOME": self.home(home),
+        ]
+        return try Terminal(command, environment: variables.merging(standard) { own, _ in own })
+    }
+
     private func start(
         _ command: [String], input: Data = Data(), variables: [String: String] = [:], keep: Bool = true
     ) throws -> Child {

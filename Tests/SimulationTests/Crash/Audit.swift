@@ -2,6 +2,7 @@ import GRDB
 import ShoalCRDT
 import ShoalClient
 import ShoalSimulation
+import ShoalStore
 
 /// What must hold in a database file at any time, read by SQL alone.
 struct Audit {
@@ -17,15 +18,21 @@ struct Audit {
     ]
 
     /// A replica's database. Nobody else may have it open.
-    static func replica(_ disk: SimulatedDisk) throws -> Audit {
+    static func replica(_ disk: SimulatedDisk, isEncrypted: Bool = false) throws -> Audit {
         var audit = Audit()
-        let queue = try DatabaseQueue(path: HomeDirectory.databasePath(Replica.home(disk)))
+        let queue = try open(disk, isEncrypted)
         try queue.inDatabase { database in
             try audit.checkIntegrity(database)
             try audit.checkLog(database)
         }
         try queue.close()
         return audit
+    }
+
+    private static func open(_ disk: SimulatedDisk, _ isEncrypted: Bool) throws -> DatabaseQueue {
+        let cipher = isEncrypted ? try EncryptedHome.cipher() : nil
+        return try DatabaseQueue(
+            path: try StoreFile.name(HomeDirectory.databasePath(Replica.home(disk)), cipher: cipher))
     }
 
     private mutating func checkIntegrity(_ database: Database) throws {
@@ -58,8 +65,8 @@ struct Audit {
     }
 
     /// The rows of the derived tables, sorted.
-    static func derivedRows(_ disk: SimulatedDisk) throws -> [String: [String]] {
-        let queue = try DatabaseQueue(path: HomeDirectory.databasePath(Replica.home(disk)))
+    static func derivedRows(_ disk: SimulatedDisk, isEncrypted: Bool = false) throws -> [String: [String]] {
+        let queue = try open(disk, isEncrypted)
         defer { try? queue.close() }
         return try queue.read { database in
             var all: [String: [String]] = [:]

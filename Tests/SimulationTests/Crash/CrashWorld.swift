@@ -41,8 +41,12 @@ final class CrashWorld: @unchecked Sendable {
     private let collected = Mutex<[Moment]>([])
     private let chances = Mutex<(random: SplitMix64, oneIn: Int)>((SplitMix64(seed: 0), 0))
 
-    init(seed: UInt64) throws {
+    /// Whether the clients' homes are encrypted.
+    private let isEncrypted: Bool
+
+    init(seed: UInt64, isEncrypted: Bool = false) throws {
         self.seed = seed
+        self.isEncrypted = isEncrypted
         world = SeededWorld(seed: seed)
         random = SplitMix64(seed: seed)
         let sector = seed % 2 == 0 ? 512 : 4_096
@@ -53,7 +57,7 @@ final class CrashWorld: @unchecked Sendable {
             replicas.append(
                 try Replica.create(
                     home: Replica.home(disks[index + 1]), server: "http://test", key: key, enrolment: enrolment,
-                    environment: world.client(disks[index + 1])))
+                    environment: world.client(disks[index + 1], isEncrypted: isEncrypted)))
         }
         for machine in 0..<3 { history.append([try digest(machine)]) }
         durable = [0, 0, 0]
@@ -175,14 +179,14 @@ final class CrashWorld: @unchecked Sendable {
         var complaints: [String] = []
         let server = try ServerMachine(disks[0], world)
         let replicas = try disks.dropFirst().map { disk in
-            try Replica(home: Replica.home(disk), environment: world.client(disk))
+            try Replica(home: Replica.home(disk), environment: world.client(disk, isEncrypted: isEncrypted))
         }
         let found = Self.digest(victim == 0 ? try server.dump : try replicas[victim - 1].dumpLines)
         let allowed = history[victim][moment.states.clamped(to: 0...history[victim].count - 1)]
         if !allowed.contains(found) { complaints.append("lost: it is in none of \(allowed.count) states") }
         if victim > 0 {
             try replicas[victim - 1].close()
-            complaints += try Audit.replica(disks[victim]).complaints
+            complaints += try Audit.replica(disks[victim], isEncrypted: isEncrypted).complaints
         } else {
             try server.store.close()
             complaints += try Audit.server(disks[0]).complaints
@@ -190,10 +194,13 @@ final class CrashWorld: @unchecked Sendable {
         let againServer = victim == 0 ? try ServerMachine(disks[0], world) : server
         var again = replicas
         if victim > 0 {
-            let before = try Audit.derivedRows(disks[victim])
-            again[victim - 1] = try Replica(home: Replica.home(disks[victim]), environment: world.client(disks[victim]))
+            let before = try Audit.derivedRows(disks[victim], isEncrypted: isEncrypted)
+            again[victim - 1] = try Replica(
+                home: Replica.home(disks[victim]), environment: world.client(disks[victim], isEncrypted: isEncrypted))
             try again[victim - 1].rebuildProjections()
-            if try Audit.derivedRows(disks[victim]) != before { complaints.append("a rebuild gives other tables") }
+            if try Audit.derivedRows(disks[victim], isEncrypted: isEncrypted) != before {
+                complaints.append("a rebuild gives other tables")
+            }
         }
         for _ in 0..<2 { for replica in again { try replica.sync(againServer) } }
         let dump = try againServer.dump

@@ -7,7 +7,7 @@ import Testing
 
 /// The power is lost at every effect while a database is being made: it can be made again, or is there with what was promised.
 @Suite struct CreationCrashTests {
-    @Test func aHomeIsMadeWholeOrCanBeMadeAgain() async throws {
+    @Test(arguments: [false, true]) func aHomeIsMadeWholeOrCanBeMadeAgain(isEncrypted: Bool) async throws {
         let world = SeededWorld(seed: 1)
         let server = try ServerMachine(SimulatedDisk(), world)
         let (enrolment, key) = try server.enrolment("Anna")
@@ -19,7 +19,7 @@ import Testing
             func create() throws -> Replica {
                 try Replica.create(
                     home: Replica.home(disk), server: "http://test", key: key, enrolment: enrolment,
-                    environment: world.client(disk))
+                    environment: world.client(disk, isEncrypted: isEncrypted))
             }
             var (isEnrolled, hasWritten) = (false, false)
             do {
@@ -35,7 +35,8 @@ import Testing
             disk.crash(.power(seed: UInt64(stop)))
             let replica: Replica
             do {
-                replica = try Replica(home: Replica.home(disk), environment: world.client(disk))
+                replica = try Replica(
+                    home: Replica.home(disk), environment: world.client(disk, isEncrypted: isEncrypted))
             } catch ReplicaError.notEnrolled {
                 #expect(!isEnrolled, "stop \(stop)")
                 replica = try create()
@@ -44,7 +45,7 @@ import Testing
             #expect(names == ["first"] || !hasWritten && names.isEmpty, "stop \(stop)")
             _ = try replica.addCustomer(name: "second")
             try replica.close()
-            #expect(try Audit.replica(disk).complaints.isEmpty, "stop \(stop)")
+            #expect(try Audit.replica(disk, isEncrypted: isEncrypted).complaints.isEmpty, "stop \(stop)")
         }
         #expect(stops > 50)
     }

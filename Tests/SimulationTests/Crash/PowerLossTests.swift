@@ -8,14 +8,26 @@ import Testing
     /// Images of disks after a loss of power at any effect of a server and two clients at work: what was promised is there,
     /// the databases are whole, and the next sync makes all equal.
     @Test func whatWasAcknowledgedSurvivesALossOfPowerAtAnyEffect() async throws {
-        let wanted = Self.isNightly ? 20_000 : 1_000
+        let found = try await Self.lose(Self.isNightly ? 20_000 : 1_000)
+        print("images=\(found.images) corrupt=\(found.corrupt) lost=\(found.lost)")
+    }
+
+    /// The same with encrypted homes: a torn write costs no more there.
+    @Test func ofEncryptedHomesTheSameSurvives() async throws {
+        let found = try await Self.lose(Self.isNightly ? 5_000 : 400, isEncrypted: true)
+        print("encrypted_images=\(found.images) corrupt=\(found.corrupt) lost=\(found.lost)")
+    }
+
+    private static func lose(
+        _ wanted: Int, isEncrypted: Bool = false
+    ) async throws -> (images: Int, corrupt: Int, lost: Int) {
         let worlds = wanted / 25
         let results = try await withThrowingTaskGroup(of: (images: Int, corrupt: Int, lost: Int).self) { group in
             for lane in 0..<2 {
                 group.addTask {
                     var sum = (images: 0, corrupt: 0, lost: 0)
                     for seed in stride(from: lane, to: worlds, by: 2) {
-                        let found = try await Self.images(seed: UInt64(seed), count: 25)
+                        let found = try await Self.images(seed: UInt64(seed), count: 25, isEncrypted)
                         sum = (sum.images + found.images, sum.corrupt + found.corrupt, sum.lost + found.lost)
                     }
                     return sum
@@ -25,12 +37,14 @@ import Testing
                 sum = (sum.images + found.images, sum.corrupt + found.corrupt, sum.lost + found.lost)
             }
         }
-        print("images=\(results.images) corrupt=\(results.corrupt) lost=\(results.lost)")
         #expect(results.images >= wanted && results.corrupt == 0 && results.lost == 0)
+        return results
     }
 
-    private static func images(seed: UInt64, count: Int) async throws -> (images: Int, corrupt: Int, lost: Int) {
-        let world = try CrashWorld(seed: seed)
+    private static func images(
+        seed: UInt64, count: Int, _ isEncrypted: Bool
+    ) async throws -> (images: Int, corrupt: Int, lost: Int) {
+        let world = try CrashWorld(seed: seed, isEncrypted: isEncrypted)
         let moments = try world.run(steps: 50, oneIn: 12)
         var (images, corrupt, lost) = (0, 0, 0)
         guard !moments.isEmpty else { return (0, 0, 0) }

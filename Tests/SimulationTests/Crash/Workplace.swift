@@ -34,9 +34,12 @@ final class SeededWorld: Sendable {
             sleep: { _ in })
     }
 
-    func client(_ disk: SimulatedDisk) -> Environment {
+    /// - Parameter isEncrypted: whether homes on the disk are.
+    func client(_ disk: SimulatedDisk, isEncrypted: Bool = false) -> Environment {
         Environment(
-            now: { self.now() }, ticks: { 0 }, random: { self.random() }, sleep: { _ in }, homes: SimulatedHomes(disk))
+            now: { self.now() }, ticks: { 0 }, random: { self.random() }, sleep: { _ in },
+            secret: { _, _ in EncryptedHome.secret },
+            homes: SimulatedHomes(disk, key: isEncrypted ? EncryptedHome.key : nil))
     }
 }
 
