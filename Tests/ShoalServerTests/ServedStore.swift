@@ -31,7 +31,7 @@ struct ServedStore {
     func answer(_ text: String, milliseconds: Int32 = 10_000) async throws -> String {
         try await waiting {
             let connection = try RawConnection(port: port)
-            connection.send(text.utf8)
+            try connection.send(text.utf8)
             connection.finish()
             return String(decoding: connection.rest(milliseconds: milliseconds).bytes, as: UTF8.self)
         }
