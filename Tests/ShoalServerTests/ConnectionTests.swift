@@ -35,7 +35,7 @@ struct ConnectionTests {
                     silent.append(try RawConnection(port: served.port))
                     // The next one comes when this one is counted.
                     if count <= 8 { try await Task.sleep(for: .milliseconds(50)) }
-                    #expect(try await eventually { silent.filter { !$0.isClosed }.count == min(count, 8) })
+                    try #require(try await eventually { silent.filter { !$0.isClosed }.count == min(count, 8) })
                 }
                 // Those that came last.
                 #expect(silent.suffix(8).allSatisfy { !$0.isClosed })
@@ -57,7 +57,7 @@ struct ConnectionTests {
                 "Content-Type: application/vnd.shoal.v1+json", "Content-Encoding: deflate",
             ]
             let head = fields.map { $0 + "\r\n" }.joined() + "\r\n"
-            known.send(Array(head.utf8) + body)
+            try known.send(Array(head.utf8) + body)
             let answer = try await waiting { known.rest(milliseconds: 1_000) }
             #expect(String(decoding: answer.bytes.prefix(12), as: UTF8.self) == "HTTP/1.1 200" && !answer.isClosed)
             let strangers = try (0..<30).map { _ in try RawConnection(port: served.port) }
@@ -80,11 +80,11 @@ struct ConnectionTests {
             let head = "POST /v1/sync HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"
             // One that drips and one that pours.
             let dripping = try RawConnection(port: served.port)
-            dripping.send(head.utf8)
+            try dripping.send(head.utf8)
             let pouring = try RawConnection(port: served.port)
-            pouring.send(head.utf8)
+            try pouring.send(head.utf8)
             let chunk = Array("10000\r\n".utf8) + [UInt8](repeating: 0x61, count: 1 << 16) + Array("\r\n".utf8)
-            let poured = try await waiting { (0..<1_000).prefix { _ in pouring.send(chunk) }.count }
+            let poured = try await waiting { try (0..<1_000).prefix { _ in try pouring.send(chunk) }.count }
             // 64 MiB are not taken.
             #expect(poured < 1_000)
             let answer = try await waiting { dripping.rest(milliseconds: 10_000) }
@@ -101,7 +101,7 @@ struct ConnectionTests {
             let requests = Array(
                 String(repeating: "GET /v1/openapi.json HTTP/1.1\r\nHost: x\r\n\r\n", count: 1_000).utf8)
             // The server stops reading when it cannot write, so that this ends when it closes.
-            let rounds = try await waiting { (0..<200).prefix { _ in greedy.send(requests) }.count }
+            let rounds = try await waiting { try (0..<200).prefix { _ in try greedy.send(requests) }.count }
             #expect(rounds < 200)
             #expect(try await served.isServing())
         }

@@ -87,7 +87,7 @@ struct HTTPTests {
         let connection = try RawConnection(port: port)
         let header = Array("GET /healthz HTTP/1.1\r\nHost: x\r\nX-Slow: \(String(repeating: "a", count: 200))".utf8)
         for (index, byte) in header.prefix(200).enumerated() {
-            guard connection.send([byte]) else { return index * 100 }
+            guard try connection.send([byte]) else { return index * 100 }
             usleep(100_000)
             if connection.isClosed { return (index + 1) * 100 }
         }

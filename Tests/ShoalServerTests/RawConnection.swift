@@ -10,6 +10,8 @@ final class RawConnection: @unchecked Sendable {
     init(port: Int) throws {
         descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         guard descriptor >= 0 else { throw Trouble(code: errno) }
+        var patience = timeval(tv_sec: 10, tv_usec: 0)
+        setsockopt(descriptor, SOL_SOCKET, SO_SNDTIMEO, &patience, socklen_t(MemoryLayout<timeval>.size))
         var address = sockaddr_in()
         address.sin_family = sa_family_t(AF_INET)
         address.sin_port = UInt16(truncatingIfNeeded: port).bigEndian
@@ -27,15 +29,17 @@ final class RawConnection: @unchecked Sendable {
 
     deinit { close(descriptor) }
 
-    /// - Returns: whether all of it was taken.
+    /// - Returns: whether all of it was taken before the other side closed.
+    /// - Throws: when it is neither taken nor refused for ten seconds.
     @discardableResult
-    func send(_ bytes: some Collection<UInt8>) -> Bool {
+    func send(_ bytes: some Collection<UInt8>) throws -> Bool {
         let bytes = Array(bytes)
         var start = 0
         while start < bytes.count {
             let count = bytes.withUnsafeBytes {
                 Glibc.send(descriptor, $0.baseAddress.map { $0 + start }, $0.count - start, Int32(MSG_NOSIGNAL))
             }
+            if count < 0, errno == EAGAIN { throw Trouble(code: EAGAIN) }
             if count <= 0 { return false }
             start += count
         }

@@ -65,7 +65,7 @@ struct SecureConnectionTests {
         try await ServedStore.run(try TestServer(), options: options) { served in
             let silent = try RawConnection(port: served.port)
             // The beginning of a record of the handshake.
-            silent.send([0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
+            try silent.send([0x16, 0x03, 0x01, 0x02, 0x00, 0x01])
             let end = try await waiting { silent.rest(milliseconds: 20_000) }
             #expect(end.isClosed)
         }

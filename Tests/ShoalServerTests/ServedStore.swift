@@ -19,19 +19,30 @@ struct ServedStore {
             defer { ports.continuation.finish() }
             try await http.run(signals: false) { ports.continuation.yield($0) }
         }
-        defer { running.cancel() }
         var iterator = ports.stream.makeAsyncIterator()
         guard let port = await iterator.next() else { return try await running.value }
-        try await body(ServedStore(port: port))
+        let served = ServedStore(port: port)
+        do { try await body(served) } catch {
+            await served.settle()
+            running.cancel()
+            throw error
+        }
+        await served.settle()
         running.cancel()
         _ = try? await running.value
+    }
+
+    /// Waits until all connections are handled: a server that is cancelled while some are not ends the process.
+    private func settle() async {
+        _ = try? await isServing()
+        try? await Task.sleep(for: .milliseconds(100))
     }
 
     /// Sends bytes, says that nothing more comes, and reads what is answered until the end.
     func answer(_ text: String, milliseconds: Int32 = 10_000) async throws -> String {
         try await waiting {
             let connection = try RawConnection(port: port)
-            connection.send(text.utf8)
+            try connection.send(text.utf8)
             connection.finish()
             return String(decoding: connection.rest(milliseconds: milliseconds).bytes, as: UTF8.self)
         }

@@ -20,6 +20,9 @@ final class Connections: Sendable {
         var since: NIODeadline
         /// The order of `since`, where clocks are too coarse.
         var turn: UInt64
+        /// Whether somebody handles it. One that is closed while it is still being set up takes the process with it: what wraps
+        /// its channel must be used once.
+        var isHandled = false
         /// Whether it ever showed a key that is a replica's.
         var isKnown = false
         /// Requests whose header has come and whose answer has not ended; of these, those that have come whole.
@@ -31,12 +34,19 @@ final class Connections: Sendable {
         var entries: [ObjectIdentifier: Entry] = [:]
         var perAddress: [PeerAddress: Int] = [:]
         var turn: UInt64 = 0
+        /// Those that are to be closed as soon as somebody handles them.
+        var refused: Set<ObjectIdentifier> = []
 
+        /// Forgets a connection.
+        ///
+        /// - Returns: its channel if it can be closed now.
         mutating func remove(_ id: ObjectIdentifier) -> (any Channel)? {
             guard let entry = entries.removeValue(forKey: id) else { return nil }
             let left = perAddress[entry.address, default: 1] - 1
             perAddress[entry.address] = left > 0 ? left : nil
-            return entry.channel
+            if entry.isHandled { return entry.channel }
+            refused.insert(id)
+            return nil
         }
 
         /// The connection that goes first.
@@ -57,11 +67,14 @@ final class Connections: Sendable {
     func admit(_ channel: any Channel) {
         let id = ObjectIdentifier(channel)
         let address = PeerAddress(channel.remoteAddress)
-        let closed: (any Channel)? = state.withLock { state in
+        let victim: (any Channel)? = state.withLock { state in
             var victim: (any Channel)?
             let isCrowded = state.perAddress[address, default: 0] >= bounds.perAddress
             if isCrowded || state.entries.count >= bounds.total {
-                guard let first = state.victim(of: isCrowded ? address : nil) else { return channel }
+                guard let first = state.victim(of: isCrowded ? address : nil) else {
+                    state.refused.insert(id)
+                    return nil
+                }
                 victim = state.remove(first)
             }
             state.turn += 1
@@ -69,10 +82,22 @@ final class Connections: Sendable {
             state.perAddress[address, default: 0] += 1
             return victim
         }
-        if let closed { closed.close(promise: nil) }
+        victim?.close(promise: nil)
         channel.closeFuture.whenComplete { [weak self] _ in
-            self?.state.withLock { _ = $0.remove(id) }
+            self?.state.withLock { state in
+                _ = state.remove(id)
+                state.refused.remove(id)
+            }
         }
+    }
+
+    /// The connection is set up, and from now on it may be closed.
+    func handled(_ channel: any Channel) {
+        let isRefused = state.withLock { state in
+            state.entries[ObjectIdentifier(channel)]?.isHandled = true
+            return state.refused.remove(ObjectIdentifier(channel)) != nil
+        }
+        if isRefused { channel.close(promise: nil) }
     }
 
     /// Whether the channel is a connection here, rather than a stream in one.
@@ -111,7 +136,9 @@ final class Connections: Sendable {
     /// Closes the connections on which nothing has been under way for as long as `limit`.
     func sweep(limit: TimeAmount, now: NIODeadline) {
         let late: [any Channel] = state.withLock { state in
-            let ids = state.entries.filter { $0.value.underWay == 0 && now - $0.value.since >= limit }.map(\.key)
+            let ids = state.entries.filter {
+                $0.value.isHandled && $0.value.underWay == 0 && now - $0.value.since >= limit
+            }.map(\.key)
             return ids.compactMap { state.remove($0) }
         }
         for channel in late { channel.close(promise: nil) }

@@ -18,7 +18,10 @@ struct GuardedChannel<Base: ServerChildChannel>: ServerChildChannel {
         return base.setup(channel: channel, logger: logger)
     }
 
-    func handle(value: Base.Value, logger: Logger) async { await base.handle(value: value, logger: logger) }
+    func handle(value: Base.Value, logger: Logger) async {
+        connections.handled(value.channel)
+        await base.handle(value: value, logger: logger)
+    }
 }
 
 /// Closes the connections that keep silent too long, until the server stops.
