@@ -46,9 +46,22 @@ extension Verification {
         }
     }
 
-    /// Whether an operation may rightly be refused: its account had lost sight of what it is about, or it rests on another that
-    /// was refused.
+    /// Whether an operation may rightly be refused: its account had lost sight of what it is about, it rests on another that
+    /// was refused, or it is of the command of such a one.
     func mayBeRefused(_ event: Event) -> Bool {
+        if isRightlyRefused(event) { return true }
+        // Tags of several customers, and deletions with their notes, are one command.
+        guard let place = oracle.order.firstIndex(of: event.hash) else { return false }
+        let near = oracle.order[max(0, place - 40)..<min(oracle.order.count, place + 40)]
+        return near.contains { hash in
+            guard hash != event.hash, refused.contains(hash), let other = oracle.events[hash],
+                other.machine == event.machine
+            else { return false }
+            return isRightlyRefused(other)
+        }
+    }
+
+    private func isRightlyRefused(_ event: Event) -> Bool {
         if event.isForbidden { return true }
         guard let account = cluster.machines.first(where: { $0.number == event.machine })?.account.id else {
             return false
@@ -56,7 +69,7 @@ extension Verification {
         let envelope = event.creates ?? envelope(of: event.record)
         if case .customer(let customer)? = envelope?.scope, oracle.mayHaveLost(account, customer) { return true }
         let named = event.writes.reduce(into: event.covered) { $0.formUnion($1.superseded) }
-        return !named.isDisjoint(with: refused) || isRefused(makerOf: event.record) || mayBeOfRefusedCommand(event)
+        return !named.isDisjoint(with: refused) || isRefused(makerOf: event.record)
     }
 
     private func envelope(of id: RecordID) -> Envelope? {
@@ -65,22 +78,6 @@ extension Verification {
 
     private func isRefused(makerOf id: RecordID) -> Bool {
         oracle.events.values.contains { $0.record == id && $0.creates != nil && refused.contains($0.hash) }
-    }
-
-    /// Commands that speak of several customers are refused as a whole: tags, and deletions with their notes.
-    private func mayBeOfRefusedCommand(_ event: Event) -> Bool {
-        guard let place = oracle.order.firstIndex(of: event.hash) else { return false }
-        let near = oracle.order[max(0, place - 40)..<min(oracle.order.count, place + 40)]
-        return near.contains { hash in
-            guard hash != event.hash, refused.contains(hash), let other = oracle.events[hash],
-                other.machine == event.machine,
-                let account = cluster.machines.first(where: { $0.number == event.machine })?.account.id
-            else { return false }
-            guard case .customer(let customer)? = (other.creates ?? envelope(of: other.record))?.scope else {
-                return false
-            }
-            return oracle.mayHaveLost(account, customer)
-        }
     }
 
     /// The identifier at the beginning of a line of a dump: {"id":"…
