@@ -23,12 +23,12 @@ final class ServerBench {
         random: { count in (0..<count).map { _ in UInt8.random(in: 0...255) } },
         sleep: { try await Task.sleep(for: .milliseconds($0)) })
 
-    init(path: String, accounts: [String]) throws {
+    init(path: String, accounts: [String], role: Role = .supervisor) throws {
         self.path = path
         store = try ServerStore(path: path, environment: Self.environment)
         let book = Accounts(store: store, environment: Self.environment)
         for name in accounts {
-            let made = try book.add(name: name, role: .supervisor)
+            let made = try book.add(name: name, role: role)
             let importer = try book.enroll(EnrollRequest(code: made.code, key: Self.key()))
             members.append(try enroll(name, made.account, importer: importer.replica))
         }
@@ -42,8 +42,10 @@ final class ServerBench {
         return Member(name: name, id: account, importer: importer, enrolment: enrolment, key: key)
     }
 
-    /// A fresh replica of the first account.
-    func newcomer() throws -> Member { try enroll(members[0].name, members[0].id, importer: members[0].importer) }
+    /// A fresh replica of an account.
+    func newcomer(_ number: Int = 0) throws -> Member {
+        try enroll(members[number].name, members[number].id, importer: members[number].importer)
+    }
 
     /// 32 random bytes in base64url.
     private static func key() -> String {

@@ -18,13 +18,14 @@ struct ShoalBench: AsyncParsableCommand {
             shoal-bench text FILE
             shoal-bench note
             shoal-bench encryption SCRATCH
+            shoal-bench visibility SCRATCH
 
             Each figure is a line {"peer":"shoal","m":METRIC,"v":NUMBER}.
             """,
         subcommands: [
             MatrixCommand.self, RefillCommand.self, DigestCommand.self, GenerateCommand.self, DemoCommand.self,
             OperatorCommand.self, AttackCommand.self, SimulateCommand.self, TextCommand.self, NoteCommand.self,
-            EncryptionCommand.self,
+            EncryptionCommand.self, VisibilityCommand.self,
         ])
 
     static func main() async {

@@ -71,6 +71,8 @@ final class TinyServer {
     /// Operations to refuse, by record.
     var refuses: Set<RecordID> = []
     var reason = RefusalReason.forbidden
+    /// What the next page says of the account's view.
+    var moves = ScopeMoves()
     var verdicts: [ReplicaID: [Verdict]] = [:]
     private var count: UInt16 = 0
     static let own = ReplicaID(epoch: 7, count: 0)
@@ -149,9 +151,12 @@ final class TinyServer {
         }
         let more = changed.count > pageSize
         let cursor = more ? "\(changed[pageSize - 1].sequence)/\(floor)" : "\(sequence)/\(sequence)"
-        return SyncResponse(
+        var response = SyncResponse(
             push: push, from: request.cursor, page: page, cursor: cursor, more: more, isFill: floor == 0,
             positions: logs.map { Dot($0.key, $0.value) }, time: time)
+        response.moves = moves
+        moves = ScopeMoves()
+        return response
     }
 
     var dump: [String] {

@@ -126,6 +126,21 @@ struct VisibilityTests {
         #expect(bert.pulled == before)
     }
 
+    @Test func aDigestKnowsOnlyWhatTheAccountSees() throws {
+        let id = try customer(anna)
+        let own = try customer(bert)
+        try expectViews(anna, bert)
+        let request = DigestRequest(
+            epoch: bert.enrolled.epoch, cursor: bert.cursor, seen: 0,
+            ranges: [DigestRange(.all, .list([]))], wanted: [id, own].sorted())
+        let answer = try server.store.digest(request, account: bert.account)
+        #expect(answer.page.heads.contains { $0.id == own } && !answer.page.heads.contains { $0.id == id })
+        #expect(answer.gone == [id] && !answer.omitted.contains(id))
+        // What moved since is for a sync to tell.
+        _ = try setFollow(bert.account, of: id, by: anna)
+        #expect(try server.store.digest(request, account: bert.account).isBehind)
+    }
+
     @Test func aDatabaseOfTheVersionBeforeEvictsWhatWasNeverTheirs() throws {
         let id = try customer(anna)
         try expectViews(anna, bert)

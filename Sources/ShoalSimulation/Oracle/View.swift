@@ -68,6 +68,12 @@ extension Verification {
         }
         let envelope = event.creates ?? envelope(of: event.record)
         if case .customer(let customer)? = envelope?.scope, oracle.mayHaveLost(account, customer) { return true }
+        // Another account's follow relation.
+        let isOthers = event.writes.contains { write in
+            guard case .id(let owner) = write.cell.element else { return false }
+            return Schema.field(write.cell.field)?.element == .account && owner != account
+        }
+        if isOthers { return true }
         let named = event.writes.reduce(into: event.covered) { $0.formUnion($1.superseded) }
         return !named.isDisjoint(with: refused) || isRefused(makerOf: event.record)
     }

@@ -40,6 +40,8 @@ struct Demo {
         var report = DemoReport()
         report.accounts = generator.accounts
         report.expectedConflicts = workload.conflicts
+        report.allConflicts = workload.allConflicts
+        (report.customers, report.shared) = (workload.customers, workload.shared)
         let server = try await ServerProcess(program: programs + "/shoald", directory: directory, children: children)
         let operators = try await enroll(workload, server)
         let made = try await load(operators, workload)
@@ -52,7 +54,7 @@ struct Demo {
         say("\n" + report.text)
         show(report.example)
         say(String(format: "\nDone in %.0f s. ", Measure.now() - begin))
-        say(report.isEqual ? "Everybody has the same.\n" : "THE REPLICAS DIFFER.\n")
+        say(report.isEqual ? "Everybody has exactly their own, as the server has it.\n" : "THE REPLICAS DIFFER.\n")
         invite(workload, server)
         return report.isEqual
     }
@@ -178,13 +180,14 @@ struct Demo {
 
     /// An immediate second sync moves nothing.
     private func settle(_ operators: [OperatorProcess], _ report: inout DemoReport) async throws {
+        report.conflicts = Array(repeating: 0, count: accounts.count)
         let shared = Mutex(report)
         try await board.phase("Synced once more", total: accounts.count) {
             try await forEach(operators) { worker in
                 let outcome = try await worker.perform(.sync(.none)) { _ in }
                 shared.withLock { report in
                     if outcome.pushed != 0 || outcome.pulled != 0 || !outcome.isComplete { report.unsettled += 1 }
-                    report.conflicts.append(outcome.conflicts)
+                    report.conflicts[worker.number] = outcome.conflicts
                     report.memory = max(report.memory, outcome.memory)
                     if worker.number == 0 { report.example = outcome.example }
                 }

@@ -10,14 +10,21 @@ struct DemoWorkload {
     /// The customers whose ids each account must be told: it works on them and others made them.
     private(set) var foreign: [Set<String>]
 
-    /// How many (customer, field) pairs must be in conflict when all days have met, worked out from the lines alone.
-    private(set) var conflicts = 0
+    /// The customers that each account follows, and how many of all are followed by more than one.
+    private(set) var followed: [Set<String>]
+    private(set) var shared = 0
+
+    /// How many (customer, field) pairs each account must have in conflict when all days have met, worked out from the lines
+    /// alone, and how many there are in all.
+    private(set) var conflicts: [Int] = []
+    private(set) var allConflicts = 0
 
     /// Generates into the directory and writes a `part-ACCOUNT.jsonl` for each account: accounts, tags, and the customers
     /// that it makes with their followers, tags and notes.
     init(_ generator: Generator, in directory: DemoDirectory) throws {
         try generator.write(to: directory.workload)
         foreign = Array(repeating: [], count: generator.accounts)
+        followed = foreign
         var preamble: [UInt8] = []
         var parts = [[UInt8]](repeating: [], count: generator.accounts)
         var place: [String: Int] = [:]
@@ -40,7 +47,9 @@ struct DemoWorkload {
                 expected.begin(line)
             case .note: notes += 1
             case .follow:
-                if let follower = place[line.account], follower != current { foreign[follower].insert(line.customer) }
+                guard let follower = place[line.account] else { break }
+                followed[follower].insert(line.customer)
+                if follower != current { foreign[follower].insert(line.customer) }
             default: break
             }
             parts[current] += raw
@@ -50,7 +59,10 @@ struct DemoWorkload {
             try Data(preamble + parts[account]).write(to: URL(fileURLWithPath: directory.part(account)))
         }
         for account in 0..<generator.accounts { expected.take(day: try Workload.read(directory.day(account))) }
-        conflicts = expected.count
+        let places = expected.customers
+        conflicts = followed.map { seen in places.count { seen.contains($0) } }
+        allConflicts = places.count
+        shared = foreign.reduce(into: Set<String>()) { $0.formUnion($1) }.count
     }
 }
 
@@ -81,5 +93,6 @@ private struct ExpectedConflicts {
         for (place, value) in last { written[place, default: []].insert(value) }
     }
 
-    var count: Int { written.values.count { $0.count > 1 } }
+    /// The customer of each conflict.
+    var customers: [String] { written.filter { $0.value.count > 1 }.map(\.key.customer) }
 }

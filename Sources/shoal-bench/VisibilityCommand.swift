@@ -1,0 +1,155 @@
+import ArgumentParser
+import Foundation
+import Logging
+import ShoalClient
+import ShoalCRDT
+import ShoalProtocol
+import ShoalServer
+
+/// What it costs that each account has only its own: one account's share of a large server beside a server that has only that.
+struct VisibilityCommand: ParsableCommand {
+    static let configuration = CommandConfiguration(
+        commandName: "visibility",
+        abstract: "Measures bootstraps, quiet syncs and a hand-over where many accounts have customers of their own.",
+        discussion: """
+            Prints lines {"peer":"shoal","m":METRIC,"v":NUMBER}: seconds of a bootstrap of one account from the server that has
+            everything (bootstrap_s) and from one that has only that account's customers and shows it everything (alone_s),
+            their ratio, milliseconds of a sync that finds nothing (quiet_ms, quiet_alone_ms), and the hand-over of all
+            customers of the account to another: the server's part, the taker's and the giver's next sync.
+            """)
+
+    @Argument(help: "An empty directory for databases; decides the disk that is measured.") var scratch: String
+    @Option(help: "How many accounts there are.") var accounts = 43
+    @Option(help: "How many customers each follows; a fifth of all are shared by two.") var customers = 9_000
+    @Option(help: "Notes a customer.") var notes = 3
+
+    func run() throws {
+        try FileManager.default.createDirectory(atPath: scratch, withIntermediateDirectories: true)
+        let own = customers * 5 / 6
+        let full = try ServerBench(
+            path: scratch + "/full.db", accounts: (0..<accounts).map { "account \($0)" }, role: .sales)
+        let (_, filling) = try Measure.seconds {
+            for number in 0..<accounts {
+                let next = (number + 1) % accounts
+                try fill(full, number, own: own, shared: customers - own, with: next)
+            }
+        }
+        let alone = try ServerBench(path: scratch + "/alone.db", accounts: ["account 0"])
+        try fill(alone, 0, own: customers, shared: 0, with: 0)
+
+        let (bootstrap, replica) = try pull(full, 1, "full")
+        let (reference, other) = try pull(alone, 0, "alone")
+        let records = try replica.customers().count
+        guard records == customers, try other.customers().count == customers else {
+            throw BenchError("the account has \(records) of \(customers) customers")
+        }
+        Measure.metric("relations", Double(accounts * customers))
+        Measure.metric("fill_s", filling)
+        Measure.metric("bootstrap_s", bootstrap)
+        Measure.metric("alone_s", reference)
+        Measure.metric("bootstrap_ratio", bootstrap / reference)
+        Measure.metric("quiet_ms", try quiet(full, 1, replica))
+        Measure.metric("quiet_alone_ms", try quiet(alone, 0, other))
+
+        // All of it goes to an account that shares none of it.
+        let taker = 1 + accounts / 2
+        let (_, heir) = try pull(full, taker, "heir")
+        let (report, handing) = try Measure.seconds {
+            try full.store.handover(
+                from: "account 1", to: "account \(taker)", isDryRun: false, time: ServerBench.environment.now())
+        }
+        let handler = Self.handler(full.store)
+        let (_, taking) = try Measure.seconds {
+            try ClientBench.sync(heir, handler, account: full.members[taker].id)
+        }
+        let (_, giving) = try Measure.seconds {
+            try ClientBench.sync(replica, handler, account: full.members[1].id)
+        }
+        guard report.customers == customers, try heir.customers().count == 2 * customers - report.shared,
+            try replica.customers().isEmpty
+        else { throw BenchError("the hand-over is not whole") }
+        Measure.metric("handover_s", handing)
+        Measure.metric("taker_s", taking)
+        Measure.metric("giver_s", giving)
+        Measure.metric("handover_bootstraps", (handing + taking) / bootstrap)
+        for replica in [replica, other, heir] { try replica.close() }
+        try full.close()
+        try alone.close()
+    }
+
+    private static func handler(_ store: ServerStore) -> SyncHandler {
+        let metrics = Metrics()
+        return SyncHandler(
+            store: store, committer: Committer(store: store, metrics: metrics) { _ in }, metrics: metrics,
+            environment: ServerBench.environment,
+            logger: Logger(label: "shoal-bench", factory: { _ in SwiftLogNoOpLogHandler() }))
+    }
+
+    /// The median of three bootstraps, each into a home of its own, and the last of them.
+    private func pull(_ server: ServerBench, _ number: Int, _ name: String) throws -> (Double, Replica) {
+        var times: [Double] = []
+        var last: Replica?
+        for round in 0..<3 {
+            let member = try server.newcomer(number)
+            let replica = try ClientBench.create("\(scratch)/\(name)\(round)", member)
+            try replica.stayOpen()
+            let handler = Self.handler(server.store)
+            times.append(try Measure.seconds { try ClientBench.sync(replica, handler, account: member.id) }.1)
+            try last?.close()
+            last = replica
+        }
+        guard let last else { throw BenchError("there is no replica") }
+        return (Measure.median(times), last)
+    }
+
+    /// The median of syncs that find nothing.
+    private func quiet(_ server: ServerBench, _ number: Int, _ replica: Replica) throws -> Double {
+        let handler = Self.handler(server.store)
+        var times: [Double] = []
+        for _ in 0..<21 {
+            times.append(
+                try Measure.seconds { try ClientBench.sync(replica, handler, account: server.members[number].id) }.1)
+        }
+        return Measure.median(times) * 1_000
+    }
+
+    /// One account makes customers with tags and notes, which it follows, some of them together with another.
+    private func fill(_ server: ServerBench, _ number: Int, own: Int, shared: Int, with other: Int) throws {
+        let member = server.members[number]
+        var operations = Operations()
+        var allocator = RecordIDAllocator()
+        let time = ServerBench.environment.now() - 86_400_000
+        func id() throws -> RecordID {
+            guard let id = allocator.next(time: time, replica: member.importer) else {
+                throw BenchError("no identifiers are left")
+            }
+            return id
+        }
+        for index in 0..<own {
+            let customer = try id()
+            operations.begin(
+                record: customer, time: time, creates: Envelope(kind: .customer, scope: .customer(customer)),
+                salt: UInt32.random(in: .min ... .max))
+            operations.edit(CellKey(.name), text: "客户\(number)-\(index)")
+            operations.edit(CellKey(.source), text: Vocabulary.sources[index % Vocabulary.sources.count])
+            var followers = [member.id]
+            if index < shared { followers.append(server.members[other].id) }
+            for follower in followers.sorted() { operations.edit(CellKey(.follow, id: follower), .present) }
+            operations.edit(CellKey(.description, id: member.id), text: "皮肤偏干，春季易敏感，喜欢清爽质地")
+            for _ in 0..<notes {
+                operations.begin(
+                    record: try id(), time: time, creates: Envelope(kind: .note, scope: .customer(customer)),
+                    salt: UInt32.random(in: .min ... .max))
+                operations.edit(CellKey(.body), text: "回访：已收到小样，下周五之前再联系一次，推荐清洁套装 \(index)")
+            }
+        }
+        let push = ServerSession.Push(
+            account: member.id, epoch: server.store.epoch, acknowledgement: "", cursor: "",
+            logs: [
+                LogPosition(
+                    replica: member.importer, position: 0, hash: .start, end: UInt32(operations.count))
+            ], operations: operations, tail: [], time: ServerBench.environment.now())
+        guard case .taken(_, _, let verdicts)? = try server.store.commit(group: [push]).first?.answer, verdicts.isEmpty
+        else { throw BenchError("the server refused the workload") }
+    }
+}

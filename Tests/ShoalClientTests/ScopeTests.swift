@@ -1,0 +1,73 @@
+import ShoalCRDT
+import ShoalProtocol
+import Testing
+
+@testable import ShoalClient
+
+/// Customers leave the account's view and come back (SPEC.md §4.3).
+struct ScopeTests {
+    private let server = TinyServer()
+    private let anna: Operator
+    private let id: RecordID
+    private let note: RecordID
+    private let gone: RecordID
+
+    init() throws {
+        anna = try Operator("Anna", server)
+        id = try anna.replica.addCustomer(name: "张三", fields: [FieldValue("phone", "13800000000")])
+        note = try anna.replica.addNote(to: id, "换季泛红")
+        gone = try anna.replica.addNote(to: id, "已删除")
+        try anna.replica.deleteNote(gone)
+        try anna.replica.sync(server)
+    }
+
+    private func rows() throws -> Set<RecordID> {
+        Set(try [id, note, gone].filter { id in try anna.replica.read { try $0.records.has(id) } })
+    }
+
+    @Test func whatLeavesGoesWholeWithWhatWasDeletedOfIt() throws {
+        #expect(try rows() == [id, note, gone])
+        server.moves.left = [id]
+        // Something must change, so that there is a page.
+        server.write { $0.begin(record: RecordID(rawValue: 99 << 21), time: 1, creates: Envelope(kind: .tag, scope: .workspace)) }
+        try anna.replica.sync(server)
+        #expect(try rows().isEmpty)
+        #expect(try anna.replica.customers().isEmpty && anna.replica.search("泛红").isEmpty)
+        #expect(throws: ReplicaError.self) { try anna.replica.addNote(to: id, "x") }
+        let derived = (try anna.replica.customers(), try anna.replica.conflicts(), try anna.replica.tags())
+        try anna.replica.rebuildProjections()
+        #expect(derived == (try anna.replica.customers(), try anna.replica.conflicts(), try anna.replica.tags()))
+    }
+
+    /// A note is written while the answer is under way that takes its customer away.
+    @Test func whatIsUnsentStaysVisibleUntilItIsJudged() throws {
+        var session = ClientSession()
+        guard case .send(let request) = session.start(try anna.replica.nextRequest()) else { return }
+        let unsent = try anna.replica.addNote(to: id, "offline")
+        server.moves.left = [id]
+        guard case .commit(let commit) = session.receive(server.handle(request)) else { return }
+        _ = try anna.replica.commit(commit)
+        #expect(try rows() == [id, note, gone])
+        #expect(try anna.replica.customer(id).notes.map(\.id) == [note, unsent])
+        server.refuses = [unsent]
+        try anna.replica.sync(server)
+        #expect(try rows().isEmpty)
+        #expect(try anna.replica.customers().isEmpty)
+        // It is set aside with what it says.
+        #expect(try anna.replica.refused().contains { $0.values.contains { $0.value == "offline" } })
+    }
+
+    @Test func whatEntersAgainIsWhatTheServerHasNow() throws {
+        // While it was away somebody took a note off the server for good.
+        server.records[gone] = nil
+        server.records[note] = nil
+        server.moves.entered = [id]
+        server.write {
+            $0.begin(record: id, time: 5)
+            $0.edit(CellKey(.stage), text: "老客")
+        }
+        try anna.replica.sync(server)
+        #expect(try rows() == [id])
+        #expect(try anna.replica.customer(id).notes.isEmpty)
+    }
+}
