@@ -59,10 +59,10 @@ struct VisibilityCommand: ParsableCommand {
                 from: "account 1", to: "account \(taker)", isDryRun: false, time: ServerBench.environment.now())
         }
         let handler = Self.handler(full.store)
-        let (_, taking) = try Measure.seconds {
+        let (taken, taking) = try Measure.seconds {
             try ClientBench.sync(heir, handler, account: full.members[taker].id)
         }
-        let (_, giving) = try Measure.seconds {
+        let (given, giving) = try Measure.seconds {
             try ClientBench.sync(replica, handler, account: full.members[1].id)
         }
         guard report.customers == customers, try heir.customers().count == 2 * customers - report.shared,
@@ -70,7 +70,9 @@ struct VisibilityCommand: ParsableCommand {
         else { throw BenchError("the hand-over is not whole") }
         Measure.metric("handover_s", handing)
         Measure.metric("taker_s", taking)
+        Measure.metric("taker_server_s", taken.serving)
         Measure.metric("giver_s", giving)
+        Measure.metric("giver_server_s", given.serving)
         Measure.metric("handover_bootstraps", (handing + taking) / bootstrap)
         for replica in [replica, other, heir] { try replica.close() }
         try full.close()

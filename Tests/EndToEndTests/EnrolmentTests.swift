@@ -5,7 +5,7 @@ import Testing
 struct EnrolmentTests {
     @Test func aCodeEnrollsOnceAndTheFirstSyncFollows() async throws {
         try await Scene.run { scene in
-            let code = try await scene.code("小王")
+            let code = try await scene.code("小王", role: "sales")
             #expect(try await scene.json("a", "enroll", scene.url, code).keys.isEmpty)
             let status = try await scene.json("a", "status")
             #expect(status["account"] == "小王")

@@ -29,7 +29,9 @@ struct ScopeTests {
         #expect(try rows() == [id, note, gone])
         server.moves.left = [id]
         // Something must change, so that there is a page.
-        server.write { $0.begin(record: RecordID(rawValue: 99 << 21), time: 1, creates: Envelope(kind: .tag, scope: .workspace)) }
+        server.write {
+            $0.begin(record: RecordID(rawValue: 99 << 21), time: 1, creates: Envelope(kind: .tag, scope: .workspace))
+        }
         try anna.replica.sync(server)
         #expect(try rows().isEmpty)
         #expect(try anna.replica.customers().isEmpty && anna.replica.search("泛红").isEmpty)

@@ -44,7 +44,7 @@ extension ServerStore {
     }
 
     /// So many customers move in one transaction.
-    private static let handoverStep = 500
+    private static let handoverStep = 4_000
 }
 
 extension StoreWriter {

@@ -201,7 +201,8 @@ struct PageReader {
             if isFull { return place }
             guard let next = try view.otherCustomer(after: scope, since: move.isIn ? floor : nil) else { return nil }
             if move.isIn {
-                enter(next, isAgain: move.isAgain)
+                // The replica may still hold what it left, because unsent work speaks of it.
+                enter(next, isAgain: true)
                 place = Cursor.Place(scope: next, record: 0)
             } else {
                 leave(next)

@@ -282,7 +282,9 @@ struct Operator {
         let choice = cluster.random.below(conflict.others.count + 1)
         try replica.settle(conflict.record, field: conflict.field, choice: choice, token: conflict.token)
         try witness()
-        let left = try replica.conflicts(of: conflict.record).contains { $0.field == conflict.field }
+        let left = try replica.conflicts(of: conflict.record).contains {
+            $0.field == conflict.field && $0.refused == nil
+        }
         if left {
             cluster.oracle.fail("machine \(machine.number) settled \(conflict.field) and it is still in conflict")
         }
