@@ -25,7 +25,8 @@ import struct Foundation.Data
         let kinds = Schema.kindNames.map { "| \($0.0.rawValue) | \($0.1) |" }
         #expect(try rows(after: "| kind | name |") == kinds)
         let fields = Schema.fields.map {
-            "| \($0.field.rawValue) | \($0.name) | \(Schema.name(of: $0.kind)) | \($0.shape) | \($0.element) |"
+            "| \($0.field.rawValue) | \($0.name) | \(Schema.name(of: $0.kind)) | \($0.shape) | \($0.element) "
+                + "| \($0.writer) |"
         }
         #expect(try rows(after: "| field | name | kind |") == fields)
     }

@@ -60,6 +60,16 @@ struct AuthorisationTests {
         return [body, clear].contains { String(decoding: $0, as: UTF8.self).contains(MatrixScene.canary) }
     }
 
+    @Test(.timeLimit(.minutes(3))) func everyFieldIsWrittenByWhomTheMatrixSaysAndNobodyElse() throws {
+        let matrix = try FieldMatrix()
+        for role in Role.allCases { try matrix.run(role) }
+        #expect(matrix.leaks.isEmpty)
+        // Each row names a field that there is, and at least one cell was tried of each field and role.
+        #expect(FieldRow.all.count == Schema.fields.count)
+        #expect(matrix.cells >= Schema.fields.count * Role.allCases.count)
+        print("fields: cells=\(matrix.cells) leaks=\(matrix.leaks.count)")
+    }
+
     /// Whoever pushes is who the credential says, whatever the message claims.
     @Test func neitherLogsNorTokensNorTheServersRecordsCanBeClaimed() throws {
         let server = try TestServer()

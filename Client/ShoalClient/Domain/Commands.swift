@@ -111,9 +111,16 @@ public final class Commands {
         return id
     }
 
+    /// Refuses at once what the server would: to change the tag book without being one of those who may. Cells of other
+    /// accounts and of the server have no command that writes them.
+    private func requireWriter(_ writers: [FieldWriter]) throws {
+        if writers.contains(.tagEditor) { try requireTagEditor() }
+    }
+
     /// Writes the edits as one operation; nothing when there are none.
     func write(_ edits: [CellEdit], to record: Record) throws {
         if edits.isEmpty { return }
+        try requireWriter(edits.map { Schema.writer(of: $0.field, in: record.envelope.kind) })
         begin(record.id)
         for edit in edits.sorted(by: <) { edit.write(to: &batch, seen: record) }
         try store.append(batch, to: record)
@@ -130,6 +137,7 @@ public final class Commands {
     func cover(_ record: Record) throws {
         let seen = record.uncoveredDots()
         if seen.isEmpty { return }
+        try requireWriter([record.envelope.kind.writer])
         begin(record.id)
         batch.cover(seen)
         try store.append(batch, to: record)

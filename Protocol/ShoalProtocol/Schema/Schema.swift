@@ -23,18 +23,21 @@ public struct FieldSchema: Sendable {
     public var kind: Kind
     public var shape: Shape
     public var element: Element
+    /// Who may write it.
+    public var writer: FieldWriter
     /// Whether search looks into the value.
     public var isSearched: Bool
 
     init(
         _ field: Field, _ name: String, _ kind: Kind, _ shape: Shape = .register, element: Element = .none,
-        searched: Bool = false
+        writer: FieldWriter? = nil, searched: Bool = false
     ) {
         self.field = field
         self.name = name
         self.kind = kind
         self.shape = shape
         self.element = element
+        self.writer = writer ?? (element == .account ? .element : kind.writer)
         isSearched = searched
     }
 }
@@ -62,7 +65,7 @@ public enum Schema {
         FieldSchema(.stage, "stage", .customer, searched: true),
         FieldSchema(.free, "x", .customer, element: .name, searched: true),
 
-        FieldSchema(.follow, "follow", .customer, .elements, element: .account),
+        FieldSchema(.follow, "follow", .customer, .elements, element: .account, writer: .follower),
         FieldSchema(.remarkGroup, "remark_group", .customer, element: .account, searched: true),
         FieldSchema(.remarkSource, "remark_source", .customer, element: .account, searched: true),
         FieldSchema(.remarkWangwang, "remark_wangwang", .customer, element: .account, searched: true),

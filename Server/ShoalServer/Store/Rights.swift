@@ -74,17 +74,39 @@ extension GroupFold {
             }
         }
         if isEarlier { return nil }
-        for edit in push.operations.edits[operation.edits] {
-            guard let field = Schema.field(edit.key.field), field.kind == envelope.kind, field.element == .account
-            else { continue }
-            let isOwn = edit.key.elementKind == .id && edit.key.elementID == push.account
-            if edit.key.field == .follow, edit.kind == .present {
-                if !isFollower { return .forbidden }
-            } else if !isOwn {
-                return .forbidden
-            }
+        // A derived identifier may be made again: what is made so is there already.
+        let isNew =
+            made.contains { slots[$0].record == operation.record }
+            || operation.creates != nil && !operation.record.isDerived
+        let edits = push.operations.edits[operation.edits]
+        let mayAll =
+            edits.allSatisfy { may(push.account, write: $0, in: envelope.kind, isNew: isNew, isFollower: isFollower) }
+        let mayCover = operation.covers.isEmpty || isNew || may(push.account, envelope.kind.writer)
+        return mayAll && mayCover ? nil : .forbidden
+    }
+
+    /// Whether an account that is no supervisor may write what an edit says.
+    ///
+    /// - Parameter isNew: whether the edit's command makes the record.
+    private func may(
+        _ account: RecordID, write edit: Operations.Edit, in kind: Kind, isNew: Bool, isFollower: Bool
+    ) -> Bool {
+        let isOwn = edit.key.elementKind == .id && edit.key.elementID == account
+        switch Schema.writer(of: edit.key.field, in: kind) {
+        case .follower: return edit.kind == .present ? isFollower : isOwn
+        case .element: return isOwn
+        case .server, .viewer, .tagEditor:
+            return isNew || may(account, Schema.writer(of: edit.key.field, in: kind))
         }
-        return nil
+    }
+
+    /// Whether an account that sees a record may write what is this one's to write.
+    private func may(_ account: RecordID, _ writer: FieldWriter) -> Bool {
+        switch writer {
+        case .viewer: true
+        case .tagEditor: self.writer.state.mayEditTags(account)
+        case .server, .follower, .element: false
+        }
     }
 
     /// Notes whom the operations of an accepted command made followers.
