@@ -155,7 +155,11 @@ extension StoreWriter {
             var standing = PushAnswer.Standing(replica: log.replica, position: 0, hash: .start)
             if let state = state.logs[log.replica], state.account == push.account {
                 standing.position = state.position
-                standing.hash = try storedHash(log.replica, min(log.end, state.position), state) ?? .start
+                // From where another copy may call a record otherwise it is compared operation by operation.
+                if let made = try queries.firstMade(in: log.replica) {
+                    standing.position = min(standing.position, made - 1)
+                }
+                standing.hash = try storedHash(log.replica, min(log.end, standing.position), state) ?? .start
             }
             logs.append(standing)
         }
