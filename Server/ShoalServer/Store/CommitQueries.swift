@@ -162,7 +162,7 @@ final class CommitQueries {
 
     func updateServer(_ state: StoreWriter.State) throws(StoreError) {
         try updateServerStatement.bind(1, Int64(bitPattern: state.epoch))
-        try updateServerStatement.bind(2, state.recovers ? 1 : 0)
+        try updateServerStatement.bind(2, (state.recovers ? 1 : 0) + (state.hasRecovered ? 2 : 0))
         try updateServerStatement.bind(3, Int64(state.replicaEpoch))
         try updateServerStatement.bind(4, Int64(state.replicas))
         try updateServerStatement.run()

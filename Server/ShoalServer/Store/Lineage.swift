@@ -86,7 +86,8 @@ extension StoreWriter {
         }
         // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
         // that the first operation tells. After a loss it may also have come renumbered before it comes under its own.
-        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || self.state.recovers
+        let isEarlier = self.state.recovers && known < push.earlier
+        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || isEarlier
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
@@ -144,6 +145,7 @@ extension StoreWriter {
         _ = try queries.addFormerEpoch(state.epoch)
         state.epoch = random(8).reduce(0) { $0 << 8 | UInt64($1) }
         state.recovers = true
+        state.hasRecovered = false
         try queries.updateServer(state)
         try doubtAllLogs()
     }

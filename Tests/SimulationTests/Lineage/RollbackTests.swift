@@ -89,6 +89,9 @@ struct RollbackTests {
         try anna.sync(loses: { $0 == 1 })
         let dump = try scene.server.dump.filter { $0.contains(#""kind":"customer""#) }
         try #require(dump.contains { $0.contains("sent") })
+        // What is sent is noted durably before.
+        try anna.close()
+        try anna.open()
         try scene.restoreServer(backup)
         try scene.settle([anna])
         #expect(try scene.server.dump.filter { $0.contains(#""kind":"customer""#) } == dump)
