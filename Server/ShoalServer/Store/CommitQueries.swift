@@ -42,6 +42,7 @@ final class CommitQueries {
     private let selectFormerEpoch: Statement
     private let insertMade: Statement
     private let selectMade: Statement
+    private let selectFirstMade: Statement
     private let database: Database
 
     init(_ database: Database) throws(StoreError) {
@@ -82,6 +83,8 @@ final class CommitQueries {
         insertMade = try Statement(
             database, "INSERT OR REPLACE INTO made (replica, number, record) VALUES (?1, ?2, ?3)")
         selectMade = try Statement(database, "SELECT record FROM made WHERE replica = ?1 AND number = ?2")
+        selectFirstMade = try Statement(
+            database, "SELECT number FROM made WHERE replica = ?1 ORDER BY number LIMIT 1")
         selectFormerEpoch = try Statement(database, "SELECT 1 FROM former_epoch WHERE epoch = ?1")
         selectVerdicts = try Statement(
             database,
@@ -159,7 +162,7 @@ final class CommitQueries {
 
     func updateServer(_ state: StoreWriter.State) throws(StoreError) {
         try updateServerStatement.bind(1, Int64(bitPattern: state.epoch))
-        try updateServerStatement.bind(2, state.recovers ? 1 : 0)
+        try updateServerStatement.bind(2, (state.recovers ? 1 : 0) + (state.hasRecovered ? 2 : 0))
         try updateServerStatement.bind(3, Int64(state.replicaEpoch))
         try updateServerStatement.bind(4, Int64(state.replicas))
         try updateServerStatement.run()
@@ -246,6 +249,13 @@ final class CommitQueries {
         try selectMade.bind(2, Int64(dot.number))
         defer { selectMade.reset() }
         return try selectMade.step() ? RecordID(rawValue: selectMade.integer(0)) : nil
+    }
+
+    /// The first operation of a log of which it is remembered what it made.
+    func firstMade(in replica: ReplicaID) throws(StoreError) -> UInt32? {
+        try selectFirstMade.bind(1, Int64(replica.rawValue))
+        defer { selectFirstMade.reset() }
+        return try selectFirstMade.step() ? UInt32(truncatingIfNeeded: selectFirstMade.integer(0)) : nil
     }
 
     // MARK: Verdicts

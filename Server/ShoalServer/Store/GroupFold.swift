@@ -69,6 +69,8 @@ struct GroupFold {
     /// Folds everything; to be called in a transaction.
     mutating func run() throws {
         let (epoch, sequence, replicas) = (writer.state.epoch, writer.state.sequence, writer.state.replicas)
+        try writer.endRecovering()
+        for push in group { try writer.recoverAgain(for: push) }
         var waiting = Array(group.indices)
         var moved: Set<ReplicaID> = []
         while !waiting.isEmpty {

@@ -86,7 +86,8 @@ extension StoreWriter {
         }
         // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
         // that the first operation tells. After a loss it may also have come renumbered before it comes under its own.
-        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || self.state.recovers
+        let isEarlier = self.state.recovers && known < push.earlier
+        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || isEarlier
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
@@ -144,6 +145,7 @@ extension StoreWriter {
         _ = try queries.addFormerEpoch(state.epoch)
         state.epoch = random(8).reduce(0) { $0 << 8 | UInt64($1) }
         state.recovers = true
+        state.hasRecovered = false
         try queries.updateServer(state)
         try doubtAllLogs()
     }
@@ -155,7 +157,11 @@ extension StoreWriter {
             var standing = PushAnswer.Standing(replica: log.replica, position: 0, hash: .start)
             if let state = state.logs[log.replica], state.account == push.account {
                 standing.position = state.position
-                standing.hash = try storedHash(log.replica, min(log.end, state.position), state) ?? .start
+                // From where another copy may call a record otherwise it is compared operation by operation.
+                if let made = try queries.firstMade(in: log.replica) {
+                    standing.position = min(standing.position, made - 1)
+                }
+                standing.hash = try storedHash(log.replica, min(log.end, standing.position), state) ?? .start
             }
             logs.append(standing)
         }

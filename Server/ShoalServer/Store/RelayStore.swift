@@ -38,6 +38,7 @@ extension ServerStore {
                 writer.state.recovery = true
                 if !writer.state.recovers { try writer.doubtAllLogs() }
                 writer.state.recovers = true
+                writer.state.hasRecovered = false
                 try writer.relays.setRecovering(true)
                 try writer.queries.updateServer(writer.state)
                 try writer.forgetReachedSources()

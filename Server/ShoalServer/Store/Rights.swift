@@ -54,7 +54,7 @@ extension GroupFold {
         guard let envelope = operation.creates ?? slot.envelope else { return nil }
         if try rights.isSupervisor(push.account) { return nil }
         // It was taken before the server lost it, or written by somebody who did not know yet that it has lost something.
-        let isEarlier = writer.state.recovers && index < push.earlier
+        let isEarlier = writer.believes && index < push.earlier
         var isFollower = true
         for scope in MemberQueries.scopes(envelope) where !made.contains(where: { slots[$0].record == scope }) {
             if case .account = envelope.scope {
@@ -129,7 +129,7 @@ extension GroupFold {
     /// Whether whoever adds a follower is one, a supervisor or the server, or makes the customer. Only an epoch that recovers
     /// takes others, since what made their author a follower may come yet.
     private mutating func isProven(_ index: Int, of push: PreparedPush) throws(StoreError) -> Bool {
-        if !writer.state.recovers || push.isServer || index >= push.earlier { return true }
+        if !writer.believes || push.isServer || index >= push.earlier { return true }
         let operation = push.operations.operations[index]
         if operation.creates != nil { return true }
         if try rights.isSupervisor(push.account) { return true }

@@ -136,10 +136,12 @@ public final class ServerStore: Sendable {
         guard let row = try Row.fetchOne(database, sql: "SELECT epoch, recovers, replicas FROM server") else {
             throw StoreError.damaged(path: "server", reason: "the server's own row is missing")
         }
+        let recovers = try row.checked("recovers", as: Int64.self)
         return try StoreWriter.State(
             logs: logs, commit: mark, sequence: mark.sequence,
-            epoch: UInt64(bitPattern: row.checked("epoch", as: Int64.self)), recovers: row.checked("recovers"),
-            replicaEpoch: 0, replicas: UInt16(truncatingIfNeeded: row.checked("replicas", as: Int64.self)))
+            epoch: UInt64(bitPattern: row.checked("epoch", as: Int64.self)), recovers: recovers & 1 != 0,
+            hasRecovered: recovers & 2 != 0, replicaEpoch: 0,
+            replicas: UInt16(truncatingIfNeeded: row.checked("replicas", as: Int64.self)))
     }
 
     static func newestCommit(_ database: Database) throws -> CommitMark? {

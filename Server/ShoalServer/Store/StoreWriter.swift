@@ -27,8 +27,11 @@ final class StoreWriter {
         /// The last sequence given out; that of the newest commit between transactions.
         var sequence: Int64
         var epoch: UInt64
-        /// Whether the epoch was begun because the server had lost something.
+        /// Whether the epoch was begun because the server had lost something, and somebody may still bring that.
         var recovers: Bool
+        /// Whether all who were waited for have brought it. Who comes later is taken in as before, but not believed about what
+        /// its account may see.
+        var hasRecovered = false
         /// The upper half of the replicas handed out since the server started.
         var replicaEpoch: UInt16
         /// How many replicas were ever handed out, modulo 65,536.

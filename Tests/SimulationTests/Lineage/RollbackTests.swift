@@ -78,6 +78,61 @@ struct RollbackTests {
         #expect(try bert.replica.conflicts().isEmpty)
     }
 
+    /// What was sent and not acknowledged stands where it stood, so that whoever has seen it there knows it.
+    @Test func whatWasSentKeepsItsNumber() throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        try anna.replica.setFields(of: id, [FieldValue("stage", "sent")])
+        try anna.sync(loses: { $0 == 1 })
+        let dump = try scene.server.dump.filter { $0.contains(#""kind":"customer""#) }
+        try #require(dump.contains { $0.contains("sent") })
+        // What is sent is noted durably before.
+        try anna.close()
+        try anna.open()
+        try scene.restoreServer(backup)
+        try scene.settle([anna])
+        #expect(try scene.server.dump.filter { $0.contains(#""kind":"customer""#) } == dump)
+    }
+
+    /// Another copy has pushed their common log again and found the identifier of a record in it taken.
+    @Test func aCopyLearnsWhatItsRecordIsCalledSinceTheRollback() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        try original.sync()
+        let image = original.image
+        _ = try original.replica.addCustomer(name: "first")
+        try original.sync()
+        let backup = try scene.backup
+        func addCustomer(_ name: String, _ machine: Machine) throws -> RecordID {
+            try machine.replica.write { commands in
+                commands.time = 1_760_000_500_000
+                return try commands.addCustomer(name: name)
+            }
+        }
+        let id = try addCustomer("theirs", original)
+        try original.sync()
+        let copy = try original.copy()
+        try copy.sync()
+        try scene.restoreServer(backup)
+        // A home put back to before it drew the identifier draws it again, and is the first to come.
+        let early = try scene.copy(image, leaps: false)
+        try #require(try addCustomer("another", early) == id)
+        try early.sync()
+        try scene.settle([early, original])
+        try copy.replica.setFields(of: id, [FieldValue("stage", "the copy's")])
+        _ = try copy.replica.addNote(to: id, "note")
+        try scene.settle([early, original, copy])
+        #expect(try copy.names() == ["another", "first", "theirs"])
+        for row in try copy.replica.customers() {
+            let isTheirs = row.name == "theirs"
+            #expect(try copy.replica.customer(row.id).fields.contains { $0.value == "the copy's" } == isTheirs)
+            #expect(try copy.replica.notes(of: row.id).map(\.body) == (isTheirs ? ["note"] : []))
+        }
+    }
+
     /// Others have worked with the restored server before somebody comes who can tell.
     @Test func aRollbackThatIsNoticedLate() throws {
         let scene = try LineageScene()

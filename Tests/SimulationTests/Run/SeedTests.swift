@@ -33,7 +33,8 @@ import Testing
     /// - 6303076: a copy had pushed an operation renumbered, before it was pushed under its own number.
     /// - 7300340: what was refused at a place was not what an operation of an earlier epoch named there.
     /// - 16: a home that was set back named places in a log that the server had lost, and was not believed.
-    @Test(arguments: [9, 10, 15, 16, 57, 74, 126, 145, 6_303_076, 7_300_340] as [UInt64])
+    /// - 46078, 56152: after a rollback a copy did not learn that another copy had found the identifier of their record taken.
+    @Test(arguments: [9, 10, 15, 16, 57, 74, 126, 145, 46_078, 56_152, 6_303_076, 7_300_340] as [UInt64])
     func whatFailedOnce(seed: UInt64) {
         Self.expectClean(Settings(seed: seed))
     }

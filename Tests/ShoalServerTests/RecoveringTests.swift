@@ -1,0 +1,115 @@
+import ShoalCRDT
+import ShoalProtocol
+import Testing
+
+@testable import ShoalServer
+
+/// How long an epoch begun by a rollback takes in what it does not know (SPEC.md §3.5).
+struct RecoveringTests {
+    private let server: TestServer
+    private let chief: TestReplica
+    private let anna: TestReplica
+
+    init() throws {
+        server = try TestServer()
+        chief = try server.replica("chief")
+        anna = try server.replica("anna", role: .sales)
+        for replica in [chief, anna] { try replica.sync(Operations { $0.makeCustomer(replica.newID(), name: "张三") }) }
+        // Somebody proves that the server has lost a commit.
+        let lost = CommitMark(sequence: 1_000, tag: 7)
+        let known = chief.acknowledgement
+        chief.acknowledgement = server.store.seal.of(epoch: server.store.epoch).close(lost, for: chief.account)
+        #expect(try chief.send(Operations()).isRollback)
+        chief.acknowledgement = known
+    }
+
+    private var recovers: Bool { get throws { try server.store.withWriter { writer, _ in writer.state.recovers } } }
+
+    /// A request in the epoch of now, whose last log is `replica`'s own or the one that it got since.
+    private func send(
+        _ replica: TestReplica, _ operations: Operations = Operations(), newer: ReplicaID? = nil, earlier: Int = 0,
+        isWhole: Bool = true
+    ) throws -> PushAnswer {
+        var request = replica.request(operations)
+        request.epoch = server.store.epoch
+        request.earlier = earlier
+        if let newer {
+            request.logs.append(LogPosition(replica: newer, position: 0, hash: .start, end: isWhole ? 0 : 1))
+        }
+        let answer = try server.store.commit(group: [replica.push(of: request)])[0].answer
+        if newer == nil { replica.note(answer, operations) }
+        return answer
+    }
+
+    /// The replica hears of the rollback.
+    private func hear(_ replica: TestReplica) throws -> ReplicaID {
+        guard case .rollback(let rollback) = try replica.send(Operations()) else {
+            Issue.record("the server was set back")
+            return replica.replica
+        }
+        replica.acknowledgement = ""
+        replica.cursor = ""
+        return rollback.replica
+    }
+
+    /// Hears of the rollback, fills, and shows that it has.
+    private func come(_ replica: TestReplica, as known: ReplicaID? = nil) throws {
+        let newer = try known ?? hear(replica)
+        try replica.pullAll()
+        _ = try send(replica, newer: newer)
+    }
+
+    private func renaming(_ id: RecordID) -> Operations { Operations { $0.rename(id, "李四") } }
+    private var chiefs: RecordID {
+        get throws { try #require(chief.rows.keys.first { chief.rows[$0]?.envelope.kind == .customer }) }
+    }
+
+    @Test func itEndsWhenEverybodyHasCome() throws {
+        try come(chief)
+        _ = try send(chief)
+        #expect(try recovers)
+        try come(anna)
+        _ = try send(chief)
+        #expect(try !recovers)
+        let again = try ServerStore(path: server.store.path, environment: server.environment)
+        defer { try? again.close() }
+        #expect(try again.withWriter { writer, _ in !writer.state.recovers && writer.state.hasRecovered })
+    }
+
+    @Test func itEndsALeaseAfterTheFirstOneCameWhoeverHoldsItUp() throws {
+        try come(chief)
+        let newer = try hear(anna)
+        for _ in 0..<3 {
+            try server.pass(days: 30)
+            _ = try send(anna, newer: newer, isWhole: false)
+            #expect(try recovers)
+        }
+        try server.pass(days: 2)
+        _ = try send(anna, newer: newer, isWhole: false)
+        #expect(try !recovers)
+    }
+
+    @Test func whoComesLaterIsTakenInButNotBelievedAboutWhatItsAccountMaySee() throws {
+        let customer = try chiefs
+        #expect(anna.rows[customer] == nil)
+        let newer = try hear(anna)
+        // What made anna its follower may come yet.
+        #expect(try send(anna, renaming(customer), earlier: 1).verdicts.isEmpty)
+        try come(anna, as: newer)
+        try come(chief)
+        _ = try send(chief)
+        #expect(try !recovers)
+        let answer = try send(anna, renaming(customer), earlier: 1)
+        #expect(try recovers)
+        #expect(answer.verdicts.last == Verdict(number: anna.position, reason: .unknownRecord))
+        _ = try send(chief)
+        #expect(try !recovers)
+        // A log that the server does not know is taken from its beginning, as before.
+        let log = LogPosition(replica: ReplicaID(rawValue: 77), position: 0, hash: .start, end: 1)
+        var late = anna.request(Operations { $0.makeCustomer(anna.newID(), name: "王五") })
+        late.epoch = server.store.epoch
+        late.earlier = 1
+        late.logs = [log]
+        #expect(try server.store.commit(group: [anna.push(of: late)])[0].answer.upTo == 1)
+    }
+}
