@@ -247,6 +247,34 @@ struct AuditTests {
         #expect(report.problems.contains { $0.contains(sentence) }, "\(report.problems)")
     }
 
+    /// Whoever changes a row and makes its hash anew has not made the next one's.
+    @Test func aRowThatIsForgedWithItsOwnHashIsFound() throws {
+        let (server, _) = try written()
+        try server.store.withWriter { _, database in
+            let rows = try Row.fetchAll(
+                database,
+                sql: "SELECT number, time, account, replica, action, sections, hash FROM audit ORDER BY number")
+            let row = rows[3]
+            let bytes = Array(row[5] as Data)
+            var sections = AuditSections()
+            try bytes.withUnsafeBytes { bytes in
+                for section in try AuditSections.read(bytes) {
+                    sections.append(section.record, erased: section.digest(in: bytes))
+                }
+            }
+            let head = AuditHead(number: (row[0] as Int64) - 1, hash: Array(rows[2][6] as Data))
+            let author = AuditAuthor(
+                time: (row[1] as Int64) + 1, account: RecordID(rawValue: row[2]),
+                replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row[3] as Int64)),
+                action: try #require(AuditAction(rawValue: row[4])))
+            try database.execute(
+                sql: "UPDATE audit SET time = time + 1, hash = ? WHERE number = ?",
+                arguments: [Data(sections.hash(after: head, author)), row[0] as Int64])
+        }
+        let next = try server.store.check().problems
+        #expect(next.contains { $0.contains("its hash is another one") }, "\(next)")
+    }
+
     @Test func theCheckTellsWhereTheChainEnds() throws {
         let (server, _) = try written()
         let before = try server.store.check()
