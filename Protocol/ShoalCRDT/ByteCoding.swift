@@ -1,7 +1,7 @@
 /// Appends integers and bytes in the kernel's binary form: variable-length integers are LEB128, signed ones zigzag.
 extension [UInt8] {
     @inline(__always)
-    mutating func appendVarint(_ value: UInt64) {
+    package mutating func appendVarint(_ value: UInt64) {
         var rest = value
         while rest >= 0x80 {
             append(UInt8(truncatingIfNeeded: rest) | 0x80)
@@ -11,10 +11,10 @@ extension [UInt8] {
     }
 
     @inline(__always)
-    mutating func appendVarint(_ value: Int) { appendVarint(UInt64(truncatingIfNeeded: value)) }
+    package mutating func appendVarint(_ value: Int) { appendVarint(UInt64(truncatingIfNeeded: value)) }
 
     @inline(__always)
-    mutating func appendSigned(_ value: Int64) {
+    package mutating func appendSigned(_ value: Int64) {
         appendVarint(UInt64(bitPattern: value &<< 1) ^ UInt64(bitPattern: value &>> 63))
     }
 
@@ -42,20 +42,20 @@ public struct DecodingFailure: Error, Equatable, Sendable, CustomStringConvertib
 }
 
 /// Reads the kernel's binary form with every bound checked.
-struct ByteReader {
+package struct ByteReader {
     let bytes: UnsafeRawBufferPointer
-    var offset = 0
+    package private(set) var offset = 0
 
-    @inline(__always) init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
+    @inline(__always) package init(_ bytes: UnsafeRawBufferPointer) { self.bytes = bytes }
 
-    var isAtEnd: Bool { offset == bytes.count }
+    package var isAtEnd: Bool { offset == bytes.count }
 
-    func failure(_ reason: DecodingFailure.Reason) -> DecodingFailure {
+    package func failure(_ reason: DecodingFailure.Reason) -> DecodingFailure {
         DecodingFailure(offset: offset, reason: reason)
     }
 
     @inline(__always)
-    mutating func byte() throws(DecodingFailure) -> UInt8 {
+    package mutating func byte() throws(DecodingFailure) -> UInt8 {
         guard offset < bytes.count else { throw failure(.truncated) }
         let value = bytes[offset]
         offset &+= 1
@@ -63,7 +63,7 @@ struct ByteReader {
     }
 
     @inline(__always)
-    mutating func varint() throws(DecodingFailure) -> UInt64 {
+    package mutating func varint() throws(DecodingFailure) -> UInt64 {
         let first = try byte()
         if first < 0x80 { return UInt64(first) }
         return try longVarint(first)
@@ -86,13 +86,13 @@ struct ByteReader {
     }
 
     @inline(__always)
-    mutating func varint<T: FixedWidthInteger>(as: T.Type) throws(DecodingFailure) -> T {
+    package mutating func varint<T: FixedWidthInteger>(as: T.Type) throws(DecodingFailure) -> T {
         guard let value = T(exactly: try varint()) else { throw failure(.outOfRange) }
         return value
     }
 
     @inline(__always)
-    mutating func signed() throws(DecodingFailure) -> Int64 {
+    package mutating func signed() throws(DecodingFailure) -> Int64 {
         let value = try varint()
         return Int64(bitPattern: value &>> 1) ^ -Int64(bitPattern: value & 1)
     }
@@ -104,7 +104,7 @@ struct ByteReader {
     }
 
     @inline(__always)
-    mutating func run(_ count: Int) throws(DecodingFailure) -> UnsafeRawBufferPointer {
+    package mutating func run(_ count: Int) throws(DecodingFailure) -> UnsafeRawBufferPointer {
         guard count >= 0, bytes.count - offset >= count else { throw failure(.truncated) }
         defer { offset &+= count }
         return UnsafeRawBufferPointer(rebasing: bytes[offset..<offset + count])

@@ -22,8 +22,8 @@ struct Shoal: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Enroll.self, StatusCommand.self, SyncCommand.self, Customer.self, Follow.self, Unfollow.self, Tag.self,
-            Tags.self, Note.self, Search.self, Conflicts.self, Devices.self, Export.self, Encrypt.self, Decrypt.self,
-            DoctorCommand.self, Dump.self, Debug.self,
+            Tags.self, Note.self, Search.self, Conflicts.self, Log.self, Devices.self, Export.self, Encrypt.self,
+            Decrypt.self, DoctorCommand.self, Dump.self, Debug.self,
         ])
 
     func run() async throws { throw CleanExit.helpRequest(Shoal.self) }

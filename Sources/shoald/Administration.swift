@@ -130,9 +130,18 @@ enum Administration {
         }
     }
 
+    func audit(_ query: AuditQuery) async throws -> AuditPage {
+        switch self {
+        case .local(let store, _): return try store.audit(query)
+        case .remote(let server): return try await server.post("/v1/audit", query)
+        }
+    }
+
     func recover(_ request: RecoveryRequest) async throws -> RecoveryReport {
         switch self {
-        case .local(let store, _): return try request.finishes ? store.finishRecovery() : store.beginRecovery()
+        case .local(let store, _):
+            try store.note(request.finishes ? .recoverEnd : .recover, time: ServerEnvironment.system.now())
+            return try request.finishes ? store.finishRecovery() : store.beginRecovery()
         case .remote(let server): return try await server.post("/v1/recover", request)
         }
     }
@@ -142,6 +151,7 @@ enum Administration {
         switch self {
         case .local(let store, _):
             let dump = try store.dump(account: request.account)
+            try store.note(.dump, account: request.account, time: ServerEnvironment.system.now())
             while let lines = try dump.next() { try write(lines) }
         case .remote(let server): try await server.stream("/v1/dump", request, write)
         }

@@ -23,7 +23,9 @@ struct Backup: AsyncParsableCommand {
         let path = DataDirectory.absolute(file)
         try await Administration.with(global) { administration in
             switch administration {
-            case .local(let store, _): try store.backup(to: path)
+            case .local(let store, _):
+                try store.note(.backup, time: ServerEnvironment.system.now())
+                try store.backup(to: path)
             case .remote(let server):
                 let _: [String: String] = try await server.post("/v1/backup", BackupRequest(file: path))
             }

@@ -33,7 +33,8 @@ struct Check: AsyncParsableCommand {
             }
             print(
                 "\(report.records) records, \(report.logs) logs with \(report.operations) operations, "
-                    + "\(report.accounts) accounts")
+                    + "\(report.accounts) accounts, an audit of \(report.audit) entries")
+            if report.audit > 0 { print("the audit ends with \(report.auditHash)") }
         }
         guard report.isSound else {
             let count = report.problems.count + report.quarantined.count
@@ -49,6 +50,7 @@ struct Check: AsyncParsableCommand {
                 defer { withExtendedLifetime(lock) {} }
                 if let backup {
                     let store = try directory.open()
+                    try store.note(.mend, time: ServerEnvironment.system.now())
                     try store.mend(from: backup)
                     try store.close()
                 }

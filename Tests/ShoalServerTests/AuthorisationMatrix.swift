@@ -104,6 +104,8 @@ struct MatrixRow {
     var isCompressed = false
     /// Whether nobody may be told anything of another account.
     var isPrivate = false
+    /// Whether supervisors may all the same.
+    var tellsSupervisors = false
     /// The body that the caller would send.
     var body: (MatrixScene, Caller) throws -> [UInt8] = { _, _ in [] }
     /// The status that it must get.
@@ -154,6 +156,15 @@ struct MatrixRow {
             known("/v1/devices", isCompressed: false, isPrivate: true) { _, _ in [] },
             known("/v1/relay", foreignLog: 409, foreignCursor: 409, good: 409) { scene, _ in try scene.relay() },
             known("/v1/digest", foreignCursor: 400) { try $0.digest($1) },
+            MatrixRow(
+                method: "GET", path: "/v1/audit", door: .network, isPrivate: true, tellsSupervisors: true,
+                status: { caller in
+                    switch caller {
+                    case .nobody, .malformedKey, .wrongKey: 401
+                    case .revoked, .disabled: 403
+                    case .expert, .sales, .supervisor, .foreignLog, .foreignCursor: 200
+                    }
+                }),
             open("/v1/openapi.json"), open("/healthz"), open("/readyz"), open("/metrics"),
             own("GET", "/healthz"), own("GET", "/v1/accounts"), own("GET", "/v1/settings"),
             own("POST", "/v1/accounts", 201) { NewAccount(name: $0.freshName(), role: "sales") },
@@ -166,6 +177,7 @@ struct MatrixRow {
                 DeviceChange(replica: $0.victim.replica.text, name: MatrixScene.canary)
             },
             own("POST", "/v1/settings") { _ in NewSetting(name: "tag-editors", value: "everyone") },
+            own("POST", "/v1/audit") { _ in AuditQuery() },
             own("POST", "/v1/recover") { _ in RecoveryRequest(finishes: true) },
             own("POST", "/v1/check") { _ in CheckRequest(mend: nil) },
             own("POST", "/v1/backup") { BackupRequest(file: $0.server.directory + "/" + $0.freshName()) },

@@ -31,7 +31,8 @@ struct AuthorisationTests {
                         #expect(reply.status == row.status(caller), "\(name) for \(caller): \(reply.problem ?? "")")
                         let isRefused = reply.status >= 300
                         if isRefused != (row.status(caller) >= 300) { leaks.append("\(name) for \(caller)") }
-                        let isSilent = isRefused || row.isPrivate || caller.isRefused && door == .network
+                        let isTold = row.tellsSupervisors && caller == .supervisor
+                        let isSilent = isRefused || row.isPrivate && !isTold || caller.isRefused && door == .network
                         if isSilent, contains(reply.body) { leaks.append("\(name) tells \(caller)") }
                     }
                 }

@@ -77,6 +77,17 @@ struct Endpoint: Sendable {
         return answer.body
     }
 
+    /// - Returns: the body of the answer, a page of the audit in JSON if it is what it should be.
+    func audit(of record: RecordID?, before: Int64?, limit: Int) async throws -> [UInt8] {
+        var path = "/v1/audit?limit=\(limit)"
+        if let record { path += "&record=\(record)" }
+        if let before { path += "&before=\(before)" }
+        let answer = try await send(
+            TransportRequest(method: .get, url: server + path, headers: [("Authorization", "Bearer \(key)")]))
+        if answer.status != 200 { throw failure(answer, isEnrolling: false) }
+        return answer.body
+    }
+
     /// Sends a body to `/v1/sync`, `/v1/relay` or `/v1/handover`.
     ///
     /// - Returns: the body of the answer, a `SyncResponse` or `RelayResponse` if it is what it should be.
@@ -102,10 +113,12 @@ struct Endpoint: Sendable {
         var headers = [("Content-Type", Self.mediaType), ("Accept", Self.mediaType)]
         if isCompressed { headers.append(("Content-Encoding", "deflate")) }
         if !key.isEmpty { headers.append(("Authorization", "Bearer \(key)")) }
-        do {
-            return try await transport.send(
-                TransportRequest(url: server + path, headers: headers.map { (name: $0.0, value: $0.1) }, body: body))
-        } catch let error as TransportError {
+        return try await send(
+            TransportRequest(url: server + path, headers: headers.map { (name: $0.0, value: $0.1) }, body: body))
+    }
+
+    private func send(_ request: TransportRequest) async throws -> TransportResponse {
+        do { return try await transport.send(request) } catch let error as TransportError {
             throw SyncError.transport(error)
         }
     }

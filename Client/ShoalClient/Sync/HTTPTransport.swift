@@ -42,9 +42,9 @@ public final class HTTPTransport: Transport {
     public func send(_ request: TransportRequest) async throws -> TransportResponse {
         try trust.check(request.url)
         var outgoing = HTTPClientRequest(url: request.url)
-        outgoing.method = .POST
+        outgoing.method = request.method == .get ? .GET : .POST
         for header in request.headers { outgoing.headers.add(name: header.name, value: header.value) }
-        outgoing.body = .bytes(ByteBuffer(bytes: request.body))
+        if request.method == .post { outgoing.body = .bytes(ByteBuffer(bytes: request.body)) }
         do {
             let answer = try await client.execute(outgoing, timeout: timeout)
             let body = try await answer.body.collect(upTo: Self.answerLimit)

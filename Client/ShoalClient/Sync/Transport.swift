@@ -5,11 +5,17 @@ public protocol Transport: Sendable {
 }
 
 public struct TransportRequest: Sendable {
-    /// The whole URL; the method is always POST.
+    public enum Method: String, Sendable { case get = "GET", post = "POST" }
+
+    public var method: Method
+    /// The whole URL.
     public var url: String
     public var headers: [(name: String, value: String)]
     public var body: [UInt8]
-    public init(url: String, headers: [(name: String, value: String)], body: [UInt8]) {
+    public init(
+        method: Method = .post, url: String, headers: [(name: String, value: String)], body: [UInt8] = []
+    ) {
+        self.method = method
         self.url = url
         self.headers = headers
         self.body = body

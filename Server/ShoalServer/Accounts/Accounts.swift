@@ -33,6 +33,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     case unknownRole
     case unknownSetting(String)
     case badSetting(Setting)
+    /// What was asked of the audit is not in form.
+    case badQuery(String)
     /// A home of an account that this server does not know, while nobody asked for what replicas held.
     case unknownFormer
     /// A home of an account that is another one's.
@@ -66,6 +68,7 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .unknownRole: "the role must be \(Role.allCases.map(\.rawValue).joined(separator: ", "))"
         case .unknownSetting(let name):
             "there is no setting \(name); there are \(Setting.allCases.map(\.rawValue).joined(separator: ", "))"
+        case .badQuery(let reason): reason
         case .badSetting(let setting): "\(setting.rawValue) can be \(setting.values.joined(separator: ", "))"
         case .noIdentifiers: "this server has used up all its record identifiers"
         }
@@ -140,7 +143,8 @@ public struct Accounts: Sendable {
     /// - Throws: `AccountProblem.unknownAccount`, `.disabled`; `StoreError`.
     public func newCode(name: String) throws -> (account: RecordID, code: String) {
         let (code, hash) = try drawCode()
-        let account = try store.addCode(hash, account: name, expires: environment.now() + EnrolmentCode.lifetime)
+        let time = environment.now()
+        let account = try store.addCode(hash, account: name, expires: time + EnrolmentCode.lifetime, time: time)
         return (account, code)
     }
 

@@ -54,7 +54,7 @@ extension Accounts {
         if isDisabled {
             try store.disable(name, time: environment.now())
         } else {
-            try store.enable(name)
+            try store.enable(name, time: environment.now())
         }
     }
 
@@ -79,7 +79,7 @@ extension Accounts {
     /// - Throws: `AccountProblem.unknownDevice`, `.badDeviceName`; `StoreError`.
     public func rename(device replica: String, to name: String) throws {
         guard Self.isName(name) else { throw AccountProblem.badDeviceName }
-        try store.rename(device: replica, to: name)
+        try store.rename(device: replica, to: name, time: environment.now())
     }
 
     /// Revokes a device: from now on every request of it is refused, but that by which it hands over its unsent work.

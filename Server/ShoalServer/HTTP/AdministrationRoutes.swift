@@ -53,23 +53,31 @@ extension Services {
                 try self.accounts.set(setting.name, to: setting.value)
                 return try Self.json(try self.accounts.settings())
             },
+            .init(method: .post, path: "/v1/audit") { request in
+                try Self.json(try self.store.audit(try await self.decode(request)))
+            },
             .init(method: .post, path: "/v1/recover") { request in
                 let wanted: RecoveryRequest = try await self.decode(request)
                 return try Self.json(try self.handler.recover(wanted))
             },
             .init(method: .post, path: "/v1/check") { request in
                 let check: CheckRequest = try await self.decode(request)
-                if let backup = check.mend { try self.store.mend(from: backup) }
+                if let backup = check.mend {
+                    try self.store.note(.mend, time: self.environment.now())
+                    try self.store.mend(from: backup)
+                }
                 return try Self.json(try self.store.check())
             },
             .init(method: .post, path: "/v1/backup") { request in
                 let backup: BackupRequest = try await self.decode(request)
+                try self.store.note(.backup, time: self.environment.now())
                 try self.store.backup(to: backup.file)
                 return try Self.json([String: String]())
             },
             .init(method: .post, path: "/v1/dump") { request in
                 let account: DumpRequest = try await self.decode(request)
                 let dump = try self.store.dump(account: account.account)
+                try self.store.note(.dump, account: account.account, time: self.environment.now())
                 return Routes.Answer(
                     response: Response(
                         status: .ok, headers: [.contentType: "application/x-ndjson"],

@@ -21,7 +21,16 @@ enum OpenAPI {
         "name":{"type":"string"},"enrolled":{"type":"string","format":"date-time"},
         "replicas":{"type":"array","items":{"type":"string"}},
         "state":{"enum":["active","revoked","handed-over","discarded"]},
-        "revoked":{"type":"string","format":"date-time"}}}},
+        "revoked":{"type":"string","format":"date-time"}}},
+        "AuditPage":{"type":"object","required":["entries"],"properties":{
+        "next":{"type":"integer","description":"before of the next page"},
+        "entries":{"type":"array","items":{"$ref":"#/components/schemas/AuditEntry"}}}},
+        "AuditEntry":{"type":"object","properties":{"number":{"type":"integer"},
+        "at":{"type":"string","format":"date-time"},"account":{"type":"string"},"by":{"type":"string"},
+        "replica":{"type":"string"},"device":{"type":"string"},"action":{"type":"string"},"record":{"type":"string"},
+        "erased":{"type":"boolean"},"changes":{"type":"array","items":{"type":"object","properties":{
+        "field":{"type":"string"},"element":{"type":"string"},"from":{"type":"array","items":{"type":"string"}},
+        "to":{"type":"string"}}}}}}},
         "responses":{"Problem":{"description":"A problem document (RFC 9457).","headers":{"Retry-After":{
         "description":"with 429 and 503: seconds","schema":{"type":"integer"}}},"content":{"application/problem+json":{
         "schema":{"$ref":"#/components/schemas/Problem"}}}}}},
@@ -45,6 +54,13 @@ enum OpenAPI {
         "responses":{"200":{"description":"In the order in which they were enrolled","content":{"application/json":{
         "schema":{"type":"array","items":{"$ref":"#/components/schemas/Device"}}}}},
         "default":{"$ref":"#/components/responses/Problem"}}}},
+        "/v1/audit":{"get":{"summary":"Who changed what, newest first, as far as the account that asks may see it",\
+        "security":[{"key":[]}],"parameters":[
+        {"name":"record","in":"query","description":"only about this record: 13 characters","schema":{"type":"string"}},
+        {"name":"before","in":"query","description":"only entries with smaller numbers","schema":{"type":"integer","minimum":1}},
+        {"name":"limit","in":"query","schema":{"type":"integer","minimum":1,"maximum":200,"default":50}}],
+        "responses":{"200":{"description":"A page","content":{"application/json":{"schema":{
+        "$ref":"#/components/schemas/AuditPage"}}}},"default":{"$ref":"#/components/responses/Problem"}}}},
         "/v1/relay":{"post":{"summary":"Give back what this replica held of records that the server has lost",\
         "security":[{"key":[]}],
         "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],

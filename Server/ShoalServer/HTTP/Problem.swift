@@ -119,7 +119,7 @@ struct Problem: Error, Equatable {
         case .notRevoked: self.init(.conflict, "not-revoked", "Not revoked", "\(error)")
         case .unknownDevice: self.init(.notFound, "unknown-device", "Unknown device", "\(error)")
         case .unknownSetting: self.init(.notFound, "unknown-setting", "Unknown setting", "\(error)")
-        case .badDeviceName, .badSetting, .unknownRole: self = .malformed("\(error)")
+        case .badDeviceName, .badQuery, .badSetting, .unknownRole: self = .malformed("\(error)")
         case .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")
         }

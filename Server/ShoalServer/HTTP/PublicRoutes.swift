@@ -12,6 +12,7 @@ extension Services {
             .init(method: .post, path: "/v1/sync") { try await self.sync($0) },
             .init(method: .post, path: "/v1/handover") { try await self.handOver($0) },
             .init(method: .post, path: "/v1/devices") { try await self.devices($0) },
+            .init(method: .get, path: "/v1/audit") { try await self.audit($0) },
             .init(method: .post, path: "/v1/relay") { try await self.relay($0) },
             .init(method: .post, path: "/v1/digest") { try await self.digest($0) },
             .init(method: .get, path: "/v1/openapi.json", isQuiet: true) { _ in
@@ -72,6 +73,32 @@ extension Services {
         var answer = try Self.json(devices)
         answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]
         return answer
+    }
+
+    /// Who changed what, as far as the account that asks may see it.
+    private func audit(_ request: Request) async throws -> Routes.Answer {
+        let credential = try credential(request)
+        try limits.count(credential.account, now: .now())
+        let place = try gate.enter(credential.account)
+        var query = AuditQuery()
+        for (name, value) in request.uri.queryParameters {
+            switch name {
+            case "record": query.record = String(value)
+            case "before": query.before = try Self.number(value)
+            case "limit": query.limit = try Self.number(value)
+            default: throw Problem.malformed("the audit is asked with record, before and limit")
+            }
+        }
+        let page = try withExtendedLifetime(place) { try store.audit(query, viewer: credential.account) }
+        var answer = try Self.json(page)
+        answer.isKnown = true
+        answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]
+        return answer
+    }
+
+    private static func number<T: FixedWidthInteger>(_ text: Substring) throws -> T {
+        guard let number = T(text), number > 0 else { throw Problem.malformed("before and limit are positive numbers") }
+        return number
     }
 
     private func relay(_ request: Request) async throws -> Routes.Answer {

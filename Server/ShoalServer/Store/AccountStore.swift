@@ -19,6 +19,10 @@ extension ServerStore {
                     arguments: [id.rawValue, name, role.rawValue])
                 writer.state.roles[id] = role
                 try Self.insertCode(database, code, account: id, expires: expires)
+                try writer.note(
+                    AuditEvent(
+                        action: .accountAdd, subject: id,
+                        values: [.init("name", to: name), .init("role", to: role.rawValue)], time: time))
                 return id
             }
         }
@@ -46,11 +50,15 @@ extension ServerStore {
     }
 
     /// Adds a code for the account of that name.
-    func addCode(_ code: [UInt8], account name: String, expires: Int64) throws -> RecordID {
+    func addCode(_ code: [UInt8], account name: String, expires: Int64, time: Int64) throws -> RecordID {
         try withWriter { writer, database in
             try writer.transaction {
                 let account = try Self.enabledAccount(database, named: name)
                 try Self.insertCode(database, code, account: account, expires: expires)
+                try writer.note(
+                    AuditEvent(
+                        action: .code, subject: account, values: [.init("expires", to: PlainTime.text(expires))],
+                        time: time))
                 return account
             }
         }
@@ -133,6 +141,10 @@ extension ServerStore {
                         database, code: code, key: key, account: account, replica: replica, device: device, time: time)
                     try writer.queries.note(replica, of: replica)
                     try writer.nameHandedOut(time: time)
+                    try writer.note(
+                        AuditEvent(
+                            action: .enroll, subject: account, account: account, replica: replica,
+                            values: [.init("device", to: device)], time: time))
                 }
                 return EnrollResponse(
                     replica: replica, account: account, name: row["name"], role: role, epoch: writer.state.epoch,

@@ -61,6 +61,11 @@ extension StoreWriter {
             if !isDryRun { records.append(record) }
         }
         if records.isEmpty { return (customers, shared) }
+        try note(
+            AuditEvent(
+                action: .accountHandover, subject: giver,
+                values: [.init("to", to: taker.description), .init("customers", to: String(records.count))], time: time)
+        )
         try writeOwn(time: time) { operations in
             for record in records {
                 operations.begin(

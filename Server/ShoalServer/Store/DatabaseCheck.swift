@@ -23,6 +23,10 @@ public struct CheckReport: Codable, Sendable, Equatable {
     public var logs = 0
     public var operations = 0
     public var accounts = 0
+    /// How many entries the audit has, and the hash of the last, in hexadecimal: whoever keeps it elsewhere can tell later that
+    /// what was before it is what it was.
+    public var audit: Int64 = 0
+    public var auditHash = ""
 
     public var isSound: Bool { problems.isEmpty && quarantined.isEmpty }
 }
@@ -118,6 +122,15 @@ public struct DatabaseCheck {
         part("records") { try $0.checkRecords() }
         part("the feed") { try $0.checkFeed() }
         part("accounts") { try $0.checkAccounts() }
+        part("the audit") { check in
+            var problems: [String] = []
+            var audit = AuditCheck(check.database)
+            let head = try audit.run { problems.append($0) }
+            for problem in problems { check.note(problem) }
+            check.report.audit = head.number
+            check.report.auditHash = head.hash.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }
+                .joined()
+        }
         part("quarantine") { try $0.readQuarantine() }
         return report
     }

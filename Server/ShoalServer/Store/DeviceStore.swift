@@ -32,7 +32,8 @@ extension ServerStore {
 
     /// Disables an account, revokes its devices and takes back its codes. What was disabled before stays so since then.
     func disable(_ name: String, time: Int64) throws {
-        try changing(account: name) { _, database, account in
+        try changing(account: name) { writer, database, account in
+            try writer.note(AuditEvent(action: .accountDisable, subject: account, time: time))
             try database.execute(
                 sql: "UPDATE account SET disabled = coalesce(disabled, ?) WHERE id = ?",
                 arguments: [time, account.rawValue])
@@ -45,15 +46,21 @@ extension ServerStore {
     }
 
     /// Lets new devices of the account be enrolled; the old ones stay revoked.
-    func enable(_ name: String) throws {
-        try changing(account: name) { _, database, account in
+    func enable(_ name: String, time: Int64) throws {
+        try changing(account: name) { writer, database, account in
+            try writer.note(AuditEvent(action: .accountEnable, subject: account, time: time))
             try database.execute(sql: "UPDATE account SET disabled = NULL WHERE id = ?", arguments: [account.rawValue])
         }
     }
 
     func setRole(_ role: Role, of name: String, salt: UInt32, time: Int64) throws {
         try changing(account: name) { writer, database, account in
-            if writer.state.roles[account] == role { return }
+            let former = writer.state.roles[account]
+            if former == role { return }
+            try writer.note(
+                AuditEvent(
+                    action: .accountRole, subject: account,
+                    values: [.init("role", from: former?.rawValue, to: role.rawValue)], time: time))
             let record = try writer.stored(account)
             try writer.writeOwn(time: time) { operations in
                 operations.begin(record: account, time: time, salt: salt)
@@ -70,10 +77,15 @@ extension ServerStore {
     // MARK: Codes
 
     func cancelCodes(of name: String, time: Int64) throws -> Int {
-        try changing(account: name) { _, database, account in
+        try changing(account: name) { writer, database, account in
             let open = try Self.openCodes(database, of: account.rawValue, at: time).count
             try database.execute(
                 sql: "DELETE FROM enrolment WHERE account = ? AND key IS NULL", arguments: [account.rawValue])
+            if open > 0 {
+                try writer.note(
+                    AuditEvent(
+                        action: .codesCancel, subject: account, values: [.init("codes", to: String(open))], time: time))
+            }
             return open
         }
     }
@@ -129,9 +141,10 @@ extension ServerStore {
         }
     }
 
-    private static func text(_ replica: Int64) -> String {
-        ReplicaID(rawValue: UInt32(truncatingIfNeeded: replica)).text
+    private static func replica(_ number: Int64) -> ReplicaID {
+        ReplicaID(rawValue: UInt32(truncatingIfNeeded: number))
     }
+    private static func text(_ number: Int64) -> String { replica(number).text }
 
     static func isRevoked(_ database: Database, _ device: ReplicaID) throws -> Bool {
         try Bool.fetchOne(
@@ -140,27 +153,41 @@ extension ServerStore {
     }
 
     /// Runs `body` on the device that has or had the replica, in one durable transaction.
-    private func changing(device text: String, _ body: (Database, Int64) throws -> Void) throws {
+    private func changing(
+        device text: String, _ body: (StoreWriter, Database, Int64, _ name: String, RecordID) throws -> Void
+    ) throws {
         guard let replica = ReplicaID(text: text) else { throw AccountProblem.unknownDevice(text) }
         try withWriter { writer, database in
             try writer.transaction {
-                let device = try Int64.fetchOne(
-                    database.cachedStatement(sql: "SELECT device FROM device_replica WHERE replica = ?"),
+                let row = try Row.fetchOne(
+                    database.cachedStatement(
+                        sql: """
+                            SELECT device, credential.name, credential.account FROM device_replica
+                            JOIN credential ON credential.replica = device WHERE device_replica.replica = ?
+                            """),
                     arguments: [Int64(replica.rawValue)])
-                guard let device else { throw AccountProblem.unknownDevice(text) }
-                try body(database, device)
+                guard let row else { throw AccountProblem.unknownDevice(text) }
+                try body(writer, database, row[0], row[1], RecordID(rawValue: row[2]))
             }
         }
     }
 
-    func rename(device text: String, to name: String) throws {
-        try changing(device: text) { database, device in
+    func rename(device text: String, to name: String, time: Int64) throws {
+        try changing(device: text) { writer, database, device, former, account in
+            try writer.note(
+                AuditEvent(
+                    action: .deviceName, subject: account, replica: Self.replica(device),
+                    values: [.init("name", from: former, to: name)], time: time))
             try database.execute(sql: "UPDATE credential SET name = ? WHERE replica = ?", arguments: [name, device])
         }
     }
 
     func revoke(device text: String, discards: Bool, time: Int64) throws {
-        try changing(device: text) { database, device in
+        try changing(device: text) { writer, database, device, _, account in
+            try writer.note(
+                AuditEvent(
+                    action: .deviceRevoke, subject: account, replica: Self.replica(device),
+                    values: [.init("unsent work", to: discards ? "discarded" : "taken")], time: time))
             try database.execute(
                 sql: """
                     UPDATE credential SET revoked = coalesce(revoked, ?), discarded = max(discarded, ?) WHERE replica = ?
@@ -181,9 +208,12 @@ extension ServerStore {
     }
 
     /// Closes a revoked device: its work was taken to the end.
-    func noteHandedOver(_ device: ReplicaID, time: Int64) throws {
+    func noteHandedOver(_ device: ReplicaID, of account: RecordID, time: Int64) throws {
         try withWriter { writer, database in
             try writer.transaction {
+                try writer.note(
+                    AuditEvent(
+                        action: .deviceHandover, subject: account, account: account, replica: device, time: time))
                 try database.execute(
                     sql: "UPDATE credential SET handed_over = coalesce(handed_over, ?) WHERE replica = ?",
                     arguments: [time, Int64(device.rawValue)])

@@ -55,6 +55,7 @@ struct GroupFold {
     var slots: [Slot] = []
     var packed: [UInt8] = []
     var texts = FoldedTexts()
+    private var audit: FoldAudit
     var rights: Rights
     var progress: [Progress?]
 
@@ -62,6 +63,7 @@ struct GroupFold {
         self.writer = writer
         self.group = group
         rights = Rights(writer.visibility)
+        audit = FoldAudit(group.count)
         outcomes = Array(repeating: nil, count: group.count)
         progress = Array(repeating: nil, count: group.count)
     }
@@ -265,6 +267,7 @@ struct GroupFold {
             try writer.queries.appendFeed(slot.record, record.envelope, sequence: sequence)
             try writer.noteViewers(of: record, before: before, sequence: sequence)
         }
+        try audit.write(group, writer)
     }
 
     /// The record with its operations applied, and who saw what before; nil if they change nothing.
@@ -297,15 +300,17 @@ struct GroupFold {
             let time = min(push.operations.operations[index].time, push.time)
             // A relay has brought what became of it.
             if relayed?.contains(dot) == true { continue }
-            if writer.state.recovers {
-                changed = applyRecovering(index, of: push, dot, time, sequence, relayed, to: &record) || changed
-                continue
-            }
-            let isEffective = record?.apply(
-                index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
-                dropsText: false)
-            changed = isEffective == true || changed
+            audit.begin(slot.record, push: Int(item.push), writer.audit)
+            if let record { audit.note(index, of: push.operations, before: record) }
+            let isEffective =
+                writer.state.recovers
+                ? applyRecovering(index, of: push, dot, time, sequence, relayed, to: &record)
+                : record?.apply(
+                    index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
+                    dropsText: false) == true
+            if isEffective { changed = true } else { audit.forgetLast() }
         }
+        audit.end()
         guard changed, var record else { return nil }
         record.dropDeletedTexts(sequence: sequence)
         // Replicas that filled while it was deleted have nothing of it: a record that comes back is sent whole.

@@ -89,12 +89,18 @@ extension StoreWriter {
         let source = try source(vector, account: account)
         let before = state.sequence
         var taken = 0
+        var audited = AuditSections()
+        var changes: [UInt8] = []
         for head in request.page.heads {
             let relayed = request.page.record(head, notAfter: time)
             guard try mayRelay(relayed, account), try join(relayed, vector: vector) else { continue }
             try relays.addRecord(head.id, source: source)
             taken += 1
+            audit.begin(&changes)
+            audited.append(head.id, changes)
         }
+        let author = AuditAuthor(time: time, account: account, replica: ReplicaID(rawValue: 0), action: .relay)
+        try audit.append(audited, author, to: &state.audit)
         if state.sequence > before { try markCommit() }
         return taken
     }

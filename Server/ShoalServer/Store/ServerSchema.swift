@@ -120,6 +120,7 @@ public enum ServerSchema {
                 "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
             ]
         ),
+        (AuditSchema.migration, AuditSchema.statements),
     ]
 
     static var migrator: DatabaseMigrator {

@@ -40,6 +40,11 @@ extension ServerStore {
     func set(_ setting: Setting, to value: String, salt: UInt32, time: Int64) throws {
         try withWriter { writer, database in
             try writer.transaction {
+                try writer.note(
+                    AuditEvent(
+                        action: .setting,
+                        values: [.init(setting.rawValue, from: try Self.value(database, of: setting), to: value)],
+                        time: time))
                 try database.execute(
                     sql: "REPLACE INTO setting (name, value) VALUES (?, ?)", arguments: [setting.rawValue, value])
                 try writer.write(setting, value, salt: salt, time: time)

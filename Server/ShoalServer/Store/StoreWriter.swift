@@ -14,6 +14,7 @@ final class StoreWriter {
     let relays: RelayQueries
     let places: EarlierPlaceQueries
     let visibility: VisibilityQueries
+    let audit: AuditQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
     let seal: Seal
@@ -55,6 +56,8 @@ final class StoreWriter {
         var collected: Set<RecordID> = []
         /// Additions of followers of which it is not known that their author could make them.
         var unproven: [RecordID: Set<Dot>] = [:]
+        /// Where the audit ends.
+        var audit = AuditHead()
     }
     var state: State
     /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
@@ -74,6 +77,7 @@ final class StoreWriter {
         relays = try RelayQueries(database)
         places = try EarlierPlaceQueries(database)
         visibility = try VisibilityQueries(database)
+        audit = try AuditQueries(database, secret: random(32))
         collection = try CollectionQueries(database, visibility)
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
@@ -82,6 +86,7 @@ final class StoreWriter {
         leases = try collection.load(length: lease, into: &self.state)
         self.seal = seal
         self.random = random
+        self.state.audit = try AuditQueries.head(database)
         self.state.replicaEpoch = drawReplicaEpoch()
         self.state.recovery = try relays.isRecovering()
         self.state.relaySources = try relays.sources()
@@ -99,6 +104,7 @@ final class StoreWriter {
         do {
             try queries.begin()
             let result = try body()
+            if state.audit != before.audit { try audit.write(state.audit) }
             try queries.commit()
             return result
         } catch {

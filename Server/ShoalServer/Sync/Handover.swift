@@ -29,7 +29,7 @@ extension SyncHandler {
         if case .taken = receipt.answer, !credential.isHandedOver,
             try store.hasTaken(request.logs, of: credential.account)
         {
-            try store.noteHandedOver(credential.replica, time: environment.now())
+            try store.noteHandedOver(credential.replica, of: credential.account, time: environment.now())
             logger.notice(
                 "a revoked device has handed over its unsent work",
                 metadata: ["account": "\(credential.account)", "replica": "\(credential.replica.text)"])

@@ -46,9 +46,10 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(
-                    try await store.page(
-                        cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget))
+                let page = try await store.page(
+                    cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
+                if page.beginsFill { try store.noteFill(by: account, own.replica, time: environment.now()) }
+                action = session.read(page)
             case .respond(let response):
                 return try told(response).encoded()
             }
@@ -66,9 +67,10 @@ public struct SyncHandler: Sendable {
                 note(receipt.answer, push)
                 action = session.committed(receipt)
             case .readPage(let cursor, let own):
-                action = session.read(
-                    try store.page(cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
-                )
+                let page = try store.page(
+                    cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
+                if page.beginsFill { try store.noteFill(by: account, own.replica, time: environment.now()) }
+                action = session.read(page)
             case .respond(let response):
                 return try told(response).encoded()
             }
@@ -100,6 +102,7 @@ public struct SyncHandler: Sendable {
 
     /// Begins or ends recovery, which a person asked for.
     func recover(_ request: RecoveryRequest) throws -> RecoveryReport {
+        try store.note(request.finishes ? .recoverEnd : .recover, time: environment.now())
         let report = try request.finishes ? store.finishRecovery() : store.beginRecovery()
         logger.notice(
             report.isOn ? "recovery is on: replicas are asked for what they held" : "recovery is over",

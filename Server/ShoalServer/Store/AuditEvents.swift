@@ -1,0 +1,91 @@
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+/// Something that is no change of a record by a replica, for the audit.
+struct AuditEvent {
+    /// What of it changed, and how.
+    struct Value {
+        var name: String
+        var from: String?
+        var to: String?
+        init(_ name: String, from: String? = nil, to: String? = nil) {
+            self.name = name
+            self.from = from
+            self.to = to
+        }
+    }
+
+    var action: AuditAction
+    /// The account or record that it was about; 0 for none.
+    var subject = RecordID(rawValue: 0)
+    /// Whose credential it was; 0 for whoever administers the server.
+    var account = StoreWriter.serverAccount
+    /// The device that did it, or that it was done to; 0 for none.
+    var replica = ReplicaID(rawValue: 0)
+    var values: [Value] = []
+    /// Milliseconds since 1970.
+    var time: Int64
+}
+
+extension StoreWriter {
+    /// Appends an event to the audit, in the transaction under way.
+    func note(_ event: AuditEvent) throws(StoreError) {
+        var changes: [UInt8] = []
+        audit.begin(&changes)
+        for value in event.values {
+            AuditCoding.append(named: value.name, from: value.from, to: value.to, to: &changes)
+        }
+        var sections = AuditSections()
+        sections.append(event.subject, changes)
+        let author = AuditAuthor(
+            time: event.time, account: event.account, replica: event.replica, action: event.action)
+        try audit.append(sections, author, to: &state.audit)
+    }
+
+    /// Erases the values of all that the audit holds about a record, and notes that, in the transaction under way.
+    func eraseAudit(of record: RecordID, time: Int64) throws -> Int {
+        let erased = try audit.erase(record)
+        try note(AuditEvent(action: .erase, subject: record, time: time))
+        return erased
+    }
+}
+
+extension ServerStore {
+    /// Notes, durably, what whoever administers the server does and what changes no record: that everything is read or copied,
+    /// or that recovery begins.
+    ///
+    /// - Parameters:
+    ///   - name: the account that it is about, if it is about one.
+    ///   - time: milliseconds since 1970.
+    /// - Throws: `StoreError`.
+    public func note(_ action: AuditAction, account name: String? = nil, time: Int64) throws {
+        let subject = try name.flatMap { try account(named: $0) } ?? RecordID(rawValue: 0)
+        try withWriter { writer, _ in
+            try writer.transaction { try writer.note(AuditEvent(action: action, subject: subject, time: time)) }
+        }
+    }
+
+    /// Notes that a replica begins to fetch the whole workspace, if its account is a supervisor's.
+    func noteFill(by account: RecordID, _ replica: ReplicaID, time: Int64) throws {
+        try withWriter { writer, _ in
+            guard writer.state.roles[account] == .supervisor else { return }
+            try writer.transaction {
+                try writer.note(AuditEvent(action: .fill, account: account, replica: replica, time: time))
+            }
+        }
+    }
+
+    /// Erases the values of all that the audit holds about a record, and notes that. What belongs to the record is about other
+    /// records.
+    ///
+    /// - Parameter time: milliseconds since 1970.
+    /// - Returns: how many entries had any.
+    /// - Throws: `StoreError`.
+    @discardableResult
+    public func eraseAudit(of record: RecordID, time: Int64) throws -> Int {
+        try withWriter { writer, _ in
+            try writer.transaction { try writer.eraseAudit(of: record, time: time) }
+        }
+    }
+}
