@@ -118,6 +118,7 @@ public struct DatabaseCheck {
         part("records") { try $0.checkRecords() }
         part("the feed") { try $0.checkFeed() }
         part("accounts") { try $0.checkAccounts() }
+        part("erasures") { try $0.checkErasures() }
         part("quarantine") { try $0.readQuarantine() }
         return report
     }
@@ -262,6 +263,17 @@ public struct DatabaseCheck {
                 WHERE account NOT IN (SELECT id FROM account) OR replica NOT IN (SELECT replica FROM log)
                 """)
         if let strays, strays > 0 { note("\(strays) keys belong to no account or no log") }
+    }
+
+    /// Nothing is left of what was erased.
+    private mutating func checkErasures() throws {
+        let left = try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT record FROM erasure WHERE record IN (SELECT id FROM record) OR record IN (SELECT id FROM detail)
+                    OR record IN (SELECT record FROM quarantine) LIMIT 20
+                """)
+        for id in left { note("the record \(RecordID(rawValue: id)) was erased and is still here") }
     }
 
     private mutating func readQuarantine() throws {

@@ -120,6 +120,7 @@ public enum ServerSchema {
                 "CREATE TABLE setting (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID",
             ]
         ),
+        (ErasureQueries.migration, ErasureQueries.schema),
     ]
 
     static var migrator: DatabaseMigrator {

@@ -14,6 +14,7 @@ final class StoreWriter {
     let relays: RelayQueries
     let places: EarlierPlaceQueries
     let visibility: VisibilityQueries
+    let erasures: ErasureQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
     let seal: Seal
@@ -50,6 +51,8 @@ final class StoreWriter {
         var tagEditors = TagEditors.everyone
         /// Records that were collected and that somebody may still write to.
         var collected: Set<RecordID> = []
+        /// Records of which everything was erased, for good.
+        var erased: Set<RecordID> = []
         /// Additions of followers of which it is not known that their author could make them.
         var unproven: [RecordID: Set<Dot>] = [:]
     }
@@ -71,6 +74,7 @@ final class StoreWriter {
         relays = try RelayQueries(database)
         places = try EarlierPlaceQueries(database)
         visibility = try VisibilityQueries(database)
+        erasures = try ErasureQueries(database)
         collection = try CollectionQueries(database, visibility)
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
@@ -84,6 +88,7 @@ final class StoreWriter {
         self.state.relaySources = try relays.sources()
         self.state.earlier = try places.load()
         self.state.unproven = try visibility.unproven()
+        self.state.erased = try erasures.records()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.
@@ -119,7 +124,8 @@ final class StoreWriter {
     func checkpointIfLong() throws { try stopping { try wal.checkpointIfLong() } }
     func truncateLog() throws { try stopping { try wal.truncate() } }
 
-    private func stopping(_ body: () throws -> Void) throws {
+    /// Runs upkeep that is no transaction, and stops for good if the disk fails.
+    func stopping(_ body: () throws -> Void) throws {
         try refuseAfterFailure()
         do { try body() } catch {
             stopAfter(error)
