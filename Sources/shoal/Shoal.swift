@@ -22,7 +22,8 @@ struct Shoal: AsyncParsableCommand {
         version: "0.1.0",
         subcommands: [
             Enroll.self, StatusCommand.self, SyncCommand.self, Customer.self, Follow.self, Unfollow.self, Tag.self,
-            Tags.self, Note.self, Search.self, Conflicts.self, Devices.self, DoctorCommand.self, Dump.self, Debug.self,
+            Tags.self, Note.self, Search.self, Conflicts.self, Export.self, Devices.self, DoctorCommand.self, Dump.self,
+            Debug.self,
         ])
 
     func run() async throws { throw CleanExit.helpRequest(Shoal.self) }

@@ -35,7 +35,8 @@ struct Erase: AsyncParsableCommand {
         let report = try await Administration.with(global) { try await $0.erase(request, person) }
         if global.json { return try global.printJSON(report) }
         let records = report.stored == 1 ? "1 record" : "\(report.stored) records"
-        let replicas = report.accounts == 1 ? "the replicas of 1 account" : "the replicas of \(report.accounts) accounts"
+        let replicas =
+            report.accounts == 1 ? "the replicas of 1 account" : "the replicas of \(report.accounts) accounts"
         print("\(records) \(dryRun ? "would be" : "are") erased; \(replicas) \(dryRun ? "would be" : "will be") told")
     }
 }

@@ -22,7 +22,8 @@ struct Shoald: AsyncParsableCommand {
             """,
         version: "shoald 0.1.0",
         subcommands: [
-            Serve.self, AccountCommand.self, DeviceCommand.self, SettingCommand.self, Dump.self, Recover.self, Erase.self,
+            Serve.self, AccountCommand.self, DeviceCommand.self, SettingCommand.self, Dump.self, Recover.self,
+            Erase.self,
             Check.self, Backup.self, Restore.self,
         ])
 

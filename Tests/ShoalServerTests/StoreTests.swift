@@ -20,6 +20,7 @@ struct StoreTests {
             "6 earlier places": "b6ca8c3835c4dc82",
             "7 visibility": "2ea2a192b7f0acd0",
             "7 devices": "c7b826090ae768d5",
+            "9 erasure": "cc78e2614901fc6e",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

@@ -54,7 +54,9 @@ struct ErasureStore {
             }
             guard records.contains(operation.record), !batch.saysNothing(0) else { continue }
             if setAside.contains(position) || store.isPending(position) { unsent += 1 }
-            if try store.log.tailRecords().contains(operation.record) { try store.leaveTail(operation.record, [position]) }
+            if try store.log.tailRecords().contains(operation.record) {
+                try store.leaveTail(operation.record, [position])
+            }
             try store.log.void(position, operation)
             for table in ["aside", "aside_settled"] {
                 try store.database.execute(sql: "DELETE FROM \(table) WHERE position = ?", arguments: [position])
@@ -165,7 +167,9 @@ extension Replica {
             guard isNeeded else { return }
             try environment.homes.removeCopies(home)
             try connection.access { store in
-                try store.transaction(enrolled: false) { try store.database.execute(sql: "UPDATE erased SET scrubbed = 1") }
+                try store.transaction(enrolled: false) {
+                    try store.database.execute(sql: "UPDATE erased SET scrubbed = 1")
+                }
             }
         } catch {}
     }

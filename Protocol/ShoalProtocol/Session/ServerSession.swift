@@ -133,11 +133,11 @@ public struct ServerSession: Sendable {
 
     public func start() -> Action {
         var push = Push(
-                account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
-                cursor: request.cursor,
-                logs: request.logs, operations: request.operations, tail: request.tail,
-                skipped: request.skipped, refused: request.refused, earlier: request.earlier,
-                proven: request.proven, former: request.former, device: device, time: time)
+            account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
+            cursor: request.cursor,
+            logs: request.logs, operations: request.operations, tail: request.tail,
+            skipped: request.skipped, refused: request.refused, earlier: request.earlier,
+            proven: request.proven, former: request.former, device: device, time: time)
         push.erased = request.erased
         return .commit(push)
     }

@@ -34,7 +34,8 @@ public struct ErasureLedger: Sendable {
         let bytes = try read()
         guard let end = bytes.lastIndex(of: Self.newline) else { return [] }
         var entries: [Entry] = []
-        for (index, line) in bytes[..<end].split(separator: Self.newline, omittingEmptySubsequences: false).enumerated() {
+        for (index, line) in bytes[..<end].split(separator: Self.newline, omittingEmptySubsequences: false).enumerated()
+        {
             guard let entry = Self.entry(line) else {
                 throw .damaged(path: path, reason: "line \(index + 1) of the erasure ledger is not in form")
             }

@@ -49,9 +49,10 @@ final class ErasureQueries {
         insertNotice = try Statement(
             database, "INSERT OR IGNORE INTO erasure_notice (account, sequence, person) VALUES (?1, ?2, ?3)")
         var deletions: [Statement] = []
-        for table in ["record WHERE id", "detail WHERE id", "quarantine WHERE record", "relay_record WHERE record",
-            "unproven_follow WHERE record", "collected WHERE record"]
-        {
+        for table in [
+            "record WHERE id", "detail WHERE id", "quarantine WHERE record", "relay_record WHERE record",
+            "unproven_follow WHERE record", "collected WHERE record",
+        ] {
             deletions.append(try Statement(database, "DELETE FROM \(table) = ?1"))
         }
         self.deletions = deletions

@@ -173,7 +173,8 @@ extension StoreWriter {
     func bury(_ record: RecordID, of person: RecordID, time: Int64) throws(StoreError) {
         try erasures.delete(record)
         try erasures.add(
-            ErasureLedger.Entry(record: record, person: person, time: time, by: Self.pushName), sequence: state.sequence)
+            ErasureLedger.Entry(record: record, person: person, time: time, by: Self.pushName), sequence: state.sequence
+        )
         state.erased.insert(record)
     }
 

@@ -90,7 +90,9 @@ extension StoreWriter {
         var taken = 0
         for head in request.page.heads {
             let relayed = request.page.record(head, notAfter: time)
-            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector) else { continue }
+            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector) else {
+                continue
+            }
             try relays.addRecord(head.id, source: source)
             taken += 1
         }

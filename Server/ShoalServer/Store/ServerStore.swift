@@ -48,7 +48,8 @@ public final class ServerStore: Sendable {
     ///   - ledger: what is erased again if the database has it; nil remembers erasures in the database alone.
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
     public init(
-        path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease, ledger: ErasureLedger? = nil
+        path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease,
+        ledger: ErasureLedger? = nil
     ) throws {
         self.path = path
         self.ledger = ledger

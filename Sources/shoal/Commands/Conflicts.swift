@@ -106,7 +106,7 @@ extension Screen {
 }
 
 extension JSONWriter {
-    fileprivate mutating func conflict(_ conflict: Conflict) {
+    mutating func conflict(_ conflict: Conflict) {
         object { json in
             json.member("record", conflict.record)
             json.member("kind", conflict.kind)
