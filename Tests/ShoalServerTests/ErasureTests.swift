@@ -11,6 +11,7 @@ import struct ShoalCRDT.Record
 /// Erasing everything about a customer; SPEC.md §4.4.
 struct ErasureTests {
     private static let canary = "柠檬糖-canary"
+    private static let lostLog = ReplicaID(rawValue: 0x7777_0001)
 
     /// In which files of the server the text stands.
     private static func holding(_ text: String, _ server: TestServer) throws -> [String] {
@@ -163,13 +164,18 @@ struct ErasureTests {
         for id in [person, note].sorted() {
             guard let record = anna.rows[id] else { continue }
             page.begin(id, record.envelope)
-            for entry in record.entries { page.append(entry, from: record.arena) }
+            for entry in record.entries {
+                // Of a log that the server has lost: what it knows of a log would keep the entries out anyway.
+                var lost = entry
+                lost.dot = Dot(Self.lostLog, entry.dot.number)
+                page.append(lost, from: record.arena)
+            }
         }
         #expect(page.heads.count == 2)
         try server.store.erase(person, by: "root", time: server.clock.now)
         _ = try server.store.beginRecovery()
         let request = RelayRequest(
-            epoch: server.store.epoch, vector: VersionVector([anna.replica: anna.position]), page: page)
+            epoch: server.store.epoch, vector: VersionVector([Self.lostLog: 9]), page: page)
         // Acknowledged, so that its replica drops it.
         #expect(try server.store.relay(request, account: anna.account, time: server.clock.now).taken == 2)
         #expect(try Self.holding(Self.canary, server).isEmpty)
