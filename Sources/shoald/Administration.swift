@@ -2,6 +2,7 @@ import AsyncHTTPClient
 import Foundation
 import Glibc
 import NIOCore
+import ShoalCRDT
 import ShoalProtocol
 import ShoalServer
 
@@ -143,6 +144,15 @@ enum Administration {
             try store.note(request.finishes ? .recoverEnd : .recover, time: ServerEnvironment.system.now())
             return try request.finishes ? store.finishRecovery() : store.beginRecovery()
         case .remote(let server): return try await server.post("/v1/recover", request)
+        }
+    }
+
+    func erase(_ request: ErasureRequest, _ person: RecordID) async throws -> ErasureReport {
+        switch self {
+        case .local(let store, _):
+            return try store.erase(
+                person, by: request.by, time: ServerEnvironment.system.now(), isDryRun: request.isDryRun)
+        case .remote(let server): return try await server.post("/v1/erase", request)
         }
     }
 

@@ -2,11 +2,14 @@ import Foundation
 import Glibc
 import ShoalServer
 
-/// The directory in which a server keeps everything: `shoald.db`, `lock` and, while it runs, `shoald.sock`.
+/// The directory in which a server keeps everything: `shoald.db`, `erasures`, `lock` and, while it runs, `shoald.sock`.
 struct DataDirectory {
     let path: String
 
     var database: String { path + "/shoald.db" }
+
+    /// Not called as the database is: it stays when that is moved away.
+    var ledger: ErasureLedger { ErasureLedger(path: path + "/erasures") }
 
     /// Whether something was ever kept here.
     var hasDatabase: Bool { access(database, F_OK) == 0 }
@@ -95,7 +98,7 @@ struct DataDirectory {
 
     /// - Parameter lease: for how many milliseconds collection waits for a silent replica.
     func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
-        try ServerStore(path: database, environment: .system, lease: lease)
+        try ServerStore(path: database, environment: .system, lease: lease, ledger: ledger)
     }
 }
 

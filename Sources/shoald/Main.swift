@@ -23,7 +23,7 @@ struct Shoald: AsyncParsableCommand {
         version: "shoald 0.1.0",
         subcommands: [
             Serve.self, AccountCommand.self, DeviceCommand.self, SettingCommand.self, AuditCommand.self, Dump.self,
-            Recover.self,
+            Recover.self, Erase.self,
             Check.self, Backup.self, Restore.self,
         ])
 

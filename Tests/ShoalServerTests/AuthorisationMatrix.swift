@@ -178,6 +178,10 @@ struct MatrixRow {
             },
             own("POST", "/v1/settings") { _ in NewSetting(name: "tag-editors", value: "everyone") },
             own("POST", "/v1/audit") { _ in AuditQuery() },
+            own("POST", "/v1/erase") { scene in
+                let customer = scene.victim.rows.values.first { $0.envelope.kind == .customer }
+                return ErasureRequest(person: customer?.id.description ?? "", by: "root", isDryRun: true)
+            },
             own("POST", "/v1/recover") { _ in RecoveryRequest(finishes: true) },
             own("POST", "/v1/check") { _ in CheckRequest(mend: nil) },
             own("POST", "/v1/backup") { BackupRequest(file: $0.server.directory + "/" + $0.freshName()) },

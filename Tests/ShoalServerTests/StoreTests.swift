@@ -21,6 +21,7 @@ struct StoreTests {
             "7 visibility": "2ea2a192b7f0acd0",
             "7 devices": "c7b826090ae768d5",
             "9 audit": "78714afb3d961d52",
+            "9 erasure": "cc78e2614901fc6e",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

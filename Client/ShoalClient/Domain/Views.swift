@@ -179,6 +179,9 @@ public struct Status: Hashable, Sendable {
     public var lost: Int
     /// What was last done so that this home's logs continue the server's; nil if nothing ever had to be.
     public var healed: HealingNote?
+    /// Persons of whom everything was erased here, and own changes about them that no server had taken.
+    public var erased = 0
+    public var erasedChanges = 0
     /// Whether the server must be asked before anything is shown or changed.
     public var needsContact = false
 }

@@ -47,6 +47,7 @@ public final class Replica: Sendable {
             throw ReplicaError.notEnrolled(home: home)
         }
         try connection.access { try $0.deriveIfUnderived() }
+        scrubIfNeeded()
     }
 
     private init(opening home: String, _ environment: Environment, _ options: Options) throws {
@@ -233,10 +234,12 @@ public final class Replica: Sendable {
     /// - Parameter clockOffset: by how many milliseconds the server's clock is ahead, if that is known better than from
     ///   the answer alone.
     public func commit(_ commit: ClientSession.Commit, clockOffset: Int64? = nil) throws -> CommitOutcome {
-        try transaction(isRemote: true) { store in
+        let outcome = try transaction(isRemote: true) { store in
             var page = try PageStore(store, commit, clockOffset: clockOffset)
             return try page.run()
         }
+        if !commit.erased.isEmpty { scrubIfNeeded() }
+        return outcome
     }
 
     /// Makes rows what the server says they are, in one transaction.

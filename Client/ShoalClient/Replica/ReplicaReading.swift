@@ -201,11 +201,12 @@ extension Replica {
             let decisions = try ConflictReading(store)
             let asides = try decisions.refused.asides()
             let lost = asides.count { $0.batch.saysNothing(0) }
+            let erased = try ErasureStore.counts(store.database)
             return Status(
                 account: standing.accountName, role: standing.role.rawValue, replica: store.current.replica.text,
                 server: standing.server, pending: store.pending, cursor: standing.cursor, lastSync: standing.lastSync,
                 conflicts: try decisions.count(), refused: asides.count - lost, lost: lost,
-                healed: try store.lastHealing(),
+                healed: try store.lastHealing(), erased: erased.persons, erasedChanges: erased.changes,
                 needsContact: store.standing.lease.isExpired(
                     now: environment.now(), offset: standing.clockOffset))
         }

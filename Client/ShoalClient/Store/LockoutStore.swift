@@ -45,17 +45,13 @@ enum LockoutStore {
             try store.transaction(enrolled: false) {
                 try database.execute(sql: "DELETE FROM \(table.quotedDatabaseIdentifier)")
             }
-            try store.maintaining { try truncateLog(store) }
+            try store.maintaining { try store.emptyLog() }
         }
         try store.transaction(enrolled: false) {
             try database.execute(sql: "INSERT INTO text_index (text_index) VALUES ('delete-all')")
         }
-        try store.maintaining {
-            // Zeros first (`secure_delete`), then the file is written anew without them, and shorter.
-            try truncateLog(store)
-            try database.execute(sql: "VACUUM")
-            try truncateLog(store)
-        }
+        // Zeros first (`secure_delete`), then the file is written anew without them, and shorter.
+        try store.scrub()
     }
 
     /// Nothing is left.
@@ -65,11 +61,5 @@ enum LockoutStore {
 
     private static func setStage(_ stage: Lockout.Stage, _ database: Database) throws {
         try database.execute(sql: "UPDATE locked SET stage = ?", arguments: [stage.rawValue])
-    }
-
-    /// Moves the write-ahead log into the file and empties it, which a reader in another process may keep it from.
-    private static func truncateLog(_ store: ReplicaStore) throws {
-        let isBusy = try Bool.fetchOne(store.database, sql: "PRAGMA wal_checkpoint(TRUNCATE)") ?? true
-        if isBusy { throw ReplicaError.busy(home: store.home, pid: nil) }
     }
 }

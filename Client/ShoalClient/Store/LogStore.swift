@@ -12,6 +12,7 @@ final class LogStore {
     private let selectTail: Statement
     private let selectOperation: Statement
     private let selectHash: Statement
+    private let selectState: Statement
     private let selectFrom: Statement
     private let deleteTail: Statement
     private let selectTailRecords: Statement
@@ -26,6 +27,8 @@ final class LogStore {
         /// The hash is the one that the operation got when it was written; its bytes have changed since.
         static let keptHash = State(rawValue: 1)
         static let refused = State(rawValue: 2)
+        /// What it said was erased.
+        static let voided = State(rawValue: 4)
     }
 
     /// Every log that this replica ever wrote, in the order of their positions.
@@ -45,6 +48,7 @@ final class LogStore {
             """)
         selectOperation = try Statement(database, "SELECT operation FROM log WHERE position = ?1")
         selectHash = try Statement(database, "SELECT hash FROM log WHERE position = ?1")
+        selectState = try Statement(database, "SELECT state FROM log WHERE position = ?1")
         selectFrom = try Statement(
             database,
             "SELECT operation, hash, state FROM log WHERE position BETWEEN ?1 AND ?2 ORDER BY position")
@@ -205,6 +209,25 @@ final class LogStore {
             records.insert(batch.operations[0].record)
         }
         return records
+    }
+
+    /// Lets an operation say nothing any more. It keeps its place, its hash and its part in its command.
+    func void(_ position: Int64, _ operation: Operations.Operation) throws {
+        var empty = Operations()
+        empty.begin(record: operation.record, time: 0, continuesCommand: operation.continuesCommand)
+        var bytes: [UInt8] = []
+        empty.encode(0, into: &bytes)
+        try updateOperation.bind(1, position)
+        try updateOperation.bind(2, bytes)
+        try updateOperation.bind(3, State([.keptHash, .voided]).rawValue)
+        try updateOperation.run()
+    }
+
+    /// Whether what the operation at a position said was erased.
+    func isVoid(_ position: Int64) throws -> Bool {
+        try selectState.bind(1, position)
+        defer { selectState.reset() }
+        return try selectState.step() && State(rawValue: selectState.integer(0)).contains(.voided)
     }
 
     func setAllocator(_ state: Int64) throws {

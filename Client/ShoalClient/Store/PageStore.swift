@@ -50,6 +50,8 @@ struct PageStore {
 
     mutating func run() throws -> CommitOutcome {
         store.forgetCached()
+        // First: what is said about it below must find nothing.
+        try ErasureStore.erase(commit.erased, store)
         try acknowledge()
         for verdict in commit.verdicts { try setAside(verdict) }
         try fillOwn()

@@ -18,6 +18,7 @@ enum ReplicaSchema {
         Migration(name: "8 lock and lease", sql: lockAndLease),
         Migration(name: "8 settled", sql: settled),
         Migration(name: "8 trust", sql: trust),
+        Migration(name: "9 erasure", sql: erasure),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -297,6 +298,18 @@ enum ReplicaSchema {
             element BLOB NOT NULL,
             PRIMARY KEY (position, field, element)
         ) WITHOUT ROWID;
+        """
+
+    private static let erasure = """
+        -- Persons of whom everything was erased. proof: the server's word for it; unsent: how many own operations about them
+        -- no server had taken; scrubbed: whether nothing of it is left in the files.
+        CREATE TABLE erased (
+            person INTEGER PRIMARY KEY,
+            proof TEXT NOT NULL,
+            time INTEGER NOT NULL,
+            unsent INTEGER NOT NULL,
+            scrubbed INTEGER NOT NULL
+        );
         """
 
     private static let texts = """

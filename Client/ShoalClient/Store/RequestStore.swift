@@ -23,7 +23,7 @@ extension ReplicaStore {
         // A page leaves out what the request's own operations wrote: what could not be read here must not be left out.
         let isReadable = !frame.operations.operations.indices.contains { frame.operations.saysNothing($0) }
         let isLast = !log.logs.contains { $0.isOwn && $0.pending > 0 && $0 != pushed }
-        return SyncRequest(
+        var request = SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
             logs: standings(last: pushed), operations: frame.operations,
             refused: try frame.refused.map { number in
@@ -34,6 +34,8 @@ extension ReplicaStore {
                 .map { Dot($0.replica, $0.vouched) },
             former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),
             wantsPage: isWhole && isLast && isReadable)
+        if !standing.hasToldPlaces { request.erased = try ErasureStore.all(database) }
+        return request
     }
 
     /// Whether a request shows the server more of what an earlier epoch had acknowledged of a log.

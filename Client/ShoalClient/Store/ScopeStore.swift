@@ -8,11 +8,10 @@ import class ShoalStore.Statement
 
 /// What belongs to which scope, and which scopes leave the account's view. Called inside a transaction.
 ///
-/// `member` names the scope of every row in `detail`; a row of it whose record is gone does no harm.
+/// `member` names the scope of every row in `detail`, and of those that were here once: this home's log may speak of them.
 final class ScopeStore {
     private let insertMember: Statement
     private let selectMembers: Statement
-    private let deleteMembers: Statement
     private let insertLeaving: Statement
     private let deleteLeaving: Statement
     private let selectLeaving: Statement
@@ -20,7 +19,6 @@ final class ScopeStore {
     init(_ database: Database) throws(StoreError) {
         insertMember = try Statement(database, "INSERT OR IGNORE INTO member (scope, record) VALUES (?1, ?2)")
         selectMembers = try Statement(database, "SELECT record FROM member WHERE scope = ?1 ORDER BY record")
-        deleteMembers = try Statement(database, "DELETE FROM member WHERE scope = ?1")
         insertLeaving = try Statement(database, "INSERT OR IGNORE INTO leaving (scope) VALUES (?1)")
         deleteLeaving = try Statement(database, "DELETE FROM leaving WHERE scope = ?1")
         selectLeaving = try Statement(database, "SELECT scope FROM leaving ORDER BY scope")
@@ -43,11 +41,6 @@ final class ScopeStore {
         var records = [scope]
         while try selectMembers.step() { records.append(RecordID(rawValue: selectMembers.integer(0))) }
         return records
-    }
-
-    func forget(_ scope: RecordID) throws(StoreError) {
-        try run(deleteMembers, scope)
-        try run(deleteLeaving, scope)
     }
 
     func noteLeaving(_ scope: RecordID) throws(StoreError) { try run(insertLeaving, scope) }
@@ -89,7 +82,7 @@ extension ReplicaStore {
             forgetCached()
             try show(from: old, to: try effective(id))
         }
-        try scopes.forget(scope)
+        try scopes.noteStaying(scope)
     }
 
     /// Removes the scopes that left, but for those that unsent work speaks of: the operator sees them until it has its

@@ -31,7 +31,8 @@ extension ReplicaStore {
     /// - Returns: its record and why it is set aside, or nil if it was before.
     func setAside(_ position: Int64, _ verdict: RefusalReason) throws -> (record: RecordID, reason: RefusalReason)? {
         var batch = Operations()
-        guard try log.read(position, into: &batch) else { return nil }
+        // What was erased is nobody's to decide on.
+        guard try !log.isVoid(position), try log.read(position, into: &batch) else { return nil }
         // The server says only what it makes of what stands for a lost operation.
         let reason = batch.saysNothing(0) ? RefusalReason.unreadable : verdict
         let statement = try database.cachedStatement(

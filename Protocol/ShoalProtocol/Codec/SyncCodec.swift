@@ -39,6 +39,7 @@ extension SyncRequest {
             frame.json.verdicts(refused)
         }
         writePlaces(to: &frame.json)
+        Erasure.write(erased, to: &frame.json)
         if !wantsPage {
             frame.json.key("page")
             frame.json.bool(false)
@@ -82,6 +83,7 @@ extension SyncRequest {
         var earlier = 0
         var proven: [Dot] = []
         var former: [FormerPlace] = []
+        var erased: [Erasure] = []
         var wantsPage = true
         var version: Int64?
         try reader.readObject { reader, key in
@@ -102,6 +104,7 @@ extension SyncRequest {
             case "earlier": earlier = Int(try reader.readUInt32())
             case "proven": proven = try Self.readProven(from: &reader)
             case "former": former = try Self.readFormer(from: &reader)
+            case "erased": erased = try Erasure.read(from: &reader)
             case "page": wantsPage = try reader.readBool()
             case "operations": operations = try OperationsCodec.read(limit: limit, from: &reader)
             default: try reader.skip()
@@ -117,6 +120,7 @@ extension SyncRequest {
             epoch: epoch, cursor: cursor, acknowledgement: acknowledgement, logs: logs, operations: operations,
             tail: tail, skipped: skipped, refused: refused, earlier: earlier, proven: proven, former: former,
             wantsPage: wantsPage)
+        self.erased = erased
         self.version = Int(clamping: version ?? 0)
     }
 
@@ -142,7 +146,7 @@ extension SyncResponse {
     private func frame() -> FrameWriter {
         var frame = FrameWriter()
         frame.json.beginObject()
-        if !moves.isEmpty {
+        if !moves.isEmpty || !erased.isEmpty {
             // Whoever does not know what this says would keep what is not for it any more.
             frame.json.key("needs")
             frame.json.integer(Int64(ProtocolVersion.ofVisibility))
@@ -168,6 +172,7 @@ extension SyncResponse {
         frame.json.key("time")
         frame.json.integer(time)
         moves.write(to: &frame.json)
+        Erasure.write(erased, to: &frame.json)
         frame.json.lease(lease)
         if !page.isEmpty {
             frame.json.key("page")
@@ -203,6 +208,7 @@ extension SyncResponse {
         var time: Int64?
         var page = RecordPage()
         var moves = ScopeMoves()
+        var erased: [Erasure] = []
         var recovery = RecoveryMembers()
         var lease: Int?
         try reader.readObject { reader, key in
@@ -218,6 +224,7 @@ extension SyncResponse {
             case "time": time = try reader.readInteger()
             case "left": moves.left = try ScopeMoves.read(from: &reader)
             case "entered": moves.entered = try ScopeMoves.read(from: &reader)
+            case "erased": erased = try Erasure.read(from: &reader)
             case "lease": lease = try reader.readLease()
             case "page": page = try PageCodec.read(from: &reader)
             case "open": try recovery.readOpen(&reader)
@@ -236,6 +243,7 @@ extension SyncResponse {
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
         self.beginsFill = beginsFill
         self.moves = moves
+        self.erased = erased
         self.lease = lease
     }
 }

@@ -55,6 +55,8 @@ public struct SyncRequest: Sendable {
     public var proven: [Dot]
     /// Where operations of this replica stood in earlier epochs that stand elsewhere now.
     public var former: [FormerPlace]
+    /// Erasures that the server may have forgotten, because it was set back.
+    public var erased: [Erasure] = []
     /// Whether the answer shall carry a page; not while there are more frames to push.
     public var wantsPage: Bool
     /// The version of the protocol that the writer speaks; what this program writes says its own.
@@ -236,6 +238,8 @@ public struct SyncResponse: Sendable {
     public var recovery: Bool
     /// What left the account's view, or came into it again.
     public var moves = ScopeMoves()
+    /// What the replica has to remove for good, wherever it has it.
+    public var erased: [Erasure] = []
     /// For how many days a replica may go on without the server's word; nil when the server does not say.
     public var lease: Int?
 
@@ -330,6 +334,8 @@ public enum Limits {
     public static let recordAtMost = 4 << 20
     /// The most scopes that a page says left or entered, each.
     public static let moves = 65_536
+    /// The most erasures that a request or an answer names.
+    public static let erasures = 65_536
     /// The days that a lease may have.
     public static let lease: ClosedRange<Int64> = 1...3_650
 }

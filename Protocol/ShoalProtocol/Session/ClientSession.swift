@@ -48,6 +48,8 @@ public struct ClientSession: Sendable {
         public var positions: [Dot]
         /// What left the account's view or came into it again; takes effect before the page.
         public var moves = ScopeMoves()
+        /// What is to be removed for good; takes effect before everything else.
+        public var erased: [Erasure] = []
         /// Milliseconds since 1970 by the server's clock.
         public var serverTime: Int64
         /// For how many days from now the replica may go on alone; nil when the server does not say.
@@ -132,6 +134,7 @@ public struct ClientSession: Sendable {
                 verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
                 cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
                 isLast: !response.more, positions: response.positions, moves: response.moves,
+                erased: response.erased,
                 serverTime: response.time, lease: response.lease))
     }
 

@@ -31,6 +31,8 @@ public struct ServerSession: Sendable {
         public var proven: [Dot]
         /// Where operations stood in earlier epochs that stand elsewhere now.
         public var former: [FormerPlace]
+        /// Erasures that the replica was told of before.
+        public var erased: [Erasure] = []
         /// The replica that the credential was given to; nil where there is none.
         public var device: ReplicaID?
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
@@ -98,6 +100,8 @@ public struct ServerSession: Sendable {
         public var positions: [Dot]
         /// What left the account's view or came into it again.
         public var moves = ScopeMoves()
+        /// What the replica has to remove for good.
+        public var erased: [Erasure] = []
         public init(
             page: RecordPage, cursor: String, more: Bool, isFill: Bool, beginsFill: Bool = false, positions: [Dot]
         ) {
@@ -128,13 +132,14 @@ public struct ServerSession: Sendable {
     }
 
     public func start() -> Action {
-        .commit(
-            Push(
-                account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
-                cursor: request.cursor,
-                logs: request.logs, operations: request.operations, tail: request.tail,
-                skipped: request.skipped, refused: request.refused, earlier: request.earlier,
-                proven: request.proven, former: request.former, device: device, time: time))
+        var push = Push(
+            account: account, epoch: request.epoch, acknowledgement: request.acknowledgement,
+            cursor: request.cursor,
+            logs: request.logs, operations: request.operations, tail: request.tail,
+            skipped: request.skipped, refused: request.refused, earlier: request.earlier,
+            proven: request.proven, former: request.former, device: device, time: time)
+        push.erased = request.erased
+        return .commit(push)
     }
 
     /// The push is durable, or was found to be a fork or a rollback and changed nothing.
@@ -168,6 +173,7 @@ public struct ServerSession: Sendable {
             isFill: page.isFill, positions: page.positions, time: time)
         response.beginsFill = page.beginsFill
         response.moves = page.moves
+        response.erased = page.erased
         return .respond(response)
     }
 }

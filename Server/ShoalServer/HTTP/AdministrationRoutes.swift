@@ -60,6 +60,13 @@ extension Services {
                 let wanted: RecoveryRequest = try await self.decode(request)
                 return try Self.json(try self.handler.recover(wanted))
             },
+            .init(method: .post, path: "/v1/erase") { request in
+                let wanted: ErasureRequest = try await self.decode(request)
+                guard let person = RecordID(text: wanted.person), person.isValid else {
+                    throw Problem.malformed("an identifier has 13 characters")
+                }
+                return try Self.json(try self.handler.erase(person, by: wanted.by, isDryRun: wanted.isDryRun))
+            },
             .init(method: .post, path: "/v1/check") { request in
                 let check: CheckRequest = try await self.decode(request)
                 if let backup = check.mend {
@@ -155,6 +162,20 @@ public struct AccountCode: Codable, Sendable, Equatable {
     public init(account: String, code: String) {
         self.account = account
         self.code = code
+    }
+}
+
+/// The body of `POST /v1/erase`.
+public struct ErasureRequest: Codable, Sendable {
+    /// The customer: 13 characters.
+    public var person: String
+    /// Who asks for it.
+    public var by: String
+    public var isDryRun: Bool
+    public init(person: String, by: String, isDryRun: Bool) {
+        self.person = person
+        self.by = by
+        self.isDryRun = isDryRun
     }
 }
 

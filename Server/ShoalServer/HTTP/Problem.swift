@@ -65,6 +65,7 @@ struct Problem: Error, Equatable {
         case let error as FrameError: self.init(frame: error)
         case let error as SyncProblem: self.init(sync: error)
         case let error as AccountProblem: self.init(account: error)
+        case let error as ErasureProblem: self.init(erasure: error)
         case let error as BackupProblem: self.init(.conflict, "backup", "No backup", "\(error)")
         case let error as StoreError: self.init(store: error)
         default: self = .failed
@@ -122,6 +123,13 @@ struct Problem: Error, Equatable {
         case .badDeviceName, .badQuery, .badSetting, .unknownRole: self = .malformed("\(error)")
         case .noIdentifiers:
             self.init(.insufficientStorage, "exhausted", "Exhausted", "\(error)")
+        }
+    }
+
+    private init(erasure error: ErasureProblem) {
+        switch error {
+        case .unknown: self.init(.notFound, "unknown-record", "Unknown record", "\(error)")
+        case .noCustomer, .badName: self = .malformed("\(error)")
         }
     }
 

@@ -51,6 +51,7 @@ extension GroupFold {
         guard let slot = progress[pushIndex]?.slot(of: index) else { return nil }
         if push.malformed.contains(index) { return .refused(at: index, .malformed) }
         let operation = push.operations.operations[index]
+        if try isErased(operation, time: push.time) { return .refused(at: index, .deletedRecord) }
         let existing = slots[slot].envelope
         if !push.isServer,
             existing?.kind.isServers == true || operation.creates?.kind.isServers == true
@@ -115,6 +116,19 @@ extension GroupFold {
                 try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
             }
         }
+    }
+
+    /// Whether an operation is about a person of whom everything was erased. What it would make is remembered: others may
+    /// write to it.
+    private func isErased(_ operation: Operations.Operation, time: Int64) throws(StoreError) -> Bool {
+        if writer.state.erased.isEmpty { return false }
+        if writer.state.erased.contains(operation.record) { return true }
+        guard let envelope = operation.creates,
+            let person = MemberQueries.scopes(envelope).first(where: writer.state.erased.contains)
+        else { return false }
+        // A record that stands under the identifier is another one, if it belongs to nobody who was erased.
+        if try !writer.isStoredElsewhere(operation.record) { try writer.bury(operation.record, of: person, time: time) }
+        return true
     }
 
     /// A derived identifier may be made again after it was collected.

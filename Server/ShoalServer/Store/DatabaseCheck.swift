@@ -131,6 +131,7 @@ public struct DatabaseCheck {
             check.report.auditHash = head.hash.map { $0 < 16 ? "0" + String($0, radix: 16) : String($0, radix: 16) }
                 .joined()
         }
+        part("erasures") { try $0.checkErasures() }
         part("quarantine") { try $0.readQuarantine() }
         return report
     }
@@ -275,6 +276,17 @@ public struct DatabaseCheck {
                 WHERE account NOT IN (SELECT id FROM account) OR replica NOT IN (SELECT replica FROM log)
                 """)
         if let strays, strays > 0 { note("\(strays) keys belong to no account or no log") }
+    }
+
+    /// Nothing is left of what was erased.
+    private mutating func checkErasures() throws {
+        let left = try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT record FROM erasure WHERE record IN (SELECT id FROM record) OR record IN (SELECT id FROM detail)
+                    OR record IN (SELECT record FROM quarantine) LIMIT 20
+                """)
+        for id in left { note("the record \(RecordID(rawValue: id)) was erased and is still here") }
     }
 
     private mutating func readQuarantine() throws {

@@ -78,6 +78,9 @@ extension ServerStore {
             }
         }
         let isFill = cursor.fill != nil
+        // The first page of a fill tells of all erasures, and those after it of none.
+        let told = beginsFill ? -1 : isFill ? now.sequence : cursor.sequence
+        let erased = try Self.erasures(of: account, after: told, seal, database)
         var reader = PageReader(own: mayLeaveOwnOut ? own : .nothing, budget: budget)
         if isFill {
             try reader.fill(&cursor, view)
@@ -96,6 +99,7 @@ extension ServerStore {
             page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
             beginsFill: beginsFill, positions: positions)
         page.moves = reader.moves
+        page.erased = erased
         return (page, reader.damaged)
     }
 

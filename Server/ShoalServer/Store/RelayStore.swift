@@ -93,7 +93,9 @@ extension StoreWriter {
         var changes: [UInt8] = []
         for head in request.page.heads {
             let relayed = request.page.record(head, notAfter: time)
-            guard try mayRelay(relayed, account), try join(relayed, vector: vector) else { continue }
+            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector) else {
+                continue
+            }
             try relays.addRecord(head.id, source: source)
             taken += 1
             audit.begin(&changes)
@@ -151,6 +153,8 @@ extension StoreWriter {
         var record = stored ?? Record(id: relayed.id)
         let before = stored.map { viewers(of: $0) }
         guard !record.isMade || record.envelope == relayed.envelope else { return false }
+        // Nothing brings back what was erased, and whoever holds it has nothing more to say about it.
+        if isErased(relayed) { return true }
         // Accounts are the server's own to write: a relay brings back those that are gone, and changes none.
         if relayed.envelope.kind == .account, record.isMade { return true }
         // Settings are what the server's own table says.

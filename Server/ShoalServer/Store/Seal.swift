@@ -1,5 +1,6 @@
 import Crypto
 import ShoalCRDT
+import ShoalProtocol
 
 /// A commit of this server: its sequence and the random tag that it drew.
 ///
@@ -45,7 +46,7 @@ struct Cursor: Hashable, Sendable {
 struct Seal: Sendable {
     static let keyLength = 32
     private static let macLength = 8
-    private enum Purpose: UInt8 { case cursor = 1, acknowledgement = 2 }
+    private enum Purpose: UInt8 { case cursor = 1, acknowledgement = 2, erasure = 3 }
     private let key: SymmetricKey
     private let epoch: UInt64
 
@@ -82,6 +83,20 @@ struct Seal: Sendable {
             if cursor.fill == nil { payload.append(varint: 1) }
         }
         return close(payload, .cursor, account)
+    }
+
+    /// Proves to this server, in whatever epoch and to whichever account it was told, that it erased a person.
+    func proof(ofErasing person: RecordID) -> String {
+        var payload: [UInt8] = []
+        payload.append(varint: UInt64(bitPattern: person.rawValue))
+        return of(epoch: 0).close(payload, .erasure, StoreWriter.serverAccount)
+    }
+
+    /// Whether this server has erased the person that an erasure names.
+    func proves(_ erasure: Erasure) -> Bool {
+        guard let payload = of(epoch: 0).open(erasure.proof, .erasure, StoreWriter.serverAccount) else { return false }
+        var reader = TokenReader(payload)
+        return reader.varint() == erasure.person.rawValue && reader.isAtEnd
     }
 
     /// The mark, or nil when this server did not make the token for that account.

@@ -121,6 +121,7 @@ public enum ServerSchema {
             ]
         ),
         (AuditSchema.migration, AuditSchema.statements),
+        (ErasureQueries.migration, ErasureQueries.schema),
     ]
 
     static var migrator: DatabaseMigrator {

@@ -33,6 +33,8 @@ public final class ServerStore: Sendable {
     let seal: Seal
     /// The records whose rows could not be read.
     public let quarantine = Quarantine()
+    /// What was ever erased, kept apart from the database.
+    let ledger: ErasureLedger?
     /// For how many whole days replicas may go on alone, as long as collection waits for them.
     let leaseDays: Int
     private let published: Mutex<Published>
@@ -43,9 +45,14 @@ public final class ServerStore: Sendable {
     /// - Parameters:
     ///   - environment: draws the keys of a new database and the tags of commits.
     ///   - lease: for how many milliseconds collection waits for a silent replica.
+    ///   - ledger: what is erased again if the database has it; nil remembers erasures in the database alone.
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
-    public init(path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease) throws {
+    public init(
+        path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease,
+        ledger: ErasureLedger? = nil
+    ) throws {
         self.path = path
+        self.ledger = ledger
         leaseDays = Int(clamping: min(max(lease / 86_400_000, Limits.lease.lowerBound), Limits.lease.upperBound))
         var opened: DatabasePool?
         do {
@@ -84,6 +91,10 @@ public final class ServerStore: Sendable {
             }
         } catch {
             try? opened?.close()
+            throw error
+        }
+        do { try applyLedger() } catch {
+            try? close()
             throw error
         }
     }
@@ -212,7 +223,8 @@ extension ServerStore {
     /// - Returns: for each push its receipt, or why it was refused as a whole.
     /// - Throws: `StoreError`, and then nothing of the group was stored.
     public func commit(_ group: [PreparedPush]) throws -> [Result<ServerSession.Receipt, SyncProblem>] {
-        try withWriter { writer, database in
+        try eraseAgain(Set(group.flatMap(\.erased)), time: group.map(\.time).max() ?? 0)
+        return try withWriter { writer, database in
             let outcomes = try commitAroundDamage(group, writer, database)
             writer.noteReached(group, outcomes)
             return zip(group, outcomes).map { push, outcome in receipt(outcome, of: push, writer.state) }

@@ -15,6 +15,7 @@ final class StoreWriter {
     let places: EarlierPlaceQueries
     let visibility: VisibilityQueries
     let audit: AuditQueries
+    let erasures: ErasureQueries
     let random: @Sendable (Int) -> [UInt8]
     let quarantine: Quarantine
     let seal: Seal
@@ -54,6 +55,8 @@ final class StoreWriter {
         var tagEditors = TagEditors.everyone
         /// Records that were collected and that somebody may still write to.
         var collected: Set<RecordID> = []
+        /// Records of which everything was erased, for good.
+        var erased: Set<RecordID> = []
         /// Additions of followers of which it is not known that their author could make them.
         var unproven: [RecordID: Set<Dot>] = [:]
         /// Where the audit ends.
@@ -78,6 +81,7 @@ final class StoreWriter {
         places = try EarlierPlaceQueries(database)
         visibility = try VisibilityQueries(database)
         audit = try AuditQueries(database, secret: random(32))
+        erasures = try ErasureQueries(database)
         collection = try CollectionQueries(database, visibility)
         hashes = try HashQueries(database)
         wal = WriteAheadLog(database)
@@ -92,6 +96,7 @@ final class StoreWriter {
         self.state.relaySources = try relays.sources()
         self.state.earlier = try places.load()
         self.state.unproven = try visibility.unproven()
+        self.state.erased = try erasures.records()
     }
 
     /// Runs `body` in one durable transaction; on an error nothing of it remains, in the file or here.
@@ -128,7 +133,8 @@ final class StoreWriter {
     func checkpointIfLong() throws { try stopping { try wal.checkpointIfLong() } }
     func truncateLog() throws { try stopping { try wal.truncate() } }
 
-    private func stopping(_ body: () throws -> Void) throws {
+    /// Runs upkeep that is no transaction, and stops for good if the disk fails.
+    func stopping(_ body: () throws -> Void) throws {
         try refuseAfterFailure()
         do { try body() } catch {
             stopAfter(error)

@@ -18,6 +18,8 @@ final class VisibilityQueries {
     private let select: Statement
     private let enterStatement: Statement
     private let leaveStatement: Statement
+    private let rememberScope: Statement
+    private let rememberLeft: Statement
     private let deleteScope: Statement
     private let deleteLeft: Statement
     private let selectRole: Statement
@@ -43,6 +45,15 @@ final class VisibilityQueries {
             """
             INSERT INTO visibility (account, scope, sequence, state) VALUES (?1, ?2, ?3, 0)
             ON CONFLICT (account, scope) DO UPDATE SET sequence = ?3, state = 0
+            """)
+        rememberScope = try Statement(
+            database,
+            "INSERT OR IGNORE INTO former_view (scope, account) SELECT scope, account FROM visibility WHERE scope = ?1")
+        rememberLeft = try Statement(
+            database,
+            """
+            INSERT OR IGNORE INTO former_view (scope, account)
+                SELECT scope, account FROM visibility WHERE state = 0 AND sequence <= ?1 AND scope <> 0
             """)
         deleteScope = try Statement(database, "DELETE FROM visibility WHERE scope = ?1")
         deleteLeft = try Statement(
@@ -75,12 +86,16 @@ final class VisibilityQueries {
 
     /// A record that was collected is in nobody's view.
     func forget(scope: RecordID) throws(StoreError) {
+        try rememberScope.bind(1, scope.rawValue)
+        try rememberScope.run()
         try deleteScope.bind(1, scope.rawValue)
         try deleteScope.run()
     }
 
-    /// Whoever has not heard of these takes a fresh fill.
+    /// Whoever has not heard of these takes a fresh fill. That they saw it once is remembered: their logs may speak of it.
     func forgetLeft(upTo sequence: Int64) throws(StoreError) {
+        try rememberLeft.bind(1, sequence)
+        try rememberLeft.run()
         try deleteLeft.bind(1, sequence)
         try deleteLeft.run()
     }

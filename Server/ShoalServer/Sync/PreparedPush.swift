@@ -67,6 +67,8 @@ public final class PreparedPush: Sendable {
     let earlier: Int
     let proven: [Dot]
     let former: [FormerPlace]
+    /// Persons of whom this server is proven to have erased everything.
+    let erased: [RecordID]
     /// Milliseconds since 1970: the latest time that an operation may carry.
     let time: Int64
     /// The link of the hash chain after each operation.
@@ -100,6 +102,7 @@ public final class PreparedPush: Sendable {
         earlier = push.earlier
         proven = push.proven
         former = push.former
+        erased = push.erased.filter { seal.proves($0) }.map(\.person)
         time = push.time
         self.isServer = isServer
         guard let log = logs.last else { throw .malformed("the request names no log") }

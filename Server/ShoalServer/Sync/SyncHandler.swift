@@ -110,6 +110,16 @@ public struct SyncHandler: Sendable {
         return report
     }
 
+    /// Erases everything about a customer, which a person asked for.
+    func erase(_ person: RecordID, by: String, isDryRun: Bool) throws -> ErasureReport {
+        let report = try store.erase(person, by: by, time: environment.now(), isDryRun: isDryRun)
+        if !isDryRun {
+            logger.notice(
+                "a customer was erased", metadata: ["customer": "\(person)", "records": "\(report.records)"])
+        }
+        return report
+    }
+
     private func session(_ body: [UInt8], _ account: RecordID, _ device: ReplicaID?) throws -> ServerSession {
         ServerSession(try request(body), account: account, device: device, time: environment.now())
     }

@@ -32,7 +32,10 @@ struct ConflictsList: ReplicaCommand {
 
     @OptionGroup(title: "Global options") var global: GlobalOptions
 
-    func run(on replica: Replica, _ screen: inout Screen) throws { screen.conflicts(try replica.conflicts()) }
+    func run(on replica: Replica, _ screen: inout Screen) throws {
+        screen.conflicts(try replica.conflicts())
+        if !screen.isJSON, let erasure = try replica.status().erasure { screen.line(.dim(erasure)) }
+    }
 }
 
 struct ConflictsShow: ReplicaCommand {
@@ -103,7 +106,7 @@ extension Screen {
 }
 
 extension JSONWriter {
-    fileprivate mutating func conflict(_ conflict: Conflict) {
+    mutating func conflict(_ conflict: Conflict) {
         object { json in
             json.member("record", conflict.record)
             json.member("kind", conflict.kind)

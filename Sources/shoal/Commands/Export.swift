@@ -6,7 +6,7 @@ import ShoalTerminal
 struct Export: ReplicaCommand {
     static let configuration = CommandConfiguration(
         commandName: "export",
-        abstract: "Write all customers that you have into a file.",
+        abstract: "Write all customers that you have, or everything about one, into a file.",
         discussion: """
             FILE.csv is for spreadsheets: a line a customer, UTF-8 with a byte order mark, fields that could be a formula \
             marked with ' in front, and control characters shown as symbols (␊ for a new line). FILE.jsonl is for programs: \
@@ -15,10 +15,18 @@ struct Export: ReplicaCommand {
             EXAMPLES:
               shoal export customers.csv
               shoal export --force customers.jsonl
+              shoal export --person 0D4K 王小明.json
+
+            With --person the file is JSON: fields, tags, followers and notes with authors and times, what is in conflict or \
+            was removed or refused, and what is not sent yet. It says what this machine knows: sync first.
             """)
 
-    @Argument(help: "A file whose name ends with .csv or .jsonl.", completion: .file(extensions: ["csv", "jsonl"]))
+    @Argument(
+        help: "A file whose name ends with .csv or .jsonl; with --person any.",
+        completion: .file(extensions: ["csv", "jsonl", "json"]))
     var file: String
+    @Option(help: ArgumentHelp("Everything about this customer alone.", valueName: "id"))
+    var person: String?
     @Flag(help: "Replace the file if it is there.")
     var force = false
     @OptionGroup(title: "Global options") var global: GlobalOptions
@@ -27,10 +35,11 @@ struct Export: ReplicaCommand {
     private static let portion = 1 << 18
 
     func validate() throws {
-        if ExportFormat(file: file) == nil { throw ValidationError("FILE ends with .csv or .jsonl, not so: \(file)") }
+        if person == nil, ExportFormat(file: file) == nil { throw ValidationError("FILE ends with .csv or .jsonl, not so: \(file)") }
     }
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
+        if let person { return try write(replica.resolve(person, kind: .customer), of: replica, &screen) }
         guard let format = ExportFormat(file: file) else { return }
         let output = try NewFile(file, replaces: force)
         var bytes: [UInt8] = []

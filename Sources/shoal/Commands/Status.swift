@@ -34,6 +34,7 @@ struct StatusCommand: ReplicaCommand {
         } else {
             row(&screen, "conflicts", [.plain("none")])
         }
+        if let sentence = status.erasure { row(&screen, "erased", [.plain(sentence)]) }
         if let healed = status.healed { row(&screen, "history", [.plain(Self.sentence(healed))]) }
         if status.needsContact {
             return row(&screen, "contact", [.warning("needed before anything else: run shoal sync")])
@@ -64,6 +65,17 @@ struct StatusCommand: ReplicaCommand {
                 + "(\(Format.count(note.changes, "record", "records")))"
         case .renamed: "at \(at) a record of yours got another id, because another copy of this home had drawn the same"
         }
+    }
+}
+
+extension Status {
+    /// What became of work about persons of whom everything was erased; nil if there was none.
+    var erasure: String? {
+        if erased == 0 { return nil }
+        let persons = "everything about \(Format.count(erased, "person", "persons")) was erased for good"
+        if erasedChanges == 0 { return persons }
+        let changes = Format.count(erasedChanges, "change of yours that", "changes of yours that")
+        return "\(persons), with \(changes) the server had not taken"
     }
 }
 

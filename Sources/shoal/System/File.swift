@@ -27,6 +27,23 @@ enum File {
         }
     }
 
+    /// Makes a file that only its owner may read, where nothing is, whole and durable or not at all.
+    static func create(_ path: String, _ bytes: [UInt8]) throws {
+        let descriptor = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else {
+            if errno == EEXIST { throw Failure.failed("there is a file at \(path) already; nothing was overwritten") }
+            throw Failure.failed("\(path) cannot be written: \(System.reason())")
+        }
+        defer { close(descriptor) }
+        do {
+            try write(bytes, to: descriptor, name: path)
+            guard fsync(descriptor) == 0 else { throw Failure.failed("\(path) cannot be written: \(System.reason())") }
+        } catch {
+            unlink(path)
+            throw error
+        }
+    }
+
     static func write(_ bytes: [UInt8], to descriptor: Int32, name: String) throws {
         var start = 0
         while start < bytes.count {

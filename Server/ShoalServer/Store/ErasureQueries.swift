@@ -1,0 +1,196 @@
+import GRDB
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+
+import class ShoalStore.Statement
+
+/// The tables of erasure and their statements, prepared once on the writer connection.
+final class ErasureQueries {
+    static let migration = "9 erasure"
+
+    static let schema = [
+        // Tombstones: records of which everything was erased, and to which customer they belonged; one of itself. `by` is who
+        // asked for it on the server. They stay for good.
+        """
+        CREATE TABLE erasure (
+            record INTEGER PRIMARY KEY, person INTEGER NOT NULL, sequence INTEGER NOT NULL, time INTEGER NOT NULL,
+            by TEXT NOT NULL
+        )
+        """,
+        // The accounts whose replicas are told, under the sequence of the erasure.
+        """
+        CREATE TABLE erasure_notice (
+            account INTEGER NOT NULL, sequence INTEGER NOT NULL, person INTEGER NOT NULL,
+            PRIMARY KEY (account, sequence, person)
+        ) WITHOUT ROWID
+        """,
+        // Accounts that saw a scope once, when `visibility` has forgotten it.
+        """
+        CREATE TABLE former_view (scope INTEGER NOT NULL, account INTEGER NOT NULL, PRIMARY KEY (scope, account))
+        WITHOUT ROWID
+        """,
+        // Whether the file may still hold bytes of what was erased.
+        "ALTER TABLE server ADD COLUMN unscrubbed INTEGER NOT NULL DEFAULT 0",
+    ]
+
+    private let database: Database
+    private let insert: Statement
+    private let insertNotice: Statement
+    /// What is left about a record, but for its row in `member`.
+    private let deletions: [Statement]
+    private let deleteMembers: Statement
+
+    init(_ database: Database) throws(StoreError) {
+        self.database = database
+        insert = try Statement(
+            database,
+            "INSERT OR IGNORE INTO erasure (record, person, sequence, time, by) VALUES (?1, ?2, ?3, ?4, ?5)")
+        insertNotice = try Statement(
+            database, "INSERT OR IGNORE INTO erasure_notice (account, sequence, person) VALUES (?1, ?2, ?3)")
+        var deletions: [Statement] = []
+        for table in [
+            "record WHERE id", "detail WHERE id", "quarantine WHERE record", "relay_record WHERE record",
+            "unproven_follow WHERE record", "collected WHERE record",
+        ] {
+            deletions.append(try Statement(database, "DELETE FROM \(table) = ?1"))
+        }
+        self.deletions = deletions
+        deleteMembers = try Statement(database, "DELETE FROM member WHERE scope = ?1")
+    }
+
+    // MARK: Reading
+
+    func records() throws -> Set<RecordID> {
+        Set(try Int64.fetchSet(database, sql: "SELECT record FROM erasure").map(RecordID.init(rawValue:)))
+    }
+
+    /// The rows as the ledger keeps them, the oldest first.
+    func entries() throws -> [ErasureLedger.Entry] {
+        try Row.fetchAll(database, sql: "SELECT record, person, time, by FROM erasure ORDER BY sequence, record").map {
+            ErasureLedger.Entry(
+                record: RecordID(rawValue: $0[0]), person: RecordID(rawValue: $0[1]), time: $0[2], by: $0[3])
+        }
+    }
+
+    /// The records that belong to a customer, itself left out.
+    func members(of person: RecordID) throws -> [RecordID] {
+        try Int64.fetchAll(
+            database, sql: "SELECT record FROM member WHERE scope = ? ORDER BY record", arguments: [person.rawValue]
+        ).map(RecordID.init(rawValue:))
+    }
+
+    /// Whether anything says that there is or was such a customer.
+    func isKnown(_ person: RecordID) throws -> Bool {
+        try Bool.fetchOne(
+            database,
+            sql: """
+                SELECT EXISTS (SELECT 1 FROM visibility WHERE scope = ?1) OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?1)
+                    OR EXISTS (SELECT 1 FROM member WHERE scope = ?1 AND scope <> 0)
+                """, arguments: [person.rawValue]) ?? false
+    }
+
+    /// The accounts whose replicas may hold something in a scope: who sees or ever saw it, and all that see or saw everything.
+    func viewers(of person: RecordID) throws -> Set<RecordID> {
+        Set(
+            try Int64.fetchAll(
+                database,
+                sql: """
+                    SELECT account FROM visibility WHERE scope IN (?1, 0)
+                    UNION SELECT account FROM former_view WHERE scope = ?1
+                    UNION SELECT id FROM account WHERE role = 'supervisor'
+                    """, arguments: [person.rawValue]
+            ).map(RecordID.init(rawValue:)))
+    }
+
+    func accounts() throws -> Set<RecordID> {
+        Set(try Int64.fetchAll(database, sql: "SELECT id FROM account").map(RecordID.init(rawValue:)))
+    }
+
+    // MARK: Writing
+
+    func add(_ entry: ErasureLedger.Entry, sequence: Int64) throws(StoreError) {
+        try insert.bind(1, entry.record.rawValue)
+        try insert.bind(2, entry.person.rawValue)
+        try insert.bind(3, sequence)
+        try insert.bind(4, entry.time)
+        try insert.bind(5, entry.by)
+        try insert.run()
+    }
+
+    func notify(_ account: RecordID, of person: RecordID, sequence: Int64) throws {
+        for (place, value) in [account.rawValue, sequence, person.rawValue].enumerated() {
+            try insertNotice.bind(Int32(place + 1), value)
+        }
+        try insertNotice.run()
+    }
+
+    /// Deletes the rows of a record, wherever they lie.
+    func delete(_ record: RecordID) throws(StoreError) {
+        for statement in deletions {
+            try statement.bind(1, record.rawValue)
+            try statement.run()
+        }
+    }
+
+    func forgetScope(_ person: RecordID) throws {
+        try deleteMembers.bind(1, person.rawValue)
+        try deleteMembers.run()
+        for table in ["visibility", "former_view"] {
+            try database.execute(sql: "DELETE FROM \(table) WHERE scope = ?", arguments: [person.rawValue])
+        }
+    }
+
+    // MARK: The file
+
+    /// Whether the file may hold bytes of what was erased.
+    var isUnscrubbed: Bool {
+        get throws { try Bool.fetchOne(database, sql: "SELECT unscrubbed FROM server") ?? false }
+    }
+
+    func setUnscrubbed(_ isUnscrubbed: Bool) throws {
+        try database.execute(sql: "UPDATE server SET unscrubbed = ?", arguments: [isUnscrubbed])
+    }
+
+    /// Moves the write-ahead log into the file, writes the file anew without what was deleted, and empties the log.
+    ///
+    /// `secure_delete` has put zeros in the place of what was deleted; but a row that was moved within a page may have left
+    /// bytes where nothing is now.
+    func scrub() throws {
+        try truncateLog()
+        try database.execute(sql: "VACUUM")
+        try truncateLog()
+    }
+
+    /// - Throws: `StoreError.busy` while a reader needs the log.
+    private func truncateLog() throws {
+        if try Bool.fetchOne(database, sql: "PRAGMA wal_checkpoint(TRUNCATE)") ?? true {
+            throw StoreError.busy(path: "the write-ahead log")
+        }
+    }
+}
+
+extension ServerStore {
+    /// What an account's replicas are told to remove for good.
+    ///
+    /// - Parameter sequence: erasures up to this one were told.
+    static func erasures(
+        of account: RecordID, after sequence: Int64, _ seal: Seal, _ database: Database
+    ) throws -> [Erasure] {
+        let statement = try Statement(
+            cachedIn: database,
+            """
+            SELECT DISTINCT person FROM erasure_notice WHERE account = ?1 AND sequence > ?2 ORDER BY sequence DESC LIMIT ?3
+            """)
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, sequence)
+        try statement.bind(3, Int64(Limits.erasures))
+        defer { statement.reset() }
+        var erasures: [Erasure] = []
+        while try statement.step() {
+            let person = RecordID(rawValue: statement.integer(0))
+            erasures.append(Erasure(person: person, proof: seal.proof(ofErasing: person)))
+        }
+        return erasures
+    }
+}

@@ -1,0 +1,261 @@
+import Foundation
+import ShoalCRDT
+import ShoalProtocol
+import ShoalStore
+import Testing
+
+@testable import ShoalServer
+
+import struct ShoalCRDT.Record
+
+/// Erasing everything about a customer; SPEC.md §4.4.
+struct ErasureTests {
+    private static let canary = "柠檬糖-canary"
+    private static let lostLog = ReplicaID(rawValue: 0x7777_0001)
+
+    /// In which files of the server the text stands.
+    private static func holding(_ text: String, _ server: TestServer) throws -> [String] {
+        try FileManager.default.contentsOfDirectory(atPath: server.directory).filter { name in
+            try Data(contentsOf: URL(fileURLWithPath: "\(server.directory)/\(name)")).range(of: Data(text.utf8)) != nil
+        }
+    }
+
+    private static func ledger(_ server: TestServer) -> ErasureLedger {
+        ErasureLedger(path: server.directory + "/erasures")
+    }
+
+    /// The server's store, opened again with a ledger beside it.
+    private static func reopened(_ server: TestServer) throws -> ServerStore {
+        try ServerStore(path: server.store.path, environment: server.environment, ledger: ledger(server))
+    }
+
+    /// A customer with a note that its maker follows, pushed.
+    private static func makePerson(_ replica: TestReplica) throws -> (person: RecordID, note: RecordID) {
+        let (person, note) = (replica.newID(), replica.newID())
+        try replica.push(
+            Operations {
+                $0.makeCustomer(person, name: canary)
+                $0.edit(CellKey(.follow, id: replica.account), .present)
+                $0.begin(
+                    record: note, time: 1_700_000_000_000, creates: Envelope(kind: .note, scope: .customer(person)),
+                    salt: 3)
+                $0.edit(CellKey(.body), text: canary)
+            })
+        return (person, note)
+    }
+
+    private static func edit(_ record: RecordID, _ field: Field = .name) -> Operations {
+        Operations {
+            $0.begin(record: record, time: 1_700_000_000_000, salt: 9)
+            $0.edit(CellKey(field), text: "\(canary) again")
+        }
+    }
+
+    @Test func nothingIsLeftInTheFilesAndATombstoneStays() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (person, note) = try Self.makePerson(anna)
+        let other = anna.newID()
+        try anna.push(Operations { $0.makeCustomer(other, name: "somebody else") })
+        #expect(try !Self.holding(Self.canary, server).isEmpty)
+        let plan = try server.store.erase(person, by: "root", time: server.clock.now, isDryRun: true)
+        #expect(plan.records == 2 && plan.stored == 2 && plan.accounts == 1 && plan.isDryRun && !plan.isRepeated)
+        #expect(try server.dump().contains(Self.canary))
+
+        let report = try server.store.erase(person, by: "root", time: server.clock.now)
+        #expect(report.records == 2 && report.stored == 2)
+        #expect(try Self.holding(Self.canary, server).isEmpty)
+        #expect(try !server.dump().contains(Self.canary))
+        #expect(try server.dump().contains("somebody else"))
+        #expect(try server.store.check().isSound)
+        let stones = try server.store.pool.read { try ErasureQueries($0).records() }
+        #expect(stones == [person, note])
+        #expect(try server.store.erase(person, by: "root", time: server.clock.now).isRepeated)
+    }
+
+    @Test func nobodyErasesWhatIsNoCustomerOrWasNever() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (_, note) = try Self.makePerson(anna)
+        #expect(throws: ErasureProblem.noCustomer(note)) { try server.store.erase(note, by: "root", time: 1) }
+        let never = RecordID(rawValue: 77)
+        #expect(throws: ErasureProblem.unknown(never)) { try server.store.erase(never, by: "root", time: 1) }
+        #expect(throws: ErasureProblem.badName) { try server.store.erase(note, by: "a\nb", time: 1) }
+        #expect(try server.dump().contains(Self.canary))
+    }
+
+    @Test func whatIsPushedAboutAnErasedPersonIsRefusedAndNothingOfItStays() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (person, note) = try Self.makePerson(anna)
+        try server.store.erase(person, by: "root", time: server.clock.now)
+        let another = anna.newID()
+        let making = Operations {
+            $0.begin(
+                record: another, time: 1_700_000_000_000, creates: Envelope(kind: .note, scope: .customer(person)),
+                salt: 4)
+            $0.edit(CellKey(.body), text: Self.canary)
+        }
+        let pair = anna.newID()
+        let linking = Operations {
+            $0.begin(
+                record: pair, time: 1_700_000_000_000,
+                creates: Envelope(
+                    kind: Kind(rawValue: 900),
+                    scope: .pair(min(person, RecordID(rawValue: 5)), max(person, RecordID(rawValue: 5)))), salt: 5)
+            $0.edit(CellKey(Field(rawValue: 9_000)), text: Self.canary)
+        }
+        let remaking = Operations { $0.makeCustomer(person, name: Self.canary) }
+        for operations in [
+            Self.edit(person), Self.edit(note, .body), making, Self.edit(another, .body), linking, remaking,
+        ] {
+            let answer = try anna.push(operations)
+            #expect(answer.verdicts.map(\.reason) == Array(repeating: .deletedRecord, count: answer.verdicts.count))
+            #expect(answer.verdicts.count == 1)
+        }
+        #expect(try Self.holding(Self.canary, server).isEmpty)
+        #expect(try server.store.check().isSound)
+    }
+
+    @Test func thoseWhoSeeOrSawThePersonAreToldAndNobodyElse() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna", role: .expert)
+        let former = try server.replica("former", role: .expert)
+        let boss = try server.replica("boss", role: .supervisor)
+        let stranger = try server.replica("stranger", role: .expert)
+        let (person, _) = try Self.makePerson(anna)
+        try anna.push(
+            Operations {
+                $0.begin(record: person, time: 1_700_000_000_001, salt: 7)
+                $0.edit(CellKey(.follow, id: former.account), .present)
+            })
+        let added = Dot(anna.replica, anna.position)
+        for replica in [anna, former, boss, stranger] { try replica.sync() }
+        try boss.push(
+            Operations {
+                $0.begin(record: person, time: 1_700_000_000_002, salt: 8)
+                $0.edit(CellKey(.follow, id: former.account), .absent, supersedes: [added])
+            })
+        for replica in [anna, former, boss, stranger] { try replica.sync() }
+        try server.store.pool.write { try VisibilityQueries($0).forgetLeft(upTo: .max) }
+        try server.store.erase(person, by: "root", time: server.clock.now)
+        func told(_ replica: TestReplica, from cursor: String) throws -> [RecordID] {
+            try server.store.page(
+                cursor: cursor, own: .nothing, account: replica.account, budget: Limits.page
+            ).erased.map(\.person)
+        }
+        for replica in [anna, former, boss] {
+            #expect(try told(replica, from: replica.cursor) == [person])
+            #expect(try told(replica, from: "") == [person])
+        }
+        #expect(try told(stranger, from: stranger.cursor).isEmpty)
+        #expect(try told(stranger, from: "").isEmpty)
+        // Once told, no more.
+        try anna.pullAll()
+        #expect(try told(anna, from: anna.cursor).isEmpty)
+    }
+
+    @Test func aRelayBringsNothingBack() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (person, note) = try Self.makePerson(anna)
+        try anna.sync()
+        var page = RecordPage()
+        for id in [person, note].sorted() {
+            guard let record = anna.rows[id] else { continue }
+            page.begin(id, record.envelope)
+            for entry in record.entries {
+                // Of a log that the server has lost: what it knows of a log would keep the entries out anyway.
+                var lost = entry
+                lost.dot = Dot(Self.lostLog, entry.dot.number)
+                page.append(lost, from: record.arena)
+            }
+        }
+        #expect(page.heads.count == 2)
+        try server.store.erase(person, by: "root", time: server.clock.now)
+        _ = try server.store.beginRecovery()
+        let request = RelayRequest(
+            epoch: server.store.epoch, vector: VersionVector([Self.lostLog: 9]), page: page)
+        // Acknowledged, so that its replica drops it.
+        #expect(try server.store.relay(request, account: anna.account, time: server.clock.now).taken == 2)
+        #expect(try Self.holding(Self.canary, server).isEmpty)
+    }
+
+    @Test func aRestoredBackupIsErasedAgainBeforeItIsServed() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (person, _) = try Self.makePerson(anna)
+        let backup = server.directory + "/before.db"
+        try server.store.backup(to: backup)
+        try server.store.close()
+        let store = try Self.reopened(server)
+        try store.erase(person, by: "root", time: server.clock.now)
+        try store.close()
+        for suffix in ["", "-wal", "-shm"] { unlink(server.store.path + suffix) }
+        try ServerStore.restore(backup, to: server.store.path)
+        unlink(backup)
+        #expect(try Self.holding(Self.canary, server) == ["shoald.db"])
+        let restored = try Self.reopened(server)
+        #expect(try Self.holding(Self.canary, server).isEmpty)
+        #expect(try restored.check().isSound)
+        #expect(
+            try restored.page(cursor: "", own: .nothing, account: anna.account, budget: Limits.page).erased.map(
+                \.person)
+                == [person])
+        try restored.close()
+    }
+
+    @Test func whatALedgerLacksItGetsFromTheDatabase() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (person, note) = try Self.makePerson(anna)
+        try server.store.erase(person, by: "root", time: server.clock.now)
+        try server.store.close()
+        #expect(try Self.ledger(server).entries().isEmpty)
+        try Self.reopened(server).close()
+        #expect(Set(try Self.ledger(server).entries().map(\.record)) == [person, note])
+        let status = try FileManager.default.attributesOfItem(atPath: Self.ledger(server).path)
+        #expect((status[.posixPermissions] as? Int).map { $0 & 0o077 } == 0)
+    }
+
+    @Test func aServerSetBackWithoutItsLedgerBelievesReplicasOnlyWithItsOwnWord() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (person, _) = try Self.makePerson(anna)
+        func request(_ proof: String) throws -> SyncRequest {
+            var request = anna.request(Operations())
+            request.erased = [Erasure(person: person, proof: proof)]
+            return try SyncRequest(decoding: try request.encoded())
+        }
+        let proof = server.store.seal.proof(ofErasing: person)
+        let foreign = Seal(key: Array(repeating: 7, count: 32), epoch: 0).proof(ofErasing: person)
+        for wrong in [foreign, "", server.store.seal.proof(ofErasing: RecordID(rawValue: 99)), anna.cursor] {
+            _ = try server.store.commit(group: [anna.push(of: try request(wrong))])
+            #expect(try server.dump().contains(Self.canary))
+        }
+        _ = try server.store.commit(group: [anna.push(of: try request(proof))])
+        #expect(try !server.dump().contains(Self.canary))
+        #expect(try Self.holding(Self.canary, server).isEmpty)
+    }
+
+    @Test func aLedgerThatCannotBeReadIsNotPassedOver() throws {
+        let server = try TestServer()
+        let ledger = Self.ledger(server)
+        let entry = ErasureLedger.Entry(
+            record: RecordID(rawValue: 5), person: RecordID(rawValue: 5), time: 9, by: "some body")
+        try ledger.append([entry])
+        try ledger.append([entry])
+        #expect(try ledger.entries() == [entry, entry])
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: ledger.path))
+        // A line that was not finished is none, and the next one takes its place.
+        try (bytes + Data("0123".utf8)).write(to: URL(fileURLWithPath: ledger.path))
+        #expect(try ledger.entries() == [entry, entry])
+        try ledger.append([entry])
+        #expect(try ledger.entries() == [entry, entry, entry])
+        bytes[20] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: ledger.path))
+        #expect(throws: StoreError.self) { try ledger.entries() }
+        try server.store.close()
+        #expect(throws: StoreError.self) { try Self.reopened(server) }
+    }
+}
