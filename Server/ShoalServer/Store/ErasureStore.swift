@@ -152,7 +152,7 @@ extension StoreWriter {
                 sequence: state.sequence)
             if let envelope { try collection.members.remove(entry.record, envelope) }
             try erasures.delete(entry.record)
-            eraseAudit(of: entry.record)
+            _ = try audit.erase(entry.record)
             try erasures.add(entry, sequence: state.sequence)
             state.erased.insert(entry.record)
             state.unproven[entry.record] = nil
@@ -160,11 +160,9 @@ extension StoreWriter {
         try erasures.forgetScope(person)
         for account in accounts { try erasures.notify(account, of: person, sequence: state.sequence) }
         try erasures.setUnscrubbed(true)
+        if let entry = entries.first { try note(AuditEvent(action: .erase, subject: person, time: entry.time)) }
         try markCommit()
     }
-
-    /// The one place where what is kept about changes of a record, other than the record, is to be erased with it.
-    private func eraseAudit(of record: RecordID) {}
 
     /// Stands for who asked, when a push speaks of a record that was not here.
     private static let pushName = "push"
