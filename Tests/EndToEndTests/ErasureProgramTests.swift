@@ -92,6 +92,9 @@ struct ErasureProgramTests {
 
             // A copy of a home that will not have heard of anything, and a backup.
             try FileManager.default.copyItem(atPath: scene.home("b"), toPath: scene.home("copy"))
+            // What shoal doctor keeps of a database that was damaged.
+            let database = scene.home("a") + "/replica.db"
+            try FileManager.default.copyItem(atPath: database, toPath: database + ".damaged-1")
             let backup = "\(scene.directory)/before.db"
             #expect(try await scene.shoald("backup", backup).status == 0)
             for home in homes { #expect(try Self.count(scene.home(home)) > 0, "\(home)") }
