@@ -5,7 +5,7 @@ import Testing
 /// every byte of every file.
 @Suite(.timeLimit(.minutes(5)))
 struct ErasureProgramTests {
-    /// Two characters that nothing else has, so that the text index is found to hold them too.
+    /// Begins with two characters that nothing else has.
     private static let canary = "龘靐-canary"
     private static let pair = "龘靐"
 
