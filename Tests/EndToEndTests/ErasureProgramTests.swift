@@ -5,7 +5,7 @@ import Testing
 /// every byte of every file.
 @Suite(.timeLimit(.minutes(5)))
 struct ErasureProgramTests {
-    /// Two characters that nothing else has, so that the text index is found to hold them too.
+    /// Begins with two characters that nothing else has.
     private static let canary = "龘靐-canary"
     private static let pair = "龘靐"
 
@@ -92,6 +92,9 @@ struct ErasureProgramTests {
 
             // A copy of a home that will not have heard of anything, and a backup.
             try FileManager.default.copyItem(atPath: scene.home("b"), toPath: scene.home("copy"))
+            // What shoal doctor keeps of a database that was damaged.
+            let database = scene.home("a") + "/replica.db"
+            try FileManager.default.copyItem(atPath: database, toPath: database + ".damaged-1")
             let backup = "\(scene.directory)/before.db"
             #expect(try await scene.shoald("backup", backup).status == 0)
             for home in homes { #expect(try Self.count(scene.home(home)) > 0, "\(home)") }
