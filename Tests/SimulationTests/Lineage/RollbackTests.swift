@@ -78,25 +78,6 @@ struct RollbackTests {
         #expect(try bert.replica.conflicts().isEmpty)
     }
 
-    /// What was sent and not acknowledged stands where it stood, so that whoever has seen it there knows it.
-    @Test func whatWasSentKeepsItsNumber() throws {
-        let scene = try LineageScene()
-        let anna = try scene.machine("anna")
-        let id = try anna.replica.addCustomer(name: "c")
-        try anna.sync()
-        let backup = try scene.backup
-        try anna.replica.setFields(of: id, [FieldValue("stage", "sent")])
-        try anna.sync(loses: { $0 == 1 })
-        let dump = try scene.server.dump.filter { $0.contains(#""kind":"customer""#) }
-        try #require(dump.contains { $0.contains("sent") })
-        // What is sent is noted durably before.
-        try anna.close()
-        try anna.open()
-        try scene.restoreServer(backup)
-        try scene.settle([anna])
-        #expect(try scene.server.dump.filter { $0.contains(#""kind":"customer""#) } == dump)
-    }
-
     /// Another copy has pushed their common log again and found the identifier of a record in it taken.
     @Test func aCopyLearnsWhatItsRecordIsCalledSinceTheRollback() throws {
         let scene = try LineageScene()
