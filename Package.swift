@@ -142,3 +142,23 @@ let package = Package(
     ],
     swiftLanguageModes: [.v6]
 )
+
+// The fuzzer (Scripts/fuzz) is no part of other builds: what it tries is built to tell it which
+// branches an input takes.
+if Context.environment["SHOAL_FUZZ"] != nil {
+    let isPlanted = Context.environment["SHOAL_FUZZ"] == "planted"
+    let instrumented: [SwiftSetting] = [
+        .unsafeFlags(["-sanitize=fuzzer,address", "-parse-as-library", "-enable-testing"])
+    ]
+    let tried = ["ShoalCRDT", "ShoalProtocol", "ShoalStore", "ShoalClient", "ShoalServer", "ShoalTerminal"]
+    for target in package.targets where tried.contains(target.name) { target.swiftSettings = instrumented }
+    package.targets.append(
+        .executableTarget(
+            name: "shoal-fuzz",
+            dependencies: [
+                "ShoalCRDT", "ShoalProtocol", "ShoalClient", "ShoalServer", "ShoalTerminal",
+                .product(name: "Logging", package: "swift-log"),
+            ],
+            swiftSettings: instrumented + (isPlanted ? [.define("PLANTED")] : []),
+            linkerSettings: [.unsafeFlags(["-sanitize=fuzzer,address", "-use-ld=lld"])]))
+}
