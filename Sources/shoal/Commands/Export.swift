@@ -35,7 +35,9 @@ struct Export: ReplicaCommand {
     private static let portion = 1 << 18
 
     func validate() throws {
-        if person == nil, ExportFormat(file: file) == nil { throw ValidationError("FILE ends with .csv or .jsonl, not so: \(file)") }
+        if person == nil, ExportFormat(file: file) == nil {
+            throw ValidationError("FILE ends with .csv or .jsonl, not so: \(file)")
+        }
     }
 
     func run(on replica: Replica, _ screen: inout Screen) throws {
