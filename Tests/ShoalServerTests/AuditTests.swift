@@ -91,6 +91,15 @@ struct AuditTests {
         try anna.push(make)
         try anna.push(Operations { $0.rename(anna.newID(), "nobody") })
         #expect(try lines(server).count == count)
+        // The second deletion has nothing left to cover.
+        for salt in [7, 8] as [UInt32] {
+            try anna.push(
+                Operations {
+                    $0.begin(record: id, time: 1, salt: salt)
+                    $0.cover([Dot(anna.replica, 1)])
+                })
+        }
+        #expect(try lines(server).count == count + 1)
     }
 
     @Test func whatIsDoneToAccountsDevicesAndTheWorkspaceIsThere() async throws {
