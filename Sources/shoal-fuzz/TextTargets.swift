@@ -11,7 +11,7 @@ enum TextTargets {
         for case .added(_, let day) in query.terms {
             Finding.require(day.count == 86_400_000, "a day of \(day.count) milliseconds")
         }
-        Finding.planted(query.terms.contains { if case .birthMonth(let month) = $0 { month == "03" } else { false } })
+        Finding.planted(query.terms.contains { if case .birthMonth(let month) = $0 { month != "05" } else { false } })
     }
 
     static func sanitiser(_ bytes: [UInt8]) {
@@ -27,7 +27,7 @@ enum TextTargets {
         for scalar in String(decoding: TerminalText.json(bytes), as: UTF8.self).unicodeScalars where scalar != "\n" {
             Finding.require(!acts(scalar), "U+\(String(scalar.value, radix: 16)) gets through in JSON")
         }
-        Finding.planted(text.unicodeScalars.contains { $0.value == 0x9B })
+        Finding.planted(text.unicodeScalars.contains { $0.value == 0x7F })
     }
 
     /// What acts on a terminal, spelled out apart from the code under test.
