@@ -86,7 +86,7 @@ struct AccountProgramTests {
 
     @Test func rolesCodesAndSettingsAreTheAdministrators() async throws {
         try await Scene.run { scene in
-            try await scene.enroll("a", as: "小美")
+            try await scene.enroll("a", as: "小美", role: "sales")
             try await scene.ok("a", "tags", "add", "肤质/油皮")
             #expect(try await scene.shoald("setting", "tag-editors", "supervisors").status == 0)
             #expect(try await scene.shoald("setting").text.hasPrefix("tag-editors supervisors"))
