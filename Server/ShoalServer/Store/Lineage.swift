@@ -86,8 +86,7 @@ extension StoreWriter {
         }
         // What was renumbered may be here already, pushed by another copy under its numbers. Copies share a beginning, so
         // that the first operation tells. After a loss it may also have come renumbered before it comes under its own.
-        let isEarlier = self.state.recovers && known < push.earlier
-        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || isEarlier
+        let mayBeElsewhere = !push.tail.isEmpty || push.isRenumbered || self.state.recovers
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
