@@ -102,7 +102,7 @@ struct CommandTests {
             try await scene.fails("a", "conflicts", "settle", id, "--take", "0")
             try await scene.fails("a", "sync", "--watch", "--take", status: 2)
             try await scene.fails("a", "debug", "delta", scene.home("nothing"))
-            for absent in ["link", "split", "duplicates", "import", "export", "log", "undo"] {
+            for absent in ["link", "split", "duplicates", "import", "undo"] {
                 try await scene.fails("a", absent, status: 2)
             }
             try await scene.stopServer()

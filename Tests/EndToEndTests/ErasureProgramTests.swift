@@ -87,7 +87,7 @@ struct ErasureProgramTests {
             }
             let mode = try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int
             #expect(mode == 0o600)
-            #expect(try await scene.fails("b", "export", "--person", id, file).contains("nothing was overwritten"))
+            #expect(try await scene.fails("b", "export", "--person", id, file).contains("is there already"))
             unlink(file)
 
             // A copy of a home that will not have heard of anything, and a backup.

@@ -58,7 +58,7 @@ struct ConnectionTests {
             ]
             let head = fields.map { $0 + "\r\n" }.joined() + "\r\n"
             try known.send(Array(head.utf8) + body)
-            let answer = try await waiting { known.rest(milliseconds: 1_000) }
+            let answer = try await waiting { known.rest(milliseconds: 5_000) }
             #expect(String(decoding: answer.bytes.prefix(12), as: UTF8.self) == "HTTP/1.1 200" && !answer.isClosed)
             let strangers = try (0..<30).map { _ in try RawConnection(port: served.port) }
             #expect(try await eventually { strangers.filter { !$0.isClosed }.count == 7 })
