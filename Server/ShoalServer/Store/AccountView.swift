@@ -9,31 +9,40 @@ import class ShoalStore.Statement
 /// that it follows; a supervisor sees everything.
 final class AccountView {
     let account: RecordID
-    let isEverything: Bool
+    /// The sequence with which the account came to see everything, and below which its moves and changes are those of what it
+    /// followed; nil if it does not see everything.
+    private let everythingSince: Int64?
     private let database: Database
-    private var statements: [String: Statement] = [:]
+    private var statements: [Statement?] = Array(repeating: nil, count: Query.allCases.count)
 
     init(_ account: RecordID, _ database: Database) throws {
         self.account = account
         self.database = database
-        let statement = try Statement(cachedIn: database, "SELECT role = 'supervisor' FROM account WHERE id = ?1")
+        let statement = try Statement(
+            cachedIn: database,
+            """
+            SELECT ifnull((SELECT sequence FROM visibility WHERE account = ?1 AND scope = 0 AND state > 0), 0)
+            FROM account WHERE id = ?1 AND role = 'supervisor'
+            """)
         try statement.bind(1, account.rawValue)
-        isEverything = try statement.step() && statement.integer(0) == 1
+        everythingSince = try statement.step() ? statement.integer(0) : nil
         statement.reset()
     }
 
-    /// The statement that this view keeps for the text; one use at a time.
-    func statement(_ sql: String) throws -> Statement {
-        if let known = statements[sql] { return known }
-        let statement = try Statement(cachedIn: database, sql)
-        statements[sql] = statement
+    var isEverything: Bool { everythingSince != nil }
+
+    /// The statement that this view keeps for a query; one use at a time.
+    func statement(_ query: Query) throws -> Statement {
+        if let known = statements[query.rawValue] { return known }
+        let statement = try Statement(cachedIn: database, query.text)
+        statements[query.rawValue] = statement
         return statement
     }
 
     /// Whether a scope, not that of a pair, is seen.
     func sees(_ scope: Int64) throws -> Bool {
         if isEverything || scope == 0 || scope == account.rawValue { return true }
-        let statement = try statement("SELECT 1 FROM visibility WHERE account = ?1 AND scope = ?2 AND state > 0")
+        let statement = try statement(.isSeen)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, scope)
         defer { statement.reset() }
@@ -48,8 +57,7 @@ final class AccountView {
 
     /// The first scope after `scope` that is seen by following it, or is the account's own; nil when there is none.
     func scope(after scope: Int64) throws -> Int64? {
-        let statement = try statement(
-            "SELECT scope FROM visibility WHERE account = ?1 AND scope > ?2 AND state > 0 ORDER BY scope LIMIT 1")
+        let statement = try statement(.nextScope)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, scope)
         defer { statement.reset() }
@@ -60,17 +68,10 @@ final class AccountView {
 
     /// The first customer after `scope`.
     ///
-    /// - Parameter since: passes over those that the account followed already at this sequence; nil to pass over all that it
-    ///   follows.
+    /// - Parameter since: passes over those that the account followed at this sequence and does still; nil to pass over all
+    ///   that it follows.
     func otherCustomer(after scope: Int64, since: Int64?) throws -> Int64? {
-        let statement = try statement(
-            """
-            SELECT id FROM record WHERE id > ?2
-                AND NOT EXISTS (SELECT 1 FROM member WHERE member.scope = 0 AND member.record = record.id)
-                AND NOT EXISTS (SELECT 1 FROM visibility
-                    WHERE account = ?1 AND visibility.scope = record.id AND state > 0 AND visibility.sequence <= ?3)
-            ORDER BY id LIMIT 1
-            """)
+        let statement = try statement(.otherCustomer)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, scope)
         try statement.bind(3, since ?? .max)
@@ -89,16 +90,13 @@ final class AccountView {
         var isAgain: Bool
     }
 
-    /// The first move after `sequence`, or with it if `isUnderWay`.
+    /// The first move after `sequence`, or with it if `isUnderWay`. Who sees everything has no moves after the one that
+    /// brought it.
     func move(after sequence: Int64, isUnderWay: Bool = false) throws -> Move? {
-        let statement = try statement(
-            """
-            SELECT sequence, scope, state FROM visibility
-            WHERE account = ?1 AND sequence > ?2 AND (NOT ?3 OR scope = 0) ORDER BY sequence LIMIT 1
-            """)
+        let statement = try statement(.move)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, isUnderWay ? sequence - 1 : sequence)
-        try statement.bind(3, isEverything ? 1 : 0)
+        try statement.bind(3, everythingSince ?? .max)
         defer { statement.reset() }
         guard try statement.step() else { return nil }
         let move = Move(
@@ -110,38 +108,16 @@ final class AccountView {
     /// The changes after `sequence` that the account sees, in their order: record, sequence, cells. Those of a scope that
     /// entered later come with it.
     func feed(after sequence: Int64) throws -> Statement {
-        let seen =
-            isEverything
-            ? "?2 = ?2"
-            : """
-            (feed.scope IN (0, ?2) OR EXISTS (SELECT 1 FROM visibility WHERE account = ?2
-                AND visibility.scope = feed.scope AND state > 0 AND visibility.sequence < feed.sequence))
-            """
-        let statement = try statement(
-            """
-            SELECT feed.record, feed.sequence, record.cells
-            FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
-            WHERE feed.sequence > ?1 AND \(seen)
-            UNION ALL
-            SELECT feed.record, feed.sequence, detail.cells
-            FROM feed CROSS JOIN detail ON detail.id = feed.record AND detail.sequence = feed.sequence
-            WHERE feed.sequence > ?1 AND \(seen) ORDER BY 2
-            """)
+        let statement = try statement(.feed)
         try statement.bind(1, sequence)
         try statement.bind(2, account.rawValue)
+        try statement.bind(3, everythingSince ?? .max)
         return statement
     }
 
     /// Calls `body` with the records that are seen and have identifiers from `first` to `last`, ascending.
     func forEachIdentifier(from first: Int64, to last: Int64, _ body: (Int64) throws -> Void) throws {
-        let statement = try statement(
-            """
-            SELECT record FROM member WHERE scope IN (0, ?1) AND record BETWEEN ?2 AND ?3
-            UNION SELECT scope FROM visibility WHERE account = ?1 AND state > 0 AND scope BETWEEN ?2 AND ?3
-            UNION SELECT member.record FROM visibility JOIN member ON member.scope = visibility.scope
-                WHERE visibility.account = ?1 AND state > 0 AND member.record BETWEEN ?2 AND ?3
-            ORDER BY 1
-            """)
+        let statement = try statement(.identifiers)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, first)
         try statement.bind(3, last)
@@ -151,9 +127,67 @@ final class AccountView {
 
     /// The records that belong to a scope, after one of them.
     func members(of scope: Int64, after record: Int64) throws -> Statement {
-        let statement = try statement("SELECT record FROM member WHERE scope = ?1 AND record > ?2 ORDER BY record")
+        let statement = try statement(.members)
         try statement.bind(1, scope)
         try statement.bind(2, record)
         return statement
+    }
+}
+
+extension AccountView {
+    /// What a view asks the database, prepared once a view.
+    enum Query: Int, CaseIterable {
+        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherCustomer, move, feed, identifiers, members
+
+        fileprivate var text: String {
+            switch self {
+            case .row: RecordTable.selectOne
+            case .rowsAfter: RecordTable.selectAfter
+            case .rowsBetween: RecordTable.selectRange
+            case .isSeen:
+                "SELECT 1 FROM visibility WHERE account = ?1 AND scope = ?2 AND state > 0"
+            case .nextScope:
+                "SELECT scope FROM visibility WHERE account = ?1 AND scope > ?2 AND state > 0 ORDER BY scope LIMIT 1"
+            case .otherCustomer:
+                """
+                SELECT id FROM record WHERE id > ?2
+                    AND NOT EXISTS (SELECT 1 FROM member WHERE member.scope = 0 AND member.record = record.id)
+                    AND NOT EXISTS (SELECT 1 FROM visibility
+                        WHERE account = ?1 AND visibility.scope = record.id AND state > 0 AND visibility.sequence <= ?3)
+                ORDER BY id LIMIT 1
+                """
+            case .move:
+                """
+                SELECT sequence, scope, state FROM visibility
+                WHERE account = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT 1
+                """
+            case .feed:
+                """
+                SELECT feed.record, feed.sequence, record.cells
+                FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
+                WHERE feed.sequence > ?1 AND \(Self.seen)
+                UNION ALL
+                SELECT feed.record, feed.sequence, detail.cells
+                FROM feed CROSS JOIN detail ON detail.id = feed.record AND detail.sequence = feed.sequence
+                WHERE feed.sequence > ?1 AND \(Self.seen) ORDER BY 2
+                """
+            case .identifiers:
+                """
+                SELECT record FROM member WHERE scope IN (0, ?1) AND record BETWEEN ?2 AND ?3
+                UNION SELECT scope FROM visibility WHERE account = ?1 AND state > 0 AND scope BETWEEN ?2 AND ?3
+                UNION SELECT member.record FROM visibility JOIN member ON member.scope = visibility.scope
+                    WHERE visibility.account = ?1 AND state > 0 AND member.record BETWEEN ?2 AND ?3
+                ORDER BY 1
+                """
+            case .members:
+                "SELECT record FROM member WHERE scope = ?1 AND record > ?2 ORDER BY record"
+            }
+        }
+
+        /// Of a change: ?2 is the account, ?3 the sequence since which it sees everything.
+        private static let seen = """
+            (feed.sequence > ?3 OR feed.scope IN (0, ?2) OR EXISTS (SELECT 1 FROM visibility WHERE account = ?2
+                AND visibility.scope = feed.scope AND state > 0 AND visibility.sequence < feed.sequence))
+            """
     }
 }

@@ -81,7 +81,7 @@ private final class RecordsAsOf: DigestRecords {
         guard range.lower < range.upper, range.upper <= IdentifierRange.end else { return }
         let (first, last) = (Int64(bitPattern: range.lower), Int64(bitPattern: range.upper - 1))
         if view.isEverything {
-            let select = try view.statement(RecordTable.selectRange)
+            let select = try view.statement(.rowsBetween)
             try select.bind(1, first)
             try select.bind(2, last)
             defer { select.reset() }
@@ -90,7 +90,7 @@ private final class RecordsAsOf: DigestRecords {
             }
             return
         }
-        let select = try view.statement(RecordTable.selectOne)
+        let select = try view.statement(.row)
         try view.forEachIdentifier(from: first, to: last) { id in
             try select.bind(1, id)
             defer { select.reset() }

@@ -70,7 +70,7 @@ struct PageReader {
     ///
     /// - Returns: the last record that was looked at, or nil when there are no more.
     private mutating func everything(_ view: AccountView, after id: Int64) throws -> Int64? {
-        let statement = try view.statement(RecordTable.selectAfter)
+        let statement = try view.statement(.rowsAfter)
         try statement.bind(1, id)
         defer { statement.reset() }
         var last = id
@@ -100,7 +100,7 @@ struct PageReader {
     }
 
     private mutating func appendWhole(_ id: Int64, _ view: AccountView) throws {
-        let row = try view.statement(RecordTable.selectOne)
+        let row = try view.statement(.row)
         try row.bind(1, id)
         defer { row.reset() }
         guard try row.step() else { return }
@@ -125,7 +125,7 @@ struct PageReader {
             cursor.move = nil
             // A move that another one has followed comes with that.
             if let move = try view.move(after: cursor.sequence, isUnderWay: true),
-                let place = try tell(move, view, from: place, floor: cursor.floor)
+                let place = try tell(move, view, from: place)
             {
                 cursor.move = place
                 return
@@ -139,15 +139,9 @@ struct PageReader {
         while hasChange || move != nil {
             // An account's change of role has the sequence of its record: neither is told without the other.
             if isFull, cursor.sequence > start, move?.sequence != cursor.sequence { return }
-            // What a supervisor comes to see may be in this page already as a change, and a page names a record once.
-            if let next = move, next.scope == 0, next.isIn, !page.isEmpty, cursor.sequence != next.sequence,
-                !hasChange || feed.integer(1) >= next.sequence
-            {
-                return
-            }
             if let next = move, !hasChange || next.sequence < feed.integer(1) {
                 cursor.sequence = next.sequence
-                cursor.move = try tell(next, view, from: nil, floor: cursor.floor)
+                cursor.move = try tell(next, view, from: nil)
                 if cursor.move != nil { return }
                 move = try view.move(after: next.sequence)
             } else {
@@ -171,9 +165,9 @@ struct PageReader {
     ///
     /// - Returns: how far it is told, or nil if it is.
     private mutating func tell(
-        _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?, floor: Int64
+        _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?
     ) throws -> Cursor.Place? {
-        if move.scope == 0 { return try tellAll(move, view, from: place, floor: floor) }
+        if move.scope == 0 { return try tellAll(move, view, from: place) }
         if !move.isIn {
             leave(move.scope)
             return nil
@@ -185,7 +179,7 @@ struct PageReader {
 
     /// The account became a supervisor, or no longer is one: every customer moves that it does not follow.
     private mutating func tellAll(
-        _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?, floor: Int64
+        _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?
     ) throws -> Cursor.Place? {
         // Another move has followed, which speaks of the same.
         if move.isIn != view.isEverything { return nil }
@@ -199,7 +193,9 @@ struct PageReader {
                 place.record = Cursor.Place.done
             }
             if isFull { return place }
-            guard let next = try view.otherCustomer(after: scope, since: move.isIn ? floor : nil) else { return nil }
+            guard let next = try view.otherCustomer(after: scope, since: move.isIn ? move.sequence : nil) else {
+                return nil
+            }
             if move.isIn {
                 // The replica may still hold what it left, because unsent work speaks of it.
                 enter(next, isAgain: true)

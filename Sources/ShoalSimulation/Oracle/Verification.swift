@@ -356,16 +356,20 @@ struct Verification {
     private mutating func checkRefused(_ machine: ClientMachine) throws {
         let aside = try machine.opened().refused().flatMap { $0.values.map(\.value) }.sorted()
         let own = try machine.opened().logged().places.map(\.hash)
-        let isRefused = { (event: Event) in event.isForbidden || hasVisibility && refused.contains(event.hash) }
-        let expected = own.compactMap { oracle.events[$0] }.filter(isRefused).flatMap { event in
-            event.writes.compactMap { write -> String? in
-                if case .text(let text) = write.value { return text }
-                return nil
-            }
-        }.sorted()
-        let isWhole = hasVisibility ? Set(expected).isSubset(of: aside) : aside == expected
+        let refused = hasVisibility ? refused : []
+        let isRefused = { (event: Event) in event.isForbidden || refused.contains(event.hash) }
+        var expected: [(value: String, event: Event)] = []
+        for event in own.compactMap({ oracle.events[$0] }) where isRefused(event) {
+            for write in event.writes { if case .text(let text) = write.value { expected.append((text, event)) } }
+        }
+        let isWhole =
+            hasVisibility
+            ? Set(expected.map(\.value)).isSubset(of: aside) : aside == expected.map(\.value).sorted()
         if !isWhole {
-            findings.add(\.lost, "machine \(machine.number) has set aside \(aside), not \(expected)")
+            let missing = expected.filter { !aside.contains($0.value) }.map {
+                "\($0.value) of \(String($0.event.hash.rawValue, radix: 36)) on \($0.event.record)"
+            }
+            findings.add(\.lost, "machine \(machine.number) has set aside \(aside), without \(missing)")
         }
         if try machine.opened().status().pending != 0 {
             findings.add(\.diverged, "machine \(machine.number) still has something to send")
