@@ -85,16 +85,23 @@ extension Operations {
 }
 
 extension Record {
-    /// Gives entries the new places of their operations.
+    /// Gives entries the new places of their operations. An entry keeps its place where another operation's entry in this
+    /// record has the new one: two operations never share a place.
     ///
     /// - Returns: whether any was renamed.
     public mutating func rename(_ renaming: Renaming) -> Bool {
-        var isRenamed = false
-        for index in entries.indices where renaming.dots[entries[index].dot] != nil {
-            entries[index].dot = renaming(entries[index].dot)
-            isRenamed = true
+        let present = Set(entries.lazy.map(\.dot))
+        var dots: [Dot: Dot] = [:]
+        for dot in present { dots[dot] = renaming.dots[dot] }
+        // One that keeps its place may be in the way of the next.
+        while let kept = dots.first(where: { $0.key != $0.value && present.contains($0.value) && dots[$0.value] == nil }
+        ) {
+            dots[kept.key] = nil
         }
-        guard isRenamed else { return false }
+        if dots.isEmpty { return false }
+        for index in entries.indices {
+            if let dot = dots[entries[index].dot] { entries[index].dot = dot }
+        }
         var start = 0
         while start < entries.count {
             let end = endOfCell(from: start)

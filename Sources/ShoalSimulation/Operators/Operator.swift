@@ -280,14 +280,26 @@ struct Operator {
         if cluster.oracle.accounts.contains(conflict.record) { return }
         try see(conflict.record)
         let choice = cluster.random.below(conflict.others.count + 1)
+        let before = try refusedValues()
         try replica.settle(conflict.record, field: conflict.field, choice: choice, token: conflict.token)
         try witness()
+        // Who keeps what is shown dismisses what was refused of the field; any other choice leaves it listed.
+        let dismissed = before.subtracting(try refusedValues())
+        if choice == 0 {
+            cluster.oracle.dismissed.formUnion(dismissed)
+        } else if !dismissed.isEmpty {
+            cluster.oracle.fail("machine \(machine.number) dismissed \(dismissed.sorted()), which nobody decided on")
+        }
         let left = try replica.conflicts(of: conflict.record).contains {
             $0.field == conflict.field && $0.refused == nil
         }
         if left {
             cluster.oracle.fail("machine \(machine.number) settled \(conflict.field) and it is still in conflict")
         }
+    }
+
+    private func refusedValues() throws -> Set<String> {
+        Set(try machine.opened().refused().flatMap { $0.values.map(\.value) })
     }
 
     /// Several commands in one transaction: all of them or, if it fails, none.

@@ -41,6 +41,8 @@ public final class Oracle {
     private(set) var failures: [String] = []
     /// Whose view may have become smaller at some time.
     var departures: Set<Departure> = []
+    /// Refused values on which an operator decided.
+    var dismissed: Set<String> = []
 
     func fail(_ sentence: String) { failures.append(sentence) }
 

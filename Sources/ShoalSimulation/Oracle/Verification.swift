@@ -360,7 +360,11 @@ struct Verification {
         let isRefused = { (event: Event) in event.isForbidden || refused.contains(event.hash) }
         var expected: [(value: String, event: Event)] = []
         for event in own.compactMap({ oracle.events[$0] }) where isRefused(event) {
-            for write in event.writes { if case .text(let text) = write.value { expected.append((text, event)) } }
+            for write in event.writes {
+                if case .text(let text) = write.value, !oracle.dismissed.contains(text) {
+                    expected.append((text, event))
+                }
+            }
         }
         let isWhole =
             hasVisibility
