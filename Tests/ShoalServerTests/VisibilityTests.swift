@@ -293,6 +293,26 @@ struct VisibilityTests {
         try expectViews(chief)
     }
 
+    /// What it began to follow while it did not know that it sees everything, it keeps as it keeps all else that it follows.
+    @Test(arguments: 0..<16) func aRoleThatIsTakenBackBeforeEverythingWasToldLeavesWholeWhatIsFollowed(pages: Int)
+        throws
+    {
+        for index in 0..<3 { _ = try note(bert, of: try customer(bert, "before \(index)")) }
+        try expectViews(anna)
+        var followed: [RecordID] = []
+        for index in 0..<3 {
+            let id = try customer(bert, "followed \(index)")
+            for _ in 0..<2 { _ = try note(bert, of: id) }
+            _ = try setFollow(anna.account, of: id, by: bert)
+            followed.append(id)
+        }
+        try setRole(.supervisor, of: anna)
+        for _ in 0..<pages { _ = try anna.pull(budget: 1) }
+        try setRole(.sales, of: anna)
+        try expectViews(anna)
+        #expect(followed.allSatisfy { anna.rows[$0] != nil } && anna.fills == 1)
+    }
+
     private func setRole(_ role: Role, of replica: TestReplica) throws {
         try server.store.withWriter { writer, database in
             try writer.transaction {
