@@ -89,6 +89,16 @@ final class AccountView {
         var isAgain: Bool
     }
 
+    /// Whether the account stopped seeing everything after `sequence`.
+    func wasNarrowed(after sequence: Int64) throws -> Bool {
+        let statement = try statement(
+            "SELECT 1 FROM visibility WHERE account = ?1 AND scope = 0 AND state = 0 AND sequence > ?2")
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, sequence)
+        defer { statement.reset() }
+        return try statement.step()
+    }
+
     /// The first move after `sequence`, or with it if `isUnderWay`.
     func move(after sequence: Int64, isUnderWay: Bool = false) throws -> Move? {
         let statement = try statement(

@@ -70,8 +70,12 @@ extension ServerStore {
                 throw SyncProblem.foreignToken("cursor")
             }
             // Below the collection point things are gone that the replica was never told: it begins anew. So it does when
-            // its account came to see everything, or no longer does, in the middle of a fill.
-            let fits = opened.fill.map { ($0.scope == nil) == view.isEverything } ?? true
+            // its account came to see everything, or no longer does, in the middle of a fill. And when it no longer does in
+            // the middle of a pull: whoever sees everything is not told what they follow one by one.
+            let isUnderWay = opened.sequence > opened.floor || opened.move != nil
+            let fits =
+                try opened.fill.map { ($0.scope == nil) == view.isEverything }
+                ?? !(isUnderWay && view.wasNarrowed(after: opened.commit.sequence))
             if fits, opened.floor >= (try Self.collectionPoint(database)) {
                 cursor = opened
                 beginsFill = false

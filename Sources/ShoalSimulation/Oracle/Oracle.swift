@@ -41,6 +41,8 @@ public final class Oracle {
     private(set) var failures: [String] = []
     /// Whose view may have become smaller at some time.
     var departures: Set<Departure> = []
+    /// Whose machines they are, those that were given up too.
+    private(set) var accountOf: [Int: RecordID] = [:]
 
     func fail(_ sentence: String) { failures.append(sentence) }
 
@@ -83,6 +85,7 @@ public final class Oracle {
     @discardableResult
     func witness(_ machine: ClientMachine) throws -> [Event] {
         let logged = try machine.opened().logged(after: machine.witnessed)
+        accountOf[machine.number] = machine.account.id
         var found: [Event] = []
         for (index, place) in logged.places.enumerated() {
             machine.witnessed = place.position
