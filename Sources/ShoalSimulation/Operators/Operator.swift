@@ -276,7 +276,13 @@ struct Operator {
 
     private func settle() throws {
         let replica = try machine.opened()
-        let conflict = try pick(try replica.conflicts().filter { $0.refused == nil })
+        let listed = try replica.conflicts()
+        // What was refused of the same field would be decided on with it.
+        let conflict = try pick(
+            listed.filter { one in
+                one.refused == nil
+                    && !listed.contains { $0.refused != nil && $0.record == one.record && $0.field == one.field }
+            })
         if cluster.oracle.accounts.contains(conflict.record) { return }
         try see(conflict.record)
         let choice = cluster.random.below(conflict.others.count + 1)
