@@ -143,7 +143,7 @@ struct PageStore {
             // After a rollback an identifier may belong to another record, which may lie in the other table.
             if let row, row.envelope != record.envelope { try store.records.delete(head.id) }
             try store.records.write(record, sequence: 0)
-            if row == nil { try store.scopes.add(head.id, record.envelope) }
+            if row?.envelope != record.envelope { try store.scopes.add(head.id, record.envelope) }
         }
         if standing.fill == .replacing { try see(head.id) }
         try follow(row, record, entries)
@@ -254,6 +254,7 @@ struct PageStore {
                 store.database.cachedStatement(sql: "SELECT 1 FROM record UNION ALL SELECT 1 FROM detail LIMIT 1"))
             == nil
         standing.fill = isEmpty ? .initial : .replacing
+        try store.scopes.forgetLeaving()
         try store.database.cachedStatement(sql: "DELETE FROM fill_seen").execute()
     }
 

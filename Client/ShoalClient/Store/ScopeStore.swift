@@ -14,6 +14,7 @@ final class ScopeStore {
     private let selectMembers: Statement
     private let insertLeaving: Statement
     private let deleteLeaving: Statement
+    private let deleteAllLeaving: Statement
     private let selectLeaving: Statement
 
     init(_ database: Database) throws(StoreError) {
@@ -21,6 +22,7 @@ final class ScopeStore {
         selectMembers = try Statement(database, "SELECT record FROM member WHERE scope = ?1 ORDER BY record")
         insertLeaving = try Statement(database, "INSERT OR IGNORE INTO leaving (scope) VALUES (?1)")
         deleteLeaving = try Statement(database, "DELETE FROM leaving WHERE scope = ?1")
+        deleteAllLeaving = try Statement(database, "DELETE FROM leaving")
         selectLeaving = try Statement(database, "SELECT scope FROM leaving ORDER BY scope")
     }
 
@@ -34,7 +36,7 @@ final class ScopeStore {
         }
     }
 
-    /// The record that is the scope, and all that belong to it.
+    /// The record that is the scope, and all that belong to it or did once: after a loss another record may have the identifier.
     func records(in scope: RecordID) throws(StoreError) -> [RecordID] {
         try selectMembers.bind(1, scope.rawValue)
         defer { selectMembers.reset() }
@@ -45,6 +47,9 @@ final class ScopeStore {
 
     func noteLeaving(_ scope: RecordID) throws(StoreError) { try run(insertLeaving, scope) }
     func noteStaying(_ scope: RecordID) throws(StoreError) { try run(deleteLeaving, scope) }
+
+    /// A fill says by itself what the account sees: what left before it began may be among that again.
+    func forgetLeaving() throws(StoreError) { try deleteAllLeaving.run() }
 
     /// The scopes that left and whose rows are still here.
     func leaving() throws(StoreError) -> [RecordID] {
@@ -76,7 +81,7 @@ extension ReplicaStore {
     /// Removes the rows of a scope. Log and tail stay: what is unsent is shown by itself until its rows come again.
     func evict(_ scope: RecordID) throws {
         for id in try scopes.records(in: scope) {
-            guard try records.has(id) else { continue }
+            guard let row = try records.read(id), row.envelope.scope.identifiers.contains(scope) else { continue }
             let old = try effective(id)
             try records.delete(id)
             forgetCached()

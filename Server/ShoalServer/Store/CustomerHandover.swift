@@ -55,9 +55,11 @@ extension StoreWriter {
         var (customers, shared) = (0, 0)
         var records: [Record] = []
         for scope in scopes {
-            guard let record = try stored(scope), record.followers().contains(giver) else { continue }
+            guard let record = try stored(scope) else { continue }
+            let followers = viewers(of: record).followers
+            guard followers.contains(giver) else { continue }
             customers += 1
-            if record.followers().contains(taker) { shared += 1 }
+            if followers.contains(taker) { shared += 1 }
             if !isDryRun { records.append(record) }
         }
         if records.isEmpty { return (customers, shared) }

@@ -59,4 +59,9 @@ extension ServerStore {
             }
         }
     }
+
+    /// The additions of followers that do not count, because nothing shows that their authors could make them.
+    public func unprovenFollows() throws -> [RecordID: Set<Dot>] {
+        try withWriter { writer, _ in writer.state.unproven }
+    }
 }

@@ -57,9 +57,13 @@ extension StoreWriter {
 
     /// Notes who enters and who leaves with a change of a record, in the transaction under way.
     ///
-    /// - Parameter before: nil if the record is new.
-    func noteViewers(of record: Record, before: Viewers?, sequence: Int64) throws(StoreError) {
-        try prove(record)
+    /// - Parameters:
+    ///   - before: nil if the record is new.
+    ///   - supervisor: an account that becomes one with this change.
+    func noteViewers(
+        of record: Record, before: Viewers?, sequence: Int64, supervisor: RecordID? = nil
+    ) throws(StoreError) {
+        try prove(record, supervisor)
         let now = viewers(of: record)
         let old = before?.followers ?? []
         if now.followers != old {
@@ -70,6 +74,7 @@ extension StoreWriter {
                 try visibility.leave(account, record.id, sequence: sequence)
             }
         }
+        if now.isSupervisor, before?.isSupervisor != true { try proveAdditions(of: record.id) }
         guard let before, record.envelope.kind == .account, before.isSupervisor != now.isSupervisor else { return }
         if now.isSupervisor {
             try visibility.enter(record.id, VisibilityQueries.everything, sequence: sequence)
@@ -78,8 +83,22 @@ extension StoreWriter {
         }
     }
 
+    /// What somebody added counts as soon as it is known that they are a supervisor.
+    private func proveAdditions(of supervisor: RecordID) throws(StoreError) {
+        for (id, dots) in state.unproven.sorted(by: { $0.key < $1.key }) {
+            // What cannot be read is set aside when it is met; nobody is shown it.
+            guard dots.contains(where: { state.logs[$0.replica]?.account == supervisor }),
+                let record = try? stored(id)
+            else { continue }
+            let before = viewers(of: record)
+            // One of its own for each: an account is told of one move under a sequence.
+            state.sequence += 1
+            try noteViewers(of: record, before: before, sequence: state.sequence, supervisor: supervisor)
+        }
+    }
+
     /// An addition that somebody made of whom it was not known that he follows counts as soon as it is.
-    private func prove(_ record: Record) throws(StoreError) {
+    private func prove(_ record: Record, _ supervisor: RecordID?) throws(StoreError) {
         guard let unproven = state.unproven[record.id] else { return }
         var open = unproven
         var isMoving = true
@@ -88,7 +107,7 @@ extension StoreWriter {
             let followers = record.followers(without: open)
             for dot in open {
                 guard let author = state.logs[dot.replica]?.account else { continue }
-                var isProven = followers.contains(author)
+                var isProven = author == supervisor || followers.contains(author)
                 if !isProven { isProven = try visibility.isSupervisor(author) }
                 guard isProven else { continue }
                 open.remove(dot)

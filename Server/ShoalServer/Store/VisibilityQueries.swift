@@ -31,13 +31,15 @@ final class VisibilityQueries {
         self.database = database
         select = try Statement(
             database, "SELECT sequence, state FROM visibility WHERE account = ?1 AND scope = ?2")
-        // An account that sees or saw everything holds a state of whatever it begins to follow.
+        // An account that sees or saw everything holds a state of whatever it begins to follow, and one that has left it may
+        // still hold it, because unsent work speaks of it.
         enterStatement = try Statement(
             database,
             """
             INSERT INTO visibility (account, scope, sequence, state) VALUES (?1, ?2, ?3,
                 CASE WHEN EXISTS (SELECT 1 FROM visibility WHERE account = ?1 AND scope = 0)
-                    OR EXISTS (SELECT 1 FROM account WHERE id = ?1 AND role = 'supervisor') THEN 2 ELSE 1 END)
+                    OR EXISTS (SELECT 1 FROM account WHERE id = ?1 AND role = 'supervisor')
+                    OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?2 AND account = ?1) THEN 2 ELSE 1 END)
             ON CONFLICT (account, scope) DO UPDATE SET sequence = ?3, state = 2
             """)
         leaveStatement = try Statement(

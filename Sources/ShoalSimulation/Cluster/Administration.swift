@@ -21,8 +21,11 @@ extension Cluster {
     public func handOver(from: Int, to: Int) throws {
         try noteServersWrites()
         let (giver, taker) = (accounts[from].id, accounts[to].id)
+        let unproven = try server.opened().unprovenFollows()
         var moving: [Record] = []
-        try server.opened().forEachRecord { if $0.follows(giver) { moving.append($0) } }
+        try server.opened().forEachRecord { record in
+            if record.follows(giver, without: unproven[record.id] ?? []) { moving.append(record) }
+        }
         handedOver = moving.map { record in
             oracle.noteDeparture(of: giver, from: record.id)
             return oracle.event(ofHandingOver: record, from: giver, to: taker)
@@ -54,8 +57,11 @@ extension Cluster {
 }
 
 extension Record {
-    fileprivate func follows(_ account: RecordID) -> Bool {
+    /// - Parameter unproven: additions that do not count.
+    fileprivate func follows(_ account: RecordID, without unproven: Set<Dot>) -> Bool {
         guard envelope.kind == .customer else { return false }
-        return entries[range(of: CellKey(.follow, id: account))].contains { $0.kind == .present }
+        return entries[range(of: CellKey(.follow, id: account))].contains {
+            $0.kind == .present && !unproven.contains($0.dot)
+        }
     }
 }

@@ -36,15 +36,20 @@ extension Oracle {
         }
         return event
     }
+}
 
-    /// The customers' followers, by what was done.
-    static func followers(_ model: Model) -> [RecordID: Set<RecordID>] {
-        var followers: [RecordID: Set<RecordID>] = [:]
-        for (id, envelope) in model.envelopes where envelope.kind == .customer {
-            for cell in model.cellsOf[id] ?? [] where cell.field == .follow && model.hasElement(cell) {
-                if case .id(let account) = cell.element { followers[id, default: []].insert(account) }
+extension Model {
+    /// The additions of followers that stand, by customer.
+    var additions: [RecordID: [(event: OperationHash, account: RecordID)]] {
+        var additions: [RecordID: [(event: OperationHash, account: RecordID)]] = [:]
+        for (id, envelope) in envelopes where envelope.kind == .customer {
+            for cell in cellsOf[id] ?? [] where cell.field == .follow {
+                guard case .id(let account) = cell.element else { continue }
+                for live in cells[cell] ?? [] where live.value == .present {
+                    additions[id, default: []].append((live.event, account))
+                }
             }
         }
-        return followers
+        return additions
     }
 }

@@ -43,6 +43,8 @@ public final class Oracle {
     var departures: Set<Departure> = []
     /// Refused values on which an operator decided.
     var dismissed: Set<String> = []
+    /// Whose machines they are, those that were given up too.
+    private(set) var accountOf: [Int: RecordID] = [:]
 
     func fail(_ sentence: String) { failures.append(sentence) }
 
@@ -85,6 +87,7 @@ public final class Oracle {
     @discardableResult
     func witness(_ machine: ClientMachine) throws -> [Event] {
         let logged = try machine.opened().logged(after: machine.witnessed)
+        accountOf[machine.number] = machine.account.id
         var found: [Event] = []
         for (index, place) in logged.places.enumerated() {
             machine.witnessed = place.position

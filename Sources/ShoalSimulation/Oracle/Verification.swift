@@ -12,7 +12,7 @@ struct Verification {
     private(set) var model: Model
     private let ambiguity: Ambiguity
     private(set) var findings = Findings()
-    private let hashes: [Dot: OperationHash]
+    let hashes: [Dot: OperationHash]
     /// What operations that are lost had replaced or deleted: nobody can tell whether anybody remembers it.
     private let forgotten: Set<OperationHash>
     /// What operations had replaced or deleted that were held by themselves.
@@ -101,7 +101,7 @@ struct Verification {
         checkLogs()
         try checkRecords()
         let whole = try cluster.serverDump()
-        let views = try hasVisibility ? View.all(cluster, model) : [:]
+        let views = try hasVisibility ? views() : [:]
         for machine in cluster.machines {
             let dump = try hasVisibility ? cluster.serverDump(for: machine) : whole
             if let view = views[machine.account.id] { checkView(view, dump, machine) }
@@ -110,7 +110,7 @@ struct Verification {
                     \.diverged, "machine \(machine.number) has another dump than the server: \(try difference(machine))"
                 )
             }
-            try checkConflicts(machine)
+            try checkConflicts(machine, views[machine.account.id])
             try checkRefused(machine)
         }
         if let machine = cluster.machines.first { try checkDerived(machine) }
@@ -329,7 +329,7 @@ struct Verification {
     }
 
     /// The list of conflicts has every cell that several operators wrote without having seen each other, with all values.
-    private mutating func checkConflicts(_ machine: ClientMachine) throws {
+    private mutating func checkConflicts(_ machine: ClientMachine, _ view: View?) throws {
         var listed: [String: Set<String>] = [:]
         for conflict in try machine.opened().conflicts() where conflict.refused == nil {
             let values = Set([conflict.shown.value] + conflict.others.map(\.value))
@@ -338,10 +338,7 @@ struct Verification {
                 findings.add(\.diverged, "machine \(machine.number) lists \(key) twice")
             }
         }
-        var seen = present
-        if hasVisibility, let view = try View.all(cluster, model)[machine.account.id] {
-            seen = present.filter { view.sees(model.envelopes[$0]) }
-        }
+        let seen = view.map { view in present.filter { view.sees(model.envelopes[$0]) } } ?? present
         let expected = ExpectedConflicts(model, seen, account: machine.account.id) { cluster.name(of: $0) }.all
         if listed == expected { return }
         for key in Set(listed.keys).union(expected.keys).sorted() where listed[key] != expected[key] {

@@ -5,19 +5,7 @@ import ShoalProtocol
 struct View {
     let account: RecordID
     let isEverything: Bool
-    private let followed: Set<RecordID>
-
-    /// The views of all accounts.
-    static func all(_ cluster: Cluster, _ model: Model) throws -> [RecordID: View] {
-        let supervisors = try cluster.supervisors()
-        let followers = Oracle.followers(model)
-        var views: [RecordID: View] = [:]
-        for (account, _) in cluster.accounts {
-            let followed = Set(followers.filter { $0.value.contains(account) }.keys)
-            views[account] = View(account: account, isEverything: supervisors.contains(account), followed: followed)
-        }
-        return views
-    }
+    let followed: Set<RecordID>
 
     /// Whether a record with this envelope is seen; nil is an account's own record.
     func sees(_ envelope: Envelope?) -> Bool {
@@ -32,6 +20,37 @@ struct View {
 }
 
 extension Verification {
+    /// The views of all accounts.
+    mutating func views() throws -> [RecordID: View] {
+        let supervisors = try cluster.supervisors()
+        let followers = try followers(supervisors)
+        var views: [RecordID: View] = [:]
+        for (account, _) in cluster.accounts {
+            let followed = Set(followers.filter { $0.value.contains(account) }.keys)
+            views[account] = View(account: account, isEverything: supervisors.contains(account), followed: followed)
+        }
+        return views
+    }
+
+    /// The followers of each customer that count. A server that was set back may have lost what let somebody add one, and that
+    /// alone lets it pass over an addition (SPEC.md §4.3): as long as its author neither follows the customer nor is a supervisor.
+    private mutating func followers(_ supervisors: Set<RecordID>) throws -> [RecordID: Set<RecordID>] {
+        let unproven = try cluster.server.opened().unprovenFollows()
+        var followers: [RecordID: Set<RecordID>] = [:]
+        for (id, additions) in model.additions.sorted(by: { $0.key < $1.key }) {
+            let open = Set((unproven[id] ?? []).compactMap { hashes[$0] })
+            let counted = Set(additions.lazy.filter { !open.contains($0.event) }.map(\.account))
+            followers[id] = counted
+            for (event, account) in additions where open.contains(event) {
+                let author = oracle.events[event].flatMap { oracle.accountOf[$0.machine] }
+                let isKnown = author.map { counted.contains($0) || supervisors.contains($0) } ?? true
+                if oracle.isServerSetBack, !isKnown { continue }
+                note(\.lost, "\(cluster.name(of: account)) does not count as a follower of \(id)")
+            }
+        }
+        return followers
+    }
+
     /// A dump has the records that its account may see, and no others.
     mutating func checkView(_ view: View, _ dump: [UInt8], _ machine: ClientMachine) {
         let ids = Set(dump.split(separator: 10).compactMap { Self.identifier($0) })

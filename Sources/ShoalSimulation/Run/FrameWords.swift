@@ -56,7 +56,12 @@ extension SyncResponse {
 
     private var pageWords: String {
         "\(isFill ? beginsFill ? "begins a fill" : "fill" : "changes")\(more ? " with more" : ""): "
-            + page.heads.map(\.id.description).joined(separator: " ")
+            + page.heads.map(\.id.description).joined(separator: " ") + words("left", moves.left)
+            + words("entered", moves.entered)
+    }
+
+    private func words(_ move: String, _ scopes: [RecordID]) -> String {
+        scopes.isEmpty ? "" : ", \(move) \(scopes.map(\.description).joined(separator: " "))"
     }
 }
 
