@@ -17,7 +17,9 @@ struct Healing {
     func run(_ healing: ClientSession.Healing) throws {
         store.forgetCached()
         // Under other dots the tail may look different over the same rows: two copies' operations no longer share one.
-        let touched = try store.log.tailRecords().union(healing.records)
+        let tail = try store.log.tailRecords()
+        let originals = try tail.map { try RenamedStore.original(of: $0, store.database) }
+        let touched = tail.union(originals).union(healing.records)
         let before = try touched.sorted().map { try store.effective($0) }
         switch healing {
         case .askAboutTail: return
@@ -133,14 +135,18 @@ struct Healing {
         store.forgetCached()
     }
 
-    /// Records that the server has under another identifier, because another copy found theirs taken.
+    /// Records that the server has under another identifier: another copy found theirs taken, or pushed them as they were
+    /// written while this one had found them taken.
     private func rename(_ known: [KnownOperation], after position: Int64, _ renaming: inout Renaming) throws {
         for (offset, operation) in known.enumerated() {
-            guard let id = operation.record else { continue }
             var batch = Operations()
             guard try store.log.read(position + Int64(offset + 1), into: &batch) else { continue }
             let old = batch.operations[0].record
-            if old != id { renaming.records[old] = id }
+            guard operation.record != nil || batch.operations[0].creates != nil else { continue }
+            let id = try operation.record ?? RenamedStore.original(of: old, store.database)
+            if old == id { continue }
+            renaming.records[old] = id
+            try RenamedStore.note(old, is: id, store.database)
         }
     }
 
@@ -244,6 +250,7 @@ struct Healing {
         }
         try store.log.rename(after: position - 1, upTo: last, renaming, renumbered: 0)
         store.forgetCached()
+        try RenamedStore.note(old, is: new, store.database)
         for record in before { try store.show(from: record, to: try store.effective(record.id)) }
         try store.show(from: Record(id: new), to: try store.effective(new))
         try note(.renamed, store.current.replica, changes: 1)

@@ -19,6 +19,7 @@ enum ReplicaSchema {
         Migration(name: "8 settled", sql: settled),
         Migration(name: "8 trust", sql: trust),
         Migration(name: "9 erasure", sql: erasure),
+        Migration(name: "10 renamed", sql: renamed),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -310,6 +311,11 @@ enum ReplicaSchema {
             unsent INTEGER NOT NULL,
             scrubbed INTEGER NOT NULL
         );
+        """
+
+    private static let renamed = """
+        -- The identifiers with which records of this log were written that have another one now.
+        CREATE TABLE renamed (record INTEGER PRIMARY KEY, original INTEGER NOT NULL);
         """
 
     private static let texts = """

@@ -34,6 +34,7 @@ struct Salvage {
         try copyPlain("locked", ["id", "reason", "time", "account", "server", "stage"])
         try copyPlain("aside", ["position", "reason"])
         try copyPlain("aside_settled", ["position", "field", "element"])
+        try copyPlain("renamed", ["record", "original"])
         try copyPlain("listed", ["record", "field", "token"])
         try copyPlain("healing", ["id", "time", "kind", "replica", "changes"])
         try copyPlain("quarantine", ["id", "source", "key", "bytes", "reason"])

