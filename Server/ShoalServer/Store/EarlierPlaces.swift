@@ -169,10 +169,13 @@ extension StoreWriter {
     }
 
     /// From now on all logs are those of an earlier epoch. What was here when the server started stood there then; what was
-    /// taken since may have been taken by a server that did not know yet that it was set back.
+    /// taken since may have been taken by a server that did not know yet that it was set back. But of a log that it has handed
+    /// out since then nobody else has taken anything.
     func doubtAllLogs() throws(StoreError) {
-        for replica in state.logs.keys {
-            try setSure(state.earlier.sure(positionsAtStart[replica] ?? 0, of: replica), of: replica)
+        for (replica, log) in state.logs {
+            let isHandedOut = positionsAtStart[replica] == nil && state.earlier.sure[replica] == nil
+            let position = isHandedOut ? log.position : positionsAtStart[replica] ?? 0
+            try setSure(state.earlier.sure(position, of: replica), of: replica)
         }
     }
 
@@ -228,7 +231,7 @@ extension StoreWriter {
                 }
             }
             guard isChanged else { continue }
-            if !wasPresent, record.isPresent { record.renumber(sequence: sequence) }
+            if !wasPresent { record.renumber(sequence: sequence) }
             state.sequence = sequence
             packed.removeAll(keepingCapacity: true)
             record.encode(sequence: sequence, into: &packed)

@@ -36,7 +36,6 @@ extension ServerStore {
         try withWriter { writer, _ in
             try writer.transaction {
                 writer.state.recovery = true
-                if !writer.state.recovers { try writer.doubtAllLogs() }
                 writer.state.recovers = true
                 writer.state.hasRecovered = false
                 try writer.relays.setRecovering(true)
@@ -173,8 +172,8 @@ extension StoreWriter {
         }
         _ = record.rename(Renaming(dots: now))
         if changed {
-            // Replicas that filled while it was deleted have nothing of it.
-            if wasAway, record.isPresent { record.renumber(sequence: sequence) }
+            // Replicas that filled while it was away have nothing of it.
+            if wasAway { record.renumber(sequence: sequence) }
             var packed: [UInt8] = []
             record.encode(sequence: sequence, into: &packed)
             guard packed.count <= Limits.recordAtMost else { return false }
