@@ -86,23 +86,30 @@ extension Record {
         return isChanged
     }
 
-    /// Whether the entries of a place are those that operation `index` of `batch` leaves: the same cell and value.
+    /// Whether the entries of a place are those that operation `index` of `batch` leaves, as far as they are there: the same
+    /// cells and values.
     public func holds(_ index: Int, of batch: borrowing Operations, at place: Dot) -> Bool {
-        let operation = batch.operations[index]
+        var isThere = false
         for entry in entries where entry.dot == place && !entry.kind.isMarker {
-            if entry.key.field == .created, operation.creates != nil { return true }
-            for position in operation.edits {
-                let edit = batch.edits[position]
-                guard entry.kind == edit.kind, entry.key.compare(edit.key, arena, batch.arena) == 0 else { continue }
-                // What others deleted of a change is dropped from its text.
-                if entry.kind == .textChange, isSameChange(entry, batch.arena[edit.slice.range]) { return true }
-                if entry.kind.isSlice
-                    ? compareBytes(arena, entry.slice, batch.arena, edit.slice) == 0
-                    : entry.integer == edit.integer
-                {
-                    return true
-                }
-            }
+            guard isLeft(entry, by: index, of: batch) else { return false }
+            isThere = true
+        }
+        return isThere
+    }
+
+    /// Whether an entry is what operation `index` of `batch` leaves in its cell.
+    private func isLeft(_ entry: Entry, by index: Int, of batch: borrowing Operations) -> Bool {
+        let operation = batch.operations[index]
+        if entry.key.field == .created { return operation.creates != nil }
+        for position in operation.edits {
+            let edit = batch.edits[position]
+            guard entry.kind == edit.kind, entry.key.compare(edit.key, arena, batch.arena) == 0 else { continue }
+            // What others deleted of a change is dropped from its text.
+            if entry.kind == .textChange, isSameChange(entry, batch.arena[edit.slice.range]) { return true }
+            // A counter's part is a sum.
+            if entry.kind == .count { return true }
+            return entry.kind.isSlice
+                ? compareBytes(arena, entry.slice, batch.arena, edit.slice) == 0 : entry.integer == edit.integer
         }
         return false
     }

@@ -14,6 +14,8 @@ extension Record {
     ///     nothing.
     ///   - dropsText: whether what a change of a text deletes is dropped at once; who applies many calls
     ///     `dropDeletedTexts` after the last.
+    ///   - isPassedOver: whether what it wrote has come already, by a relay, and may have been replaced since. Then only what it
+    ///     replaces and covers goes: a dot that somebody superseded is dead for good, whatever else is known.
     ///   - isKnown: whether an operation has arrived at all. A superseded or covered dot that is neither live nor known
     ///     is kept as dead or covered in advance.
     /// - Returns: whether anything changed. Applying an operation again at once changes nothing; once it was superseded
@@ -21,12 +23,13 @@ extension Record {
     @discardableResult
     public mutating func apply(
         _ index: Int, of batch: borrowing Operations, dot: Dot, time: Int64, sequence: Int64 = 0,
-        clock: Int64 = .max, dropsText: Bool = true, isKnown: (Dot) -> Bool = { _ in true }
+        clock: Int64 = .max, dropsText: Bool = true, isPassedOver: Bool = false,
+        isKnown: (Dot) -> Bool = { _ in true }
     ) -> Bool {
         let operation = batch.operations[index]
-        let isCovered = takeCoveredAhead(dot, sequence: sequence)
+        let isCovered = !isPassedOver && takeCoveredAhead(dot, sequence: sequence)
         var changed = isCovered
-        if let envelope = operation.creates {
+        if let envelope = operation.creates, !isPassedOver {
             if !isMade { self.envelope = envelope }
             let entry = Entry(
                 key: CellKey(.created), kind: .present, isCovered: isCovered, dot: dot, time: time, sequence: sequence)
@@ -37,8 +40,9 @@ extension Record {
             let cell = range(of: edit.key, in: batch.arena)
             changed =
                 apply(
-                    edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered, isKnown)
-                || changed
+                    edit, of: batch, to: cell, dot: dot, time: time, sequence: sequence, isCovered: isCovered,
+                    isPassedOver: isPassedOver, isKnown) || changed
+            if isPassedOver { continue }
             if dropsText, edit.kind == .textChange {
                 changed = dropDeletedText(in: range(of: edit.key, in: batch.arena), sequence: sequence) || changed
             }
@@ -67,8 +71,9 @@ extension Record {
 
     private mutating func apply(
         _ edit: Operations.Edit, of batch: borrowing Operations, to cell: Range<Int>, dot: Dot, time: Int64,
-        sequence: Int64, isCovered: Bool, _ isKnown: (Dot) -> Bool
+        sequence: Int64, isCovered: Bool, isPassedOver: Bool, _ isKnown: (Dot) -> Bool
     ) -> Bool {
+        if isPassedOver, edit.supersedes.isEmpty { return false }
         var key = edit.key
         // The usual cell: nothing there, or one entry that is superseded.
         if cell.isEmpty, edit.supersedes.isEmpty, edit.kind != .count {
@@ -99,6 +104,10 @@ extension Record {
                 end += 1
                 changed = true
             }
+        }
+        if isPassedOver {
+            if changed { noteLoss(of: key, sequence: sequence) }
+            return changed
         }
         var isHere = false
         if let index = place(of: dot, in: cell.lowerBound..<end) {

@@ -33,6 +33,8 @@ extension Record {
     ) -> Bool {
         var join = Join(
             sequence: sequence, vector: vector, spared: spared,
+            mine: Set(entries.lazy.filter { !$0.kind.isMarker }.map(\.dot)),
+            its: Set(relayed.entries.lazy.filter { !$0.kind.isMarker }.map(\.dot)),
             coveredAhead: Set(entries.lazy.filter { $0.kind == .coveredAhead }.map(\.dot)))
         var joined: [Entry] = []
         joined.reserveCapacity(max(entries.count, relayed.entries.count))
@@ -49,7 +51,7 @@ extension Record {
                     join.add(adopt(relayed.entries[index], from: relayed.arena))
                 }
             }
-            joined += join.end()
+            joined += join.end(isKnown)
             place = end
             other = otherEnd
         }
@@ -118,6 +120,10 @@ private struct Join {
     let sequence: Int64
     let vector: VersionVector
     let spared: Set<Dot>
+    /// The operations that left something in this record and in the other row: whoever has anything of an operation knows all
+    /// of it, also beyond a vector.
+    let mine: Set<Dot>
+    let its: Set<Dot>
     /// The dots that a deletion covered before they came.
     let coveredAhead: Set<Dot>
     var hasChanged = false
@@ -127,10 +133,14 @@ private struct Join {
     private var isMet: [Bool] = []
     private var added: [Entry] = []
 
-    init(sequence: Int64, vector: VersionVector, spared: Set<Dot>, coveredAhead: Set<Dot>) {
+    init(
+        sequence: Int64, vector: VersionVector, spared: Set<Dot>, mine: Set<Dot>, its: Set<Dot>, coveredAhead: Set<Dot>
+    ) {
         self.sequence = sequence
         self.vector = vector
         self.spared = spared
+        self.mine = mine
+        self.its = its
         self.coveredAhead = coveredAhead
     }
 
@@ -172,11 +182,12 @@ private struct Join {
         hasChanged = true
     }
 
-    /// Whether an entry that is not here comes in: its operation is not known here, so nobody here has superseded it,
+    /// Whether an entry that is not here comes in: its operation is not known here and left nothing else, so nobody here has superseded it,
     /// unless somebody did so in advance. A counter's part is never superseded, nor is a change of a text.
     func admits(_ entry: Entry, _ isKnown: (Dot) -> Bool) -> Bool {
         if isKnown(entry.dot) { return false }
-        return entry.kind.isLasting || !own.contains { $0.kind == .deadAhead && $0.dot == entry.dot }
+        if entry.kind.isLasting { return true }
+        return !mine.contains(entry.dot) && !own.contains { $0.kind == .deadAhead && $0.dot == entry.dot }
     }
 
     mutating func add(_ entry: Entry) {
@@ -190,12 +201,20 @@ private struct Join {
 
     /// The cell joined, in order. One that lost something without gaining anything says so by a sequence in it, the
     /// last resort being the note that it is empty.
-    mutating func end() -> [Entry] {
+    mutating func end(_ isKnown: (Dot) -> Bool) -> [Entry] {
         var cell: [Entry] = []
         var hasLost = false
         for (offset, entry) in own.enumerated() {
             if entry.kind == .emptied, !added.isEmpty { continue }
-            if isGone(entry, isMet: isMet[offset]) { hasLost = true } else { cell.append(entry) }
+            guard isGone(entry, isMet: isMet[offset]) else {
+                cell.append(entry)
+                continue
+            }
+            hasLost = true
+            // Its log may still bring it, and nobody would pass it over.
+            if !entry.kind.isMarker, !vector.contains(entry.dot), !isKnown(entry.dot) {
+                cell.append(Entry(key: entry.key, kind: .deadAhead, dot: entry.dot, time: 0, sequence: sequence))
+            }
         }
         cell += added
         if hasLost { hasChanged = true }
@@ -212,10 +231,11 @@ private struct Join {
 
     /// Whether an entry of this record goes: the other row knows its operation and has not got it, so it is dead. A mark
     /// whose operation the other row knows waits for nothing any more. What makes the record, counters and texts never
-    /// die.
+    /// die. Beyond its vector the other row knows the operations that left anything in it.
     private func isGone(_ entry: Entry, isMet: Bool) -> Bool {
-        if entry.kind == .emptied || isMet || !vector.contains(entry.dot) { return false }
-        if entry.kind.isMarker { return true }
-        return !entry.kind.isLasting && entry.key.field != .created && !spared.contains(entry.dot)
+        if entry.kind == .emptied || isMet { return false }
+        if entry.kind.isMarker { return vector.contains(entry.dot) }
+        return (vector.contains(entry.dot) || its.contains(entry.dot)) && !entry.kind.isLasting
+            && entry.key.field != .created && !spared.contains(entry.dot)
     }
 }

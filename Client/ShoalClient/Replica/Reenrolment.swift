@@ -33,7 +33,7 @@ extension Replica {
             let answer = try await Endpoint(server: server, key: "", transport: transport)
                 .enroll(code: code, key: key, former: former, device: device)
             try replica.reenrolling {
-                try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home)
+                try ReenrolmentStore.finish(answer, server: server, key: key, $0, home: home)
                 try TrustStore.remember(trust, of: server, $0.database)
             }
         }
@@ -53,6 +53,6 @@ extension Replica {
     }
 
     private func finishReenrolment(_ answer: EnrollResponse, server: String, key: String) throws {
-        try reenrolling { try ReenrolmentStore.finish(answer, server: server, key: key, $0.database, home: home) }
+        try reenrolling { try ReenrolmentStore.finish(answer, server: server, key: key, $0, home: home) }
     }
 }

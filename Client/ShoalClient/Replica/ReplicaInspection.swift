@@ -26,8 +26,10 @@ extension Replica {
         try read { try StockStore($0).held(fill: $0.standing.fill) }
     }
 
-    /// Where own operations stood in earlier epochs, each with its hash.
-    public func formerPlaces() throws -> [(dot: Dot, hash: OperationHash)] { try read { try $0.formerPlaces() } }
+    /// Where own operations stood in earlier epochs, each with its hash, and whether it was acknowledged there.
+    public func formerPlaces() throws -> [(dot: Dot, hash: OperationHash, isProven: Bool)] {
+        try read { try $0.formerPlaces() }
+    }
 
     /// The own operations after a position of the log, 0 for all.
     public func logged(after position: Int64 = 0) throws -> LoggedOperations {

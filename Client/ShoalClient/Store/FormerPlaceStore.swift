@@ -15,6 +15,14 @@ enum FormerPlaceStore {
             ])
     }
 
+    /// The logs in which they stood.
+    static func replicas(_ database: Database) throws -> Set<ReplicaID> {
+        try Set(
+            Int64.fetchAll(database, sql: "SELECT DISTINCT replica FROM former_place").map {
+                ReplicaID(rawValue: UInt32(truncatingIfNeeded: $0))
+            })
+    }
+
     /// The newest runs, each with its place now.
     static func read(_ logs: [OwnLog], _ database: Database) throws -> [FormerPlace] {
         var places: [FormerPlace] = []

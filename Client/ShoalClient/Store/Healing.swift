@@ -153,9 +153,9 @@ struct Healing {
     // MARK: Rollback
 
     /// Every log is pushed again from where the server has it. What was never sent goes on as another replica's.
-    private func heal(_ rollback: PushAnswer.Rollback, _ named: [LogPosition]) throws {
+    private func heal(_ rollback: PushAnswer.Rollback, _ asked: [LogPosition]) throws {
         var logs = store.log.logs
-        for (standing, named) in zip(rollback.logs, named) {
+        for (standing, named) in zip(rollback.logs, asked) {
             guard let index = logs.firstIndex(where: { $0.isOwn && $0.replica == standing.replica }) else { continue }
             // An acknowledged operation was sent, however old the copy of this home is in which it was.
             logs[index].sent = max(logs[index].sent, logs[index].acknowledged)
@@ -184,7 +184,9 @@ struct Healing {
         try store.log.rename(after: rest, upTo: old.endPosition, renaming, renumbered: rest + count)
         logs[last].end = old.sent
         logs.append(OwnLog(replica: rollback.replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
-        try store.setLogs(logs.filter { $0.end > 0 || $0 == logs.last })
+        // The server believes what is said of places in logs that are named.
+        let named = try FormerPlaceStore.replicas(store.database)
+        try store.setLogs(logs.filter { $0.end > 0 || $0 == logs.last || named.contains($0.replica) })
         try begin(rollback)
         try note(.rollback, rollback.replica, changes: Int64(store.pending))
     }
@@ -227,7 +229,6 @@ struct Healing {
             // The rows are of a server that is no more: a fill replaces them.
             standing.cursor = ""
             try StockStore(store).take(fill: standing.fill)
-            try store.database.execute(sql: "DELETE FROM vector")
         }
         try store.setStanding(standing)
     }

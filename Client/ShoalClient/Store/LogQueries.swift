@@ -29,12 +29,12 @@ extension ReplicaStore {
     }
 
     /// Where operations stood in earlier epochs, each with its hash.
-    func formerPlaces() throws -> [(dot: Dot, hash: OperationHash)] {
-        var places: [(dot: Dot, hash: OperationHash)] = []
+    func formerPlaces() throws -> [(dot: Dot, hash: OperationHash, isProven: Bool)] {
+        var places: [(dot: Dot, hash: OperationHash, isProven: Bool)] = []
         let rows = try Row.fetchCursor(
             database,
             sql: """
-                SELECT former_place.replica, former_place.number + log.position - former_place.position - 1, log.hash
+                SELECT former_place.replica, former_place.number + log.position - former_place.position - 1, log.hash, former_place.proven
                 FROM former_place JOIN log ON log.position > former_place.position
                     AND log.position <= former_place.position + former_place.count
                 """)
@@ -43,7 +43,7 @@ extension ReplicaStore {
             places.append(
                 (
                     Dot(replica, UInt32(truncatingIfNeeded: row[1] as Int64)),
-                    OperationHash(rawValue: UInt64(bitPattern: row[2] as Int64))
+                    OperationHash(rawValue: UInt64(bitPattern: row[2] as Int64)), row[3]
                 ))
         }
         return places

@@ -32,10 +32,13 @@ enum ReenrolmentStore {
     /// Takes the answer: from now on the home speaks to that server with that key.
     ///
     /// The epoch stays: the first sync tells the server, which then says from where it has each log. Tokens of another
-    /// server would only be refused; those of the same epoch prove what it has lost.
+    /// server would only be refused; those of the same epoch prove what it has lost. Without them the rows become stock at
+    /// once: before that sync the home may be enrolled with an earlier state of the server that it came from, which has the same
+    /// epoch and nothing to tell.
     static func finish(
-        _ answer: EnrollResponse, server: String, key: String, _ database: Database, home: String
+        _ answer: EnrollResponse, server: String, key: String, _ store: ReplicaStore, home: String
     ) throws {
+        let database = store.database
         // A server that does not look at the name may have taken the home for somebody else's.
         let former = try former(database, home: home)
         guard answer.account == former.account || answer.name == former.name else {
@@ -48,9 +51,10 @@ enum ReenrolmentStore {
         try database.execute(
             sql: "UPDATE identity SET server = ?, code = '', key = ?, account = ?, name = ?, role = ?",
             arguments: [server, key, answer.account.rawValue, answer.name, answer.role.rawValue])
-        try database.execute(
-            sql: "UPDATE standing SET cursor = '', acknowledgement = '' WHERE epoch <> ?",
-            arguments: [Int64(bitPattern: answer.epoch)])
+        if store.standing.epoch != answer.epoch {
+            try StockStore(store).take(fill: store.standing.fill)
+            try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = ''")
+        }
         try database.execute(
             sql: "UPDATE standing SET lease = coalesce(?1, lease), contact = ?2, seen = ?2",
             arguments: [answer.lease, answer.time])

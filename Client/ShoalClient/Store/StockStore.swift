@@ -28,7 +28,8 @@ struct StockStore {
 
     // MARK: Taking
 
-    /// Makes a generation of the rows, before the vector is emptied for another epoch.
+    /// Makes a generation of the rows and empties the vector: what follows may be the fold of less. Without a vector, rows that
+    /// the last generation has as they are have nothing to add.
     ///
     /// - Parameter fill: a fill under way. What it has brought so far is not the fold of any vector (the vector is empty
     ///   then), and what it has not replaced yet lies in the generation before.
@@ -39,15 +40,22 @@ struct StockStore {
                     "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)"
             ))
         let generation = (last ?? 0) + 1
-        let isSeen = fill == .replacing ? "WHERE id IN (SELECT record FROM fill_seen)" : ""
+        let hasVector = try Int.fetchOne(database, sql: "SELECT 1 FROM vector LIMIT 1") != nil
+        let isSeen = fill == .replacing ? "id IN (SELECT record FROM fill_seen)" : "TRUE"
         for table in ["record", "detail"] {
+            let isStock = """
+                EXISTS (SELECT 1 FROM stock WHERE generation = ? AND record = id AND stock.cells = \(table).cells)
+                """
             try database.execute(
-                sql: "INSERT INTO stock (generation, record, cells) SELECT ?, id, cells FROM \(table) \(isSeen)",
-                arguments: [generation])
+                sql: """
+                    INSERT INTO stock (generation, record, cells)
+                    SELECT ?, id, cells FROM \(table) WHERE \(isSeen) AND (? OR NOT \(isStock))
+                    """, arguments: [generation, hasVector, last])
         }
         try database.cachedStatement(
             sql: "INSERT INTO stock_vector (generation, replica, number) SELECT ?, replica, number FROM vector"
         ).execute(arguments: [generation])
+        try database.execute(sql: "DELETE FROM vector")
         try dropEmpty()
     }
 

@@ -176,14 +176,17 @@ extension GroupFold {
         return true
     }
 
-    /// Whether a relay has brought the record that this operation makes.
+    /// Whether a relay has brought the record that this operation makes, under its place or one that it once had.
     private func isMade(_ slot: Slot, by dot: Dot) throws(StoreError) -> Bool {
-        guard !writer.state.relaySources.isEmpty, slot.isStored else { return false }
+        guard writer.state.recovers || !writer.state.relaySources.isEmpty, slot.isStored else { return false }
         if try isRelayed(dot, in: slot.record) { return true }
         let record = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
             try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
         }
-        return record.entries[record.range(of: CellKey(.created))].contains { $0.dot == dot && !$0.kind.isMarker }
+        let places = [dot] + writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter { !writer.isTaken($0) }
+        return record.entries[record.range(of: CellKey(.created))].contains {
+            places.contains($0.dot) && !$0.kind.isMarker
+        }
     }
 
     private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {

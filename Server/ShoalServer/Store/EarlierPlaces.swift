@@ -168,11 +168,17 @@ extension StoreWriter {
         state.logs[replica] != nil && state.earlier.sure[replica] == nil
     }
 
-    /// From now on all logs are those of an earlier epoch. What was here when the server started stood there then; what was
-    /// taken since may have been taken by a server that did not know yet that it was set back.
-    func doubtAllLogs() throws(StoreError) {
-        for replica in state.logs.keys {
-            try setSure(state.earlier.sure(positionsAtStart[replica] ?? 0, of: replica), of: replica)
+    /// From now on all logs that another server may have gone on with are those of an earlier epoch. What was here when the
+    /// server started stood there then; what was taken since may have been taken by a server that did not know yet that it was
+    /// set back. Of a log that it has handed out since it started no other server has taken anything.
+    ///
+    /// - Parameter isEnding: whether the epoch ends, so that all logs are of an earlier one.
+    func doubtLogs(isEnding: Bool) throws(StoreError) {
+        for (replica, log) in state.logs {
+            let isHandedOut = positionsAtStart[replica] == nil && state.earlier.sure[replica] == nil
+            if isHandedOut, !isEnding { continue }
+            let position = isHandedOut ? log.position : positionsAtStart[replica] ?? 0
+            try setSure(state.earlier.sure(position, of: replica), of: replica)
         }
     }
 
@@ -228,7 +234,7 @@ extension StoreWriter {
                 }
             }
             guard isChanged else { continue }
-            if !wasPresent, record.isPresent { record.renumber(sequence: sequence) }
+            if !wasPresent { record.renumber(sequence: sequence) }
             state.sequence = sequence
             packed.removeAll(keepingCapacity: true)
             record.encode(sequence: sequence, into: &packed)

@@ -299,7 +299,7 @@ struct GroupFold {
             let dot = log.dot(index)
             let time = min(push.operations.operations[index].time, push.time)
             // A relay has brought what became of it.
-            if relayed?.contains(dot) == true { continue }
+            let isPassedOver = relayed?.contains(dot) == true
             audit.begin(slot.record, push: Int(item.push), writer.audit)
             if let record { audit.note(index, of: push.operations, before: record) }
             let isEffective =
@@ -307,14 +307,14 @@ struct GroupFold {
                 ? applyRecovering(index, of: push, dot, time, sequence, relayed, to: &record)
                 : record?.apply(
                     index, of: push.operations, dot: dot, time: time, sequence: sequence, clock: push.time,
-                    dropsText: false) == true
+                    dropsText: false, isPassedOver: isPassedOver) == true
             if isEffective { changed = true } else { audit.forgetLast() }
         }
         audit.end()
         guard changed, var record else { return nil }
         record.dropDeletedTexts(sequence: sequence)
-        // Replicas that filled while it was deleted have nothing of it: a record that comes back is sent whole.
-        if wasAway, record.isPresent { record.renumber(sequence: sequence) }
+        // Replicas that filled while it was away have nothing of it: it is sent whole, also if it stays deleted.
+        if wasAway { record.renumber(sequence: sequence) }
         try writer.noteMade(record)
         return (record, before)
     }

@@ -37,10 +37,10 @@ extension StoreWriter {
                 if try !queries.isFormerEpoch(push.epoch) {
                     guard state.recovery else { return .ends(.refused(.otherEpoch)) }
                     _ = try queries.addFormerEpoch(push.epoch)
-                    try doubtAllLogs()
+                    try doubtLogs(isEnding: false)
                 }
             } else if try queries.addFormerEpoch(push.epoch) {
-                if state.recovers { try doubtAllLogs() } else { try beginEpoch() }
+                if state.recovers { try doubtLogs(isEnding: false) } else { try beginEpoch() }
             }
             return .ends(try rollback(push))
         }
@@ -90,7 +90,7 @@ extension StoreWriter {
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
-        if isClaimedByRelay(push, log, from: known) { return .ends(try fork(push, log)) }
+        if try isClaimedByRelay(push, log, from: known) { return .ends(try fork(push, log)) }
         return .continues(firstNew: min(known, push.operations.count))
     }
 
@@ -100,7 +100,9 @@ extension StoreWriter {
 
     /// Whether a relay speaks of new operations' places, of which it is not sure that these stood there: they go on under other
     /// ones, so that none is passed over for one that only shares its place.
-    private func isClaimedByRelay(_ push: PreparedPush, _ log: LogPosition, from known: Int) -> Bool {
+    private func isClaimedByRelay(
+        _ push: PreparedPush, _ log: LogPosition, from known: Int
+    ) throws(StoreError) -> Bool {
         let count = push.tail.isEmpty ? push.operations.count : push.tail.count
         guard !state.relaySources.isEmpty, known < count, let sure = state.earlier.sure[log.replica] else {
             return false
@@ -108,10 +110,21 @@ extension StoreWriter {
         let proven = push.proven.first { $0.replica == log.replica }?.number ?? 0
         let first = log.position + UInt32(known) + 1
         let last = log.position + UInt32(count)
-        return state.relaySources.values.contains { vector in
-            let claimed = min(vector[log.replica], last)
-            return claimed >= first && claimed > max(sure, proven)
-        }
+        let claimed = state.relaySources.values.lazy.map { min($0[log.replica], last) }.max() ?? 0
+        guard claimed >= first, claimed > max(sure, proven) else { return false }
+        guard push.tail.isEmpty, try isHeld(Int(claimed - log.position) - 1, of: push, log) else { return true }
+        try setSure(claimed, of: log.replica)
+        return false
+    }
+
+    /// Whether a relay has brought what an operation leaves, under its place and with its time: then this one stood there, and
+    /// with it all before it in its log.
+    private func isHeld(_ index: Int, of push: PreparedPush, _ log: LogPosition) throws(StoreError) -> Bool {
+        let operation = push.operations.operations[index]
+        guard let record = try stored(operation.record) else { return false }
+        let dot = log.dot(index)
+        return record.holds(index, of: push.operations, at: dot)
+            && record.entries.allSatisfy { $0.dot != dot || $0.kind.isMarker || $0.time == operation.time }
     }
 
     /// Whether a record that a known operation of the push makes is called otherwise here: another copy that pushed the same
@@ -146,7 +159,7 @@ extension StoreWriter {
         state.recovers = true
         state.hasRecovered = false
         try queries.updateServer(state)
-        try doubtAllLogs()
+        try doubtLogs(isEnding: true)
     }
 
     /// From where the logs of the push go on in this epoch.

@@ -233,9 +233,11 @@ struct PageReader {
             guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
             // Who begins has nothing that could be emptied.
             if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
+            // A cell of which nothing at all is named would be emptied.
+            let leavesOut = record.entries[cell].contains { !$0.kind.isMarker && !isKept($0, since: sequence) }
             var isEmpty = true
             for entry in record.entries[cell] where !entry.kind.isMarker {
-                if own.keepsChanges, entry.kind == .textChange, entry.sequence <= sequence { continue }
+                if leavesOut, isKept(entry, since: sequence) { continue }
                 var copy = entry
                 // Sequences are the server's; they do not travel.
                 copy.sequence = 0
@@ -248,6 +250,11 @@ struct PageReader {
                     Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: 0), from: record.arena)
             }
         }
+    }
+
+    /// Whether the replica has this change of a text and keeps it.
+    private func isKept(_ entry: Entry, since sequence: Int64) -> Bool {
+        own.keepsChanges && entry.kind == .textChange && entry.sequence <= sequence
     }
 
     /// Only what has a value of its own is worth leaving out; a count is a sum, which the replica's operation is not.

@@ -9,50 +9,55 @@ extension GroupFold {
     /// Whether a relay has brought an operation under a place that it once had. Rather is one applied again that was
     /// replaced than one passed over that nobody brought.
     private func cameByRelay(
-        _ former: (place: Dot, isProven: Bool), _ index: Int, of push: PreparedPush, _ relayed: VersionVector,
+        _ former: (place: Dot, isProven: Bool), _ index: Int, of push: PreparedPush, _ relayed: VersionVector?,
         _ record: Record?
     ) -> Bool {
-        guard relayed.contains(former.place) else { return false }
+        let (isRelayed, isFree) = (relayed?.contains(former.place) == true, !writer.isTaken(former.place))
+        if isRelayed, isFree, former.isProven { return true }
         // Where something else has the place now, or may have had it then, only what is there can have come.
-        if former.isProven, !writer.isTaken(former.place) { return true }
-        return record?.holds(index, of: push.operations, at: former.place) == true
+        return (isRelayed || isFree) && record?.holds(index, of: push.operations, at: former.place) == true
     }
 
-    /// Where an operation of the pushing log may be in the record after all, when it was passed over because a relay had
+    /// Where an operation of the pushing log is in the record after all, when it was passed over because a relay had
     /// brought it: under a place that it once had and that nothing else has taken. What replaces it must find it there.
-    private func passedOver(_ dot: Dot, _ relayed: VersionVector?, _ record: Record?) -> [Dot] {
-        guard let relayed, record?.entries.contains(where: { $0.dot == dot }) == false else { return [] }
-        return writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter {
-            relayed.contains($0) && !writer.isTaken($0)
+    private func passedOver(_ dot: Dot, _ record: Record?) -> [Dot] {
+        guard let record, !record.entries.contains(where: { $0.dot == dot }) else { return [] }
+        return writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter { place in
+            !writer.isTaken(place) && record.entries.contains { $0.dot == place }
         }
     }
 
     /// Applies an operation in an epoch begun by a rollback: what it names may not have come yet, and what it or those
-    /// that came before it name may have stood elsewhere in an earlier epoch.
+    /// that came before it name may have stood elsewhere in an earlier epoch. Of one that a relay has brought only what it
+    /// replaces and covers goes: whoever relayed it may not have said that they knew of that.
     func applyRecovering(
         _ index: Int, of push: PreparedPush, _ dot: Dot, _ time: Int64, _ sequence: Int64, _ relayed: VersionVector?,
         to record: inout Record?
     ) -> Bool {
         let (earlier, logs) = (writer.state.earlier, writer.state.logs)
         let isEarlier = index < push.earlier
+        let formerly = earlier.was(of: dot, logs)
+        let isPassedOver =
+            relayed?.contains(dot) == true
+            || formerly.contains { cameByRelay($0, index, of: push, relayed, record) }
         func apply(_ index: Int, of batch: borrowing Operations) -> Bool {
             record?.apply(
                 index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time, dropsText: false,
+                isPassedOver: isPassedOver,
                 isKnown: {
                     (isEarlier && !push.isOwn($0) ? writer.isMeant($0) : writer.isTaken($0))
                         || relayed?.contains($0) == true || writer.isOfThisEpoch($0.replica)
                 }) == true
         }
-        let formerly = earlier.was(of: dot, logs)
-        if let relayed, formerly.contains(where: { cameByRelay($0, index, of: push, relayed, record) }) { return false }
         var changed =
             isEarlier && !earlier.isEmpty
             ? apply(
                 0,
                 of: push.operations.naming(at: index) {
-                    push.isOwn($0) ? passedOver($0, relayed, record) : earlier.now(of: $0, logs)
+                    push.isOwn($0) ? passedOver($0, record) : earlier.now(of: $0, logs)
                 })
             : apply(index, of: push.operations)
+        if isPassedOver { return changed }
         for (place, _) in formerly {
             changed = record?.takeAhead(of: place, for: dot, sequence: sequence) == true || changed
         }

@@ -36,7 +36,7 @@ extension ServerStore {
         try withWriter { writer, _ in
             try writer.transaction {
                 writer.state.recovery = true
-                if !writer.state.recovers { try writer.doubtAllLogs() }
+                if !writer.state.recovers { try writer.doubtLogs(isEnding: false) }
                 writer.state.recovers = true
                 writer.state.hasRecovered = false
                 try writer.relays.setRecovering(true)
@@ -92,7 +92,7 @@ extension StoreWriter {
         var audited = AuditSections()
         var changes: [UInt8] = []
         for head in request.page.heads {
-            let relayed = request.page.record(head, notAfter: time)
+            let relayed = request.page.record(head, notAfter: time) { self.countsAgain($0) }
             guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector) else {
                 continue
             }
@@ -121,13 +121,16 @@ extension StoreWriter {
     }
 
     /// The record as it is stored, or nil.
-    func stored(_ id: RecordID) throws -> Record? {
+    func stored(_ id: RecordID) throws(StoreError) -> Record? {
         var packed: [UInt8] = []
         guard let sequence = try queries.readRecord(id, into: &packed) else { return nil }
-        return try packed.withUnsafeBytes { bytes in
-            do throws(DecodingFailure) { return try Record(id: id, sequence: sequence, packed: bytes) } catch {
-                throw StoreError.damaged(path: "record \(id)", reason: error.description)
-            }
+        let result = packed.withUnsafeBytes { bytes -> Result<Record, DecodingFailure> in
+            do throws(DecodingFailure) {
+                return .success(try Record(id: id, sequence: sequence, packed: bytes))
+            } catch { return .failure(error) }
+        }
+        do throws(DecodingFailure) { return try result.get() } catch {
+            throw .damaged(path: "record \(id)", reason: error.description)
         }
     }
 
@@ -173,8 +176,8 @@ extension StoreWriter {
         }
         _ = record.rename(Renaming(dots: now))
         if changed {
-            // Replicas that filled while it was deleted have nothing of it.
-            if wasAway, record.isPresent { record.renumber(sequence: sequence) }
+            // Replicas that filled while it was away have nothing of it.
+            if wasAway { record.renumber(sequence: sequence) }
             var packed: [UInt8] = []
             record.encode(sequence: sequence, into: &packed)
             guard packed.count <= Limits.recordAtMost else { return false }
@@ -195,16 +198,25 @@ extension StoreWriter {
         if state.earlier.isEmpty { return [:] }
         let here = Set(record.entries.lazy.filter { !$0.kind.isMarker }.map(\.dot))
         var formerly: [Dot: Dot] = [:]
-        for entry in relayed.entries where !entry.kind.isMarker && !here.contains(entry.dot) {
+        let counted = Set(record.entries.lazy.filter { $0.kind == .count }.map(\.dot))
+        for entry in relayed.entries
+        where !entry.kind.isMarker && entry.kind != .count && !here.contains(entry.dot) {
             // Of a log that is not here, what was never acknowledged may be another's. Rather does a value come in beside what
             // replaced it than not at all.
             let isLost = state.logs[entry.dot.replica] == nil
             let now = state.earlier.now(of: entry.dot, state.logs, isProven: isLost)
-            guard now.count == 1, let now = now.first, formerly[now] == nil, !formerly.values.contains(entry.dot)
+            guard now.count == 1, let now = now.first, !counted.contains(now), formerly[now] == nil,
+                !formerly.values.contains(entry.dot)
             else { continue }
             formerly[now] = entry.dot
         }
         return formerly
+    }
+
+    /// Whether a counter's part ends with an addition that stands elsewhere now: it counts there.
+    private func countsAgain(_ entry: Entry) -> Bool {
+        entry.kind == .count && !isTaken(entry.dot)
+            && state.earlier.now(of: entry.dot, state.logs).contains { isTaken($0) }
     }
 
     /// An account comes back with its record, and without a key.
@@ -248,11 +260,12 @@ extension StoreWriter {
 
 extension RecordPage {
     /// A record of the page by itself; times that lie ahead of the server's are lowered to it.
-    func record(_ head: Head, notAfter time: Int64) -> Record {
+    func record(_ head: Head, notAfter time: Int64, without isLeftOut: (Entry) -> Bool) -> Record {
         var record = Record(id: head.id)
         record.setEnvelope(head.envelope)
         for index in head.entries {
             var entry = entries[index]
+            if isLeftOut(entry) { continue }
             entry.time = min(entry.time, time)
             record.appendInOrder(entry, from: arena)
         }

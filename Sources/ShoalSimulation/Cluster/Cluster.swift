@@ -100,6 +100,7 @@ public final class Cluster {
             case .relay(let plain):
                 let body = try machine.spoken(plain)
                 run.sending(body)
+                trace.note("relay", bytes: body, words: FrameWords.of(relay: body, machine))
                 try run.received(try server.relay(body, account: machine.account.id))
             case .finished(let report):
                 if settings.faults.lineage { try oracle.relearn(machine) }

@@ -124,19 +124,16 @@ extension Cluster {
 
     /// What neither the server nor anybody's log has any more cannot come back.
     func forgetWhatIsNowhere() throws {
-        var logged = Set(try server.opened().takenHashes().values)
-        var held: Set<OperationHash> = []
-        var firm: Set<OperationHash> = []
+        let taken = Set(try server.opened().takenHashes().values)
+        var logged = taken
+        var held = Holdings()
         for machine in machines where machine.isUp {
             logged.formUnion(try machine.opened().logged().places.map(\.hash))
-            guard settings.faults.recovers else { continue }
-            let here = try oracle.held(by: machine)
-            held.formUnion(here.all)
-            firm.formUnion(here.firm)
+            if settings.faults.recovers { try oracle.hold(machine, in: &held) }
         }
         if settings.faults.recovers {
-            try server.opened().forEachRecord { held.formUnion(oracle.events(in: $0, for: -1)) }
+            try server.opened().forEachRecord { oracle.add($0, -1, taken, to: &held) }
         }
-        oracle.keep(logged: logged, held: held, firm: firm)
+        oracle.keep(logged: logged, held: held)
     }
 }

@@ -141,9 +141,9 @@ struct Event {
     var mayBeGone = false
     /// Whether no log had it then: it can come back in what others hold, and stands in no log.
     var isUnlogged = false
-    /// Whether it was ever held only where nobody knows any more what it had replaced: by a home in the middle of a fill, or
-    /// one that got it from a recovery.
-    var isLoose = false
+    /// What it had replaced or deleted of which, when something was lost, nobody surely knew it any more: who held it was in the
+    /// middle of a fill, or had got it from a recovery.
+    var loose: Set<OperationHash> = []
 
     /// Gives every record that it speaks of another identifier.
     mutating func rename(_ name: (RecordID) -> RecordID) {

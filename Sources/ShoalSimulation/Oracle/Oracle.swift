@@ -23,6 +23,8 @@ public final class Oracle {
     /// Every place that an operation ever had in any log, and those by which others have seen it.
     private var placesHad: [OperationHash: Set<Dot>] = [:]
     private var placesShown: [OperationHash: Set<Dot>] = [:]
+    /// Places that an operation had when it was renumbered, and that no acknowledgement had proven.
+    private var unproven: [OperationHash: Set<Dot>] = [:]
     private(set) var isServerSetBack = false
     /// How many operations were done when the server took away absences.
     private(set) var collections: [Int] = []
@@ -60,12 +62,13 @@ public final class Oracle {
         view(of: try machine.opened().effectiveRecord(id), machine.number)
     }
 
-    func view(of record: Record, _ machine: Int) -> RecordView {
+    /// - Parameter isShown: whether an operator looks at it, who must see nothing that nobody wrote.
+    func view(of record: Record, _ machine: Int, isShown: Bool = true) -> RecordView {
         var view = RecordView()
         for entry in record.entries where !entry.kind.isMarker {
             let cell = CellName(record.id, entry.key, record.text)
             guard let event = event(at: entry.dot, in: cell, for: machine) else {
-                if record.envelope.kind != .account {
+                if isShown, record.envelope.kind != .account {
                     fail("machine \(machine) shows \(entry.dot.text), which nobody wrote")
                 }
                 continue
@@ -203,7 +206,7 @@ public final class Oracle {
         event.rename { id in makers[id].flatMap { recordOf[$0] } ?? id }
         event.mayBeGone = events[hash]?.mayBeGone == true
         event.isUnlogged = events[hash]?.isUnlogged == true
-        event.isLoose = events[hash]?.isLoose == true
+        event.loose = events[hash]?.loose ?? []
         events[hash] = event
     }
 
@@ -231,6 +234,9 @@ public final class Oracle {
 
     /// A machine's own log may have other places now, and records that it made other identifiers: it was healed.
     func relearn(_ machine: ClientMachine) throws {
+        for (dot, hash, isProven) in try machine.opened().formerPlaces() where !isProven {
+            unproven[hash, default: []].insert(dot)
+        }
         let logged = try machine.opened().logged()
         var makers: [RecordID: OperationHash] = [:]
         for (index, place) in logged.places.enumerated() {
@@ -284,28 +290,17 @@ public final class Oracle {
 
     /// Only these are left in any log, or in what a machine that may be asked for it holds; the others are lost, unless one
     /// is on its way.
-    ///
-    /// - Parameter firm: those held with a vector that has them.
-    func keep(logged: Set<OperationHash>, held: Set<OperationHash>, firm: Set<OperationHash>) {
+    func keep(logged: Set<OperationHash>, held: Holdings) {
         for hash in order where !logged.contains(hash) {
-            events[hash]?.isUnlogged = true
-            if !held.contains(hash) { events[hash]?.mayBeGone = true }
-            if !firm.contains(hash) { events[hash]?.isLoose = true }
+            guard var event = events[hash] else { continue }
+            event.isUnlogged = true
+            if !held.events.contains(hash) { event.mayBeGone = true }
+            for write in event.writes {
+                event.loose.formUnion(write.superseded.filter { !held.knowsReplaced($0, in: write.cell) })
+            }
+            event.loose.formUnion(event.covered.filter { !held.knowsDeleted($0, of: event.record) })
+            events[hash] = event
         }
-    }
-
-    /// The events that left something in what a machine would give a recovering server.
-    ///
-    /// - Returns: with them those that the vector has which would come along.
-    func held(by machine: ClientMachine) throws -> (all: Set<OperationHash>, firm: Set<OperationHash>) {
-        var all: Set<OperationHash> = []
-        var firm: Set<OperationHash> = []
-        for (record, vector) in try machine.opened().heldRecords() {
-            let found = events(in: record, for: machine.number)
-            all.formUnion(found)
-            firm.formUnion(found.filter { placesHad[$0]?.contains { $0.number <= vector[$0.replica] } == true })
-        }
-        return (all, firm)
     }
 
     /// The events that left something in a record; of a counter all that its parts stand for.
@@ -325,6 +320,11 @@ public final class Oracle {
             events[hash]?.writes.contains { $0.cell == cell } == true
                 && placesHad[hash]?.contains { $0.replica == dot.replica && $0.number < dot.number } == true
         }
+    }
+
+    /// Whether others saw an operation at a place of which not even its author knew, when it was renumbered, that it stood there.
+    func wasSeenUnproven(_ hash: OperationHash) -> Bool {
+        unproven[hash]?.isDisjoint(with: placesShown[hash] ?? []) == false
     }
 
     /// Every place that an operation ever had in any log.

@@ -15,7 +15,7 @@ struct Verification {
     let hashes: [Dot: OperationHash]
     /// What operations that are lost had replaced or deleted: nobody can tell whether anybody remembers it.
     private let forgotten: Set<OperationHash>
-    /// What operations had replaced or deleted that were held by themselves.
+    /// What operations had replaced or deleted of which nobody surely knew it.
     private let loosened: Set<OperationHash>
     let refused: Set<OperationHash>
     /// Where each operation comes among those that were done.
@@ -47,8 +47,7 @@ struct Verification {
             cluster.settings.faults.recovers
             ? Set(lost.flatMap { $0.covered.union($0.writes.flatMap(\.superseded)) }) : []
         loosened = Set(
-            known.order.compactMap { known.events[$0] }.filter { $0.isLoose && there.contains($0.hash) }
-                .flatMap { $0.covered.union($0.writes.flatMap(\.superseded)) })
+            known.order.compactMap { known.events[$0] }.filter { there.contains($0.hash) }.flatMap(\.loose))
         let events = known.order.compactMap { known.events[$0] }.filter {
             !$0.isForbidden && !($0.mayBeGone && !there.contains($0.hash))
                 && !(hasVisibility && refused.contains($0.hash))
@@ -66,7 +65,7 @@ struct Verification {
         for (dot, hash) in taken { known[hash, default: []].insert(dot) }
         for machine in cluster.machines {
             for place in try machine.opened().logged().places { known[place.hash, default: []].insert(place.dot) }
-            for (dot, hash) in try machine.opened().formerPlaces() { known[hash, default: []].insert(dot) }
+            for (dot, hash, _) in try machine.opened().formerPlaces() { known[hash, default: []].insert(dot) }
         }
         if cluster.settings.faults.recovers {
             // What comes in a relay comes with the places that it had.
@@ -270,7 +269,7 @@ struct Verification {
 
     private func mayStay(_ event: OperationHash) -> Bool {
         // What was renumbered without a proof of its former place is rather applied again than passed over (SPEC.md §3.6).
-        let isRenumbered = recovers && oracle.places(of: event).count > 1
+        let isRenumbered = recovers && oracle.wasSeenUnproven(event)
         return ambiguity.mayStay(event) || isRenumbered || (recovers && loosened.contains(event))
     }
 

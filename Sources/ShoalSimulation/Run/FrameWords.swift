@@ -9,6 +9,26 @@ enum FrameWords {
         do { text += "\n    \(try SyncResponse(decoding: answer).words)" } catch { text += "\n    \(error)" }
         return text
     }
+
+    static func of(relay: [UInt8], _ machine: ClientMachine) -> String {
+        do { return "machine \(machine.number) \(try RelayRequest(decoding: relay).words)" } catch { return "\(error)" }
+    }
+}
+
+extension RelayRequest {
+    /// The vector, and what stands in each cell of each record.
+    var words: String {
+        let positions = vector.positions.sorted { $0.key < $1.key }
+        var text = "relays up to" + positions.map { " \($0.key.rawValue):\($0.value)" }.joined()
+        for head in page.heads {
+            text += "\n    \(head.id)"
+            for index in head.entries {
+                let entry = page.entries[index]
+                text += " \(Schema.name(of: entry.key.field)) \(entry.dot.text)\(entry.isCovered ? " covered" : "")"
+            }
+        }
+        return text
+    }
 }
 
 extension SyncRequest {

@@ -179,6 +179,7 @@ public final class Simulation {
                 case .relay(let body):
                     // A person asked for it, and waits for it at a good network.
                     let body = try machine.spoken(body)
+                    cluster.trace.note("relay", bytes: body, words: FrameWords.of(relay: body, machine))
                     do throws(ServerMachine.Silence) {
                         let answer = try cluster.server.relay(body, account: machine.account.id)
                         relayed = answer
