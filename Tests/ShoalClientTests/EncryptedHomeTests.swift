@@ -69,7 +69,7 @@ import Testing
         #expect(try leaks() == [])
         let dump = try replica.dumpLines
         try replica.close()
-        #expect(try leaks() == [] && files == ["key", "lock", "replica.db", "sync.lock"])
+        #expect(try leaks() == [] && files == ["key", "lock", "replica.db", "replica.db.spare", "sync.lock"])
         #expect(try open().dumpLines == dump)
         let mode = try FileManager.default.attributesOfItem(atPath: home.path + "/key")[.posixPermissions] as? Int
         #expect(mode == 0o600)
@@ -225,7 +225,7 @@ import Testing
             try replica.close()
             let isDone = number >= states.count - (encrypts ? 3 : 3)
             #expect(try (encryption().lock() != nil) == (encrypts == isDone), "state \(number)")
-            #expect(try files.allSatisfy { !$0.hasPrefix("replica.db.") || $0.hasSuffix(".part") }, "state \(number)")
+            #expect(try files.allSatisfy { !$0.hasPrefix("replica.db.") || $0.hasSuffix(".part") || $0.hasSuffix(".spare") }, "state \(number)")
             #expect(try open().dumpLines.count == dump.count + 1, "state \(number)")
         }
     }

@@ -36,27 +36,49 @@ public struct HomeDoctor {
         guard try environment.homes.keyFile(home) == opened?.file else {
             throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
         }
-        let faults = try FileExamination.faults(path, cipher)
-        if faults.isEmpty {
-            if let forgotten = try FileExamination.forgotten(path, cipher) {
-                throw ReplicaError.home(home, reason: forgotten)
-            }
-            return []
-        }
+        var faults = try FileExamination.faults(path, cipher)
+        let forgotten = faults.isEmpty ? try FileExamination.forgotten(path, cipher) : nil
+        if let forgotten { faults.append(forgotten) }
+        if faults.isEmpty { return [] }
         guard !HomeDirectory.isOpenElsewhere(home) else { throw ReplicaError.busy(home: home, pid: lock.holder) }
-        var findings = try salvage(cipher)
+        var findings = try salvage(cipher, forgotten)
         let kept = try swap()
         findings.insert(
             Finding(.file, "the database was damaged (\(faults[0])); it is kept as \(kept)", isMended: true), at: 0)
         return findings
     }
 
-    private func salvage(_ cipher: PageCipher?) throws -> [Finding] {
+    /// With what is there, or else with the spare pages of the schema, or else with all of them: the fewer, the less is old.
+    private func salvage(_ cipher: PageCipher?, _ forgotten: String?) throws -> [Finding] {
+        let spare = SparePages.read(home)?.pages ?? []
+        var failure: (any Error)? = forgotten.map { ReplicaError.home(home, reason: $0) }
+        // A sound file has only forgotten who it is.
+        var choices: [[SparePages.Page]] = forgotten == nil ? [[]] : []
+        if !spare.isEmpty { choices += forgotten == nil ? [spare.filter(\.isSchema), spare] : [spare] }
+        for pages in choices {
+            do {
+                var findings = try salvage(cipher, pages)
+                if !pages.isEmpty {
+                    findings.insert(
+                        Finding(
+                            .file,
+                            "what tells where things are in the database was damaged; a copy of it took its place",
+                            isMended: true), at: 0)
+                }
+                return findings
+            } catch StoreError.damaged(let path, let reason) {
+                failure = failure ?? StoreError.damaged(path: path, reason: reason)
+            }
+        }
+        throw failure ?? StoreError.damaged(path: path, reason: "nothing of it can be read")
+    }
+
+    private func salvage(_ cipher: PageCipher?, _ spare: [SparePages.Page]) throws -> [Finding] {
         let part = draft + ".part"
         for suffix in ["", "-wal", "-shm"] { unlink(part + suffix) }
         let filled = draft + ".filled"
         defer { for suffix in ["", "-wal", "-shm"] { unlink(filled + suffix) } }
-        let source = try fillUp(to: filled, cipher) ? filled : path
+        let source = try fillUp(to: filled, cipher, spare) ? filled : path
         let old = try StoreError.mapping(path: path) {
             try DatabaseQueue(
                 path: try StoreFile.name(source, cipher: cipher), configuration: FileExamination.configuration(cipher))
@@ -82,28 +104,13 @@ public struct HomeDoctor {
         return findings
     }
 
-    /// Copies a database that is shorter than its first page says, of which SQLite would read nothing, and fills the copy
-    /// up with empty pages: only what lay on those is lost.
+    /// Copies a database of which SQLite would read nothing: because pages are damaged of which there are spare ones, which the
+    /// copy gets, or because it is shorter than its first page says, and the copy is filled up with empty pages. Only what
+    /// lay on those is lost.
     ///
-    /// - Returns: false if it is as long as it says.
-    private func fillUp(to copy: String, _ cipher: PageCipher?) throws -> Bool {
-        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
-        guard descriptor >= 0 else { throw failure() }
-        defer { close(descriptor) }
-        var header = [UInt8](repeating: 0, count: cipher == nil ? 32 : PageCipher.pageSize)
-        var status = stat()
-        guard pread(descriptor, &header, header.count, 0) == header.count, fstat(descriptor, &status) == 0 else {
-            return false
-        }
-        if let cipher {
-            guard let plain = cipher.page(header, index: 0) else { return false }
-            header = plain
-        }
-        func number(_ place: Range<Int>) -> Int { header[place].reduce(0) { $0 << 8 | Int($1) } }
-        // A size of 65,536 is written as 1.
-        let size = number(16..<18) == 1 ? 65_536 : number(16..<18)
-        let length = size * number(28..<32)
-        guard status.st_size < length else { return false }
+    /// - Returns: false if it is as long as it says, and there are no spare pages.
+    private func fillUp(to copy: String, _ cipher: PageCipher?, _ spare: [SparePages.Page]) throws -> Bool {
+        if spare.isEmpty, try missing(of: path, cipher) == nil { return false }
         for suffix in ["", "-wal", "-shm"] { unlink(copy + suffix) }
         do {
             try FileManager.default.copyItem(atPath: path, toPath: copy)
@@ -111,8 +118,47 @@ public struct HomeDoctor {
                 try FileManager.default.copyItem(atPath: path + "-wal", toPath: copy + "-wal")
             }
         } catch { throw ReplicaError.home(home, reason: error.localizedDescription) }
-        guard truncate(copy, off_t(length)) == 0 else { throw failure() }
+        let descriptor = open(copy, O_WRONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure() }
+        defer { close(descriptor) }
+        for page in spare {
+            let bytes = try page.number == 1 ? counted(page.bytes, descriptor, cipher) : page.bytes
+            let place = off_t(page.number - 1) * off_t(bytes.count)
+            guard pwrite(descriptor, bytes, bytes.count, place) == bytes.count else { throw failure() }
+        }
+        if let length = try missing(of: copy, cipher), ftruncate(descriptor, length) != 0 { throw failure() }
         return true
+    }
+
+    /// The first page, saying of how many pages the file is that is there.
+    private func counted(_ page: [UInt8], _ descriptor: Int32, _ cipher: PageCipher?) throws -> [UInt8] {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { throw failure() }
+        guard var plain = cipher.map({ $0.page(page, index: 0) }) ?? page else { return page }
+        let count = UInt32(clamping: Int(status.st_size) / page.count)
+        for index in 0..<4 { plain[28 + index] = UInt8(truncatingIfNeeded: count >> (8 * (3 - index))) }
+        return cipher.map { $0.sealed(plain, index: 0) ?? page } ?? plain
+    }
+
+    /// How long a database should be that is shorter than its first page says; nil for any other.
+    private func missing(of path: String, _ cipher: PageCipher?) throws -> off_t? {
+        let descriptor = open(path, O_RDONLY | O_CLOEXEC)
+        guard descriptor >= 0 else { throw failure() }
+        defer { close(descriptor) }
+        var header = [UInt8](repeating: 0, count: cipher == nil ? 32 : PageCipher.pageSize)
+        var status = stat()
+        guard pread(descriptor, &header, header.count, 0) == header.count, fstat(descriptor, &status) == 0 else {
+            return nil
+        }
+        if let cipher {
+            guard let plain = cipher.page(header, index: 0) else { return nil }
+            header = plain
+        }
+        func number(_ place: Range<Int>) -> Int { header[place].reduce(0) { $0 << 8 | Int($1) } }
+        // A size of 65,536 is written as 1.
+        let size = number(16..<18) == 1 ? 65_536 : number(16..<18)
+        let length = off_t(size * number(28..<32))
+        return status.st_size < length ? length : nil
     }
 
     /// Puts the draft in the place of the database, which stays under another name.

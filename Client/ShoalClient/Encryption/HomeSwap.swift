@@ -74,7 +74,10 @@ extension HomeDirectory {
     }
 
     /// The write-ahead log belongs to the file beside which it was written: it goes before another takes that file's name.
+    /// So do the spare pages.
     private static func replace(_ path: String, by other: String, _ home: String) throws {
+        let spare = SparePages.path(home)
+        if unlink(spare) != 0, errno != ENOENT { throw failure(home) }
         for suffix in ["-wal", "-shm"] where unlink(path + suffix) != 0 && errno != ENOENT { throw failure(home) }
         try synchronize(home, home)
         guard rename(other, path) == 0 else { throw failure(home) }

@@ -59,6 +59,13 @@ public struct HomeDirectory: HomeFiles {
         try Self.synchronize(home, home)
     }
 
+    public func keepSpare(_ home: String, _ plan: SparePages.Plan) {
+        // What another process writes meanwhile would be torn.
+        guard let lock = try? lock(home, name: Self.transactionLock), lock.tryAcquire() else { return }
+        defer { lock.release() }
+        SparePages.take(plan, home: home)
+    }
+
     public func finish(_ home: String) throws { try Self.finishSwap(home) }
 
     public func lock(_ home: String, name: String) throws -> any HomeLock { try FileLock(home: home, name: name) }

@@ -12,9 +12,11 @@ final class StoreConnection: @unchecked Sendable {
     private var store: ReplicaStore?
     private let path: String
     private let home: String
+    private let homes: any HomeFiles
 
     init(home: String, environment: Environment) throws {
         self.home = home
+        homes = environment.homes
         path = HomeDirectory.databasePath(home)
         // Before the lock: a person may have to type.
         let opened = try HomeKey.open(home, environment)
@@ -88,13 +90,18 @@ final class StoreConnection: @unchecked Sendable {
     }
 
     func close() throws {
-        try StoreError.mapping(path: path) {
-            try queue.inDatabase { _ in
-                defer { store = nil }
-                try store?.close()
+        let plan: SparePages.Plan? = try StoreError.mapping(path: path) {
+            let plan = try queue.inDatabase { database in
+                guard let store else { return nil as SparePages.Plan? }
+                defer { self.store = nil }
+                let plan = store.isReadOnly ? nil : try? SparePages.plan(database)
+                try store.close()
+                return plan
             }
             try queue.close()
+            return plan
         }
+        if let plan { homes.keepSpare(home, plan) }
     }
 
     var isReadOnly: Bool { get throws { try access { $0.isReadOnly } } }

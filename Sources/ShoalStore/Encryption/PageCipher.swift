@@ -93,6 +93,21 @@ public final class PageCipher: @unchecked Sendable {
         }
         return isOpen ? plain : nil
     }
+
+    /// Encrypts a page of a database file by itself; the inverse of `page`.
+    public func sealed(_ plain: [UInt8], index: Int) -> [UInt8]? {
+        guard plain.count == Self.pageSize else { return nil }
+        var bytes = [UInt8](repeating: 0, count: Self.pageSize)
+        let place = UnitPlace(kind: .database, start: index * Self.pageSize)
+        let isSealed = bytes.withUnsafeMutableBytes { target in
+            plain.withUnsafeBytes { plain in
+                seal(
+                    UnsafeRawBufferPointer(rebasing: plain[..<(Self.pageSize - Self.reserved)]), at: place,
+                    into: UnsafeMutableRawBufferPointer(rebasing: target[..<(Self.pageSize - 4)]))
+            }
+        }
+        return isSealed ? bytes : nil
+    }
 }
 
 /// Where a unit lies: what it is authenticated with.
