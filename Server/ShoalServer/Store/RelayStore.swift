@@ -170,7 +170,11 @@ extension StoreWriter {
         let formerly = formerPlaces(record, relayed)
         let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
         _ = record.rename(Renaming(dots: formerly))
-        let spared = Set(record.entries.map(\.dot).filter { isTaken($0) && !state.earlier.isSure($0, state.logs) })
+        let common = record.common(with: relayed)
+        let spared = Set(
+            record.entries.map(\.dot).filter {
+                isTaken($0) && !state.earlier.isSure($0, state.logs) && !common.contains($0)
+            })
         let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }

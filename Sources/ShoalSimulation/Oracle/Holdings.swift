@@ -15,7 +15,8 @@ struct Holdings {
     private(set) var events: Set<OperationHash> = []
 
     /// - Parameter known: the events that are within the row's vector. Whoever has something of an operation knows all of it.
-    mutating func add(_ id: RecordID, _ view: RecordView, leftBy events: Set<OperationHash>, known: Set<OperationHash>) {
+    mutating func add(_ id: RecordID, _ view: RecordView, leftBy events: Set<OperationHash>, known: Set<OperationHash>)
+    {
         rows[id, default: []].append(Row(known: known.union(events), view: view))
         self.events.formUnion(events)
     }
