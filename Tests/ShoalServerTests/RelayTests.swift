@@ -135,9 +135,16 @@ import struct ShoalCRDT.Record
         try reader.pullAll()
         try loss.relay(reader)
         let other = Operations { $0.makeCustomer(author.newID(), name: "副本") }
-        guard case .fork = try loss.replay(author, other, isProven: false) else {
-            Issue.record("it is passed over")
-            return
+        // Also if it only wrote the same at another time.
+        let later = Operations {
+            $0.begin(record: id, time: 1_700_000_000_001, creates: Envelope(kind: .customer, scope: .customer(id)))
+            $0.edit(CellKey(.name), text: "李雷")
+        }
+        for operations in [other, later] {
+            guard case .fork = try loss.replay(author, operations, isProven: false) else {
+                Issue.record("it is passed over")
+                return
+            }
         }
     }
 
