@@ -205,9 +205,9 @@ extension StoreWriter {
         let counted = Set(record.entries.lazy.filter { $0.kind == .count }.map(\.dot))
         for entry in relayed.entries
         where !entry.kind.isMarker && entry.kind != .count && !here.contains(entry.dot) {
-            // Of a log that is not here, what was never acknowledged may be another's. Rather does a value come in beside what
+            // Of a log of which nothing is here, what was never acknowledged may be another's. Rather does a value come in beside what
             // replaced it than not at all.
-            let isLost = state.logs[entry.dot.replica] == nil
+            let isLost = state.logs[entry.dot.replica]?.position ?? 0 == 0
             let now = state.earlier.now(of: entry.dot, state.logs, isProven: isLost)
             guard now.count == 1, let now = now.first, !counted.contains(now), formerly[now] == nil,
                 !formerly.values.contains(entry.dot)
