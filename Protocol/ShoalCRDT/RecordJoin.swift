@@ -79,6 +79,21 @@ extension Record {
             }
     }
 
+    /// Up to where the logs are surely the same of which both rows speak: of an entry that both have, with its value and time, they
+    /// mean the same operation, and whoever shares one shares all before it.
+    public func common(with other: Record) -> VersionVector {
+        var common = VersionVector()
+        for entry in entries where !entry.kind.isMarker && common[entry.dot.replica] < entry.dot.number {
+            let its = other.entries[other.range(of: entry.key, in: arena)].first { $0.dot == entry.dot }
+            guard let its, its.kind == entry.kind, its.time == entry.time,
+                entry.kind.isSlice
+                    ? compareBytes(arena, entry.slice, other.arena, its.slice) == 0 : entry.integer == its.integer
+            else { continue }
+            common.advance(entry.dot.replica, to: entry.dot.number)
+        }
+        return common
+    }
+
     /// Whether a mark in this record waits for an operation.
     public var isOpen: Bool { entries.contains { $0.kind == .deadAhead || $0.kind == .coveredAhead } }
 

@@ -25,7 +25,9 @@ import struct ShoalCRDT.Record
 
         /// Relays all that a replica holds.
         @discardableResult
-        func relay(_ replica: TestReplica) throws -> RelayResponse {
+        ///
+        /// - Parameter vector: what it says of how far that goes; all that it was told by default.
+        func relay(_ replica: TestReplica, vector: [ReplicaID: UInt32]? = nil) throws -> RelayResponse {
             var page = RecordPage()
             for id in replica.rows.keys.sorted() {
                 guard let record = replica.rows[id], record.envelope.kind == .customer else { continue }
@@ -33,7 +35,7 @@ import struct ShoalCRDT.Record
                 for entry in record.entries { page.append(entry, from: record.arena) }
             }
             let request = RelayRequest(
-                epoch: after.store.epoch, vector: VersionVector(replica.positions), page: page)
+                epoch: after.store.epoch, vector: VersionVector(vector ?? replica.positions), page: page)
             return try after.store.relay(
                 try RelayRequest(decoding: try request.encoded()), account: account, time: after.clock.now)
         }
@@ -51,6 +53,12 @@ import struct ShoalCRDT.Record
                     operations: operations, tail: [], proven: isProven ? [Dot(replica.replica, end)] : [],
                     time: after.clock.now)
             ])[0].answer
+        }
+
+        func row(_ id: RecordID) throws -> Record? {
+            var found: Record?
+            try after.store.forEachRecord { if $0.id == id { found = $0 } }
+            return found
         }
 
         func customers(_ server: TestServer) throws -> String {
@@ -127,9 +135,16 @@ import struct ShoalCRDT.Record
         try reader.pullAll()
         try loss.relay(reader)
         let other = Operations { $0.makeCustomer(author.newID(), name: "副本") }
-        guard case .fork = try loss.replay(author, other, isProven: false) else {
-            Issue.record("it is passed over")
-            return
+        // Also if it only wrote the same at another time.
+        let later = Operations {
+            $0.begin(record: id, time: 1_700_000_000_001, creates: Envelope(kind: .customer, scope: .customer(id)))
+            $0.edit(CellKey(.name), text: "李雷")
+        }
+        for operations in [other, later] {
+            guard case .fork = try loss.replay(author, operations, isProven: false) else {
+                Issue.record("it is passed over")
+                return
+            }
         }
     }
 
@@ -289,6 +304,173 @@ import struct ShoalCRDT.Record
         try loss.replay(author, operations)
         // The old server's own log, which named the accounts, does not come again.
         #expect(try loss.after.store.finishRecovery().sources == 1)
+    }
+
+    /// Whoever relays may say too little of what they knew: a row that came from a relay has the vector of the logs only.
+    @Test(arguments: [true, false])
+    func whatAReplacementReplacedGoesThoughARelayBroughtTheReplacement(replacedFirst: Bool) throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let writer = try loss.before.replica("小兰")
+        let id = author.newID()
+        let making = Operations { $0.makeCustomer(id, name: "李雷") }
+        try author.push(making)
+        let change = Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 1)]) }
+        try writer.push(change)
+        try writer.pullAll()
+        try loss.relay(writer, vector: [writer.replica: 1])
+        for isReplaced in [replacedFirst, !replacedFirst] {
+            if isReplaced { try loss.replay(author, making) } else { try loss.replay(writer, change) }
+        }
+        try loss.expectEverythingBack()
+    }
+
+    /// A row that knows who made a record, and has not the name that came with it, knows that the name was replaced, whatever its
+    /// vector says.
+    @Test(arguments: [true, false])
+    func whoHasAnythingOfAnOperationKnowsAllOfIt(isTaken: Bool) throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let gone = try loss.before.replica("小兰")
+        let stale = try loss.before.replica("小青")
+        let id = author.newID()
+        let making = Operations { $0.makeCustomer(id, name: "李雷") }
+        try author.push(making)
+        try stale.pullAll()
+        try gone.push(Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 1)]) })
+        try gone.pullAll()
+        if isTaken { try loss.replay(author, making) } else { try loss.relay(stale, vector: [:]) }
+        try loss.relay(gone, vector: [:])
+        try loss.expectEverythingBack()
+        // In the other order, and when the log follows.
+        try loss.relay(stale, vector: [:])
+        try loss.replay(author, making)
+        try loss.expectEverythingBack()
+    }
+
+    /// What stands there is what the author wrote, to the millisecond: it stood there, though its acknowledgement was lost.
+    @Test func whatARelayHasBroughtProvesItsPlace() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let reader = try loss.before.replica("小兰")
+        let id = author.newID()
+        let operations = Operations {
+            $0.makeCustomer(id, name: "李雷")
+            $0.rename(id, "李磊", supersedes: [Dot(author.replica, 1)])
+        }
+        try author.push(operations)
+        try reader.pullAll()
+        try loss.relay(reader)
+        #expect(try loss.replay(author, operations, isProven: false).upTo == 2)
+        try loss.expectEverythingBack()
+    }
+
+    /// Once its vector is forgotten, too.
+    @Test func aRecordThatCameWithoutAVectorIsItsMakers() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let reader = try loss.before.replica("小兰")
+        let making = Operations { $0.makeCustomer(author.newID(), name: "李雷") }
+        try author.push(making)
+        try reader.pullAll()
+        try loss.relay(reader, vector: [:])
+        #expect(try loss.after.store.beginRecovery().sources == 0)
+        #expect(try loss.replay(author, making).upTo == 1)
+        try loss.expectEverythingBack()
+    }
+
+    /// Somebody filled before it was made, and it comes back deleted: what was there before its maker comes too.
+    @Test func aRecordThatIsMadeIsSentWholeAlsoIfItIsDeleted() throws {
+        let loss = try Loss()
+        let maker = try loss.before.replica("小红")
+        let other = try loss.before.replica("小兰")
+        let id = maker.newID()
+        try maker.push(Operations { $0.makeCustomer(id, name: "李雷") })
+        try maker.pullAll()
+        let deletion = Operations {
+            $0.begin(record: id, time: 1_700_000_000_000, salt: 3)
+            $0.edit(CellKey(.phone), text: "1")
+            $0.begin(record: id, time: 1_700_000_000_000, salt: 4)
+            $0.cover([Dot(maker.replica, 1), Dot(other.replica, 1)])
+        }
+        try other.push(deletion)
+        try loss.replay(other, deletion)
+        let follower = try loss.after.replica("小青")
+        try follower.pullAll()
+        try loss.relay(maker)
+        try follower.pullAll()
+        let row = try #require(try loss.row(id))
+        #expect(!row.isPresent && row.entries.count == 3)
+        #expect(follower.rows[id]?.hasSameEntries(as: row) == true)
+    }
+
+    /// A person who asks for recovery proves no loss: of a log that the server has handed out nobody else has taken anything.
+    @Test func whatALogBringsThatWasHandedOutSinceTheStartIsNotInDoubt() throws {
+        let server = try TestServer()
+        let author = try server.replica("小红")
+        _ = try server.store.beginRecovery()
+        try author.push(Operations { $0.makeCustomer(author.newID(), name: "李雷") })
+        func isSure() throws -> Bool {
+            try server.store.withWriter { writer, _ in
+                writer.state.earlier.isSure(Dot(author.replica, 1), writer.state.logs)
+            }
+        }
+        #expect(try isSure())
+        // Nor if somebody proves one.
+        let lost = CommitMark(sequence: 1_000, tag: 7)
+        author.acknowledgement = server.store.seal.of(epoch: server.store.epoch).close(lost, for: author.account)
+        #expect(try author.send(Operations()).isRollback)
+        #expect(try isSure())
+    }
+
+    /// What both rows show proves that they mean the same log: a name that its author brought without a proof dies all the same.
+    @Test func aPlaceThatARelayShowsTooIsNotInDoubt() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let gone = try loss.before.replica("小兰")
+        let id = author.newID()
+        let making = Operations { $0.makeCustomer(id, name: "李雷") }
+        try author.push(making)
+        try gone.push(Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 1)]) })
+        try gone.pullAll()
+        #expect(try loss.replay(author, making, isProven: false).upTo == 1)
+        try loss.relay(gone)
+        try loss.expectEverythingBack()
+    }
+
+    /// A counter's part is a sum: what its last addition added counts where that stands now.
+    @Test func aCountersPartDoesNotComeBesideItsLastAddition() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let reader = try loss.before.replica("小兰")
+        let id = author.newID()
+        let counter = CellKey(Field(rawValue: 3_000))
+        func count(_ operations: inout Operations, _ amount: Int64) {
+            operations.begin(record: id, time: 1_700_000_000_000, salt: UInt32(amount))
+            operations.edit(counter, .count, integer: amount)
+        }
+        let kept = Operations {
+            $0.makeCustomer(id, name: "李雷")
+            count(&$0, 3)
+        }
+        let moved = Operations { count(&$0, 4) }
+        try author.push(kept)
+        try author.push(moved)
+        try reader.pullAll()
+        try loss.replay(author, kept)
+        // Nobody had acknowledged the last one, which goes on elsewhere.
+        let home = try loss.after.replica(code: try loss.after.accounts.newCode(name: "小美").code)
+        let place = FormerPlace(was: Dot(author.replica, 3), now: Dot(home.replica, 1), count: 1, isProven: false)
+        let answer = try loss.after.store.commit(group: [
+            ServerSession.Push(
+                account: loss.account, epoch: loss.after.store.epoch, acknowledgement: "", cursor: "",
+                logs: [LogPosition(replica: home.replica, position: 0, hash: .start, end: 1)], operations: moved,
+                tail: [], former: [place], time: loss.after.clock.now)
+        ])[0].answer
+        #expect(answer.upTo == 1)
+        try loss.relay(reader, vector: [:])
+        let row = try #require(try loss.row(id))
+        #expect(row.sum(in: row.range(of: counter)) == 7)
     }
 }
 

@@ -44,6 +44,35 @@ struct TextTests {
         return record.openText(in: record.range(of: CellKey(.body))).text
     }
 
+    /// Of a text whose cell only got a mark, everything is named again: a cell of which nothing is named would be emptied.
+    @Test func aTextThatGotAMarkIsNotEmptied() throws {
+        try replica.push(Operations { $0.change(note, typing("ab", name)) })
+        #expect(try text() == "ab")
+        let missing = Dot(ReplicaID(rawValue: 1), 1)
+        let removal = Operations {
+            $0.begin(record: note, time: 1)
+            $0.edit(CellKey(.body), text: "x", supersedes: [missing])
+        }
+        try server.store.withWriter { writer, _ in
+            try writer.transaction {
+                var record = try #require(try writer.stored(note))
+                let sequence = writer.state.sequence + 1
+                record.apply(
+                    0, of: removal, dot: replica.dot(), time: 1, sequence: sequence, isPassedOver: true,
+                    isKnown: { $0 != missing })
+                var packed: [UInt8] = []
+                record.encode(sequence: sequence, into: &packed)
+                try writer.queries.writeRecord(
+                    note, record.envelope, sequence: sequence, packed: packed, isNew: false, wasUnmade: false)
+                try writer.queries.appendFeed(note, record.envelope, sequence: sequence)
+                writer.state.sequence = sequence
+                try writer.markCommit()
+            }
+        }
+        #expect(try text() == "ab")
+        #expect(try replica.dump() == server.dump())
+    }
+
     @Test func aChangeThatFitsIsTakenAndSentToOthers() throws {
         let first = try replica.push(Operations { $0.change(note, typing("ab", name)) })
         #expect(first.verdicts.isEmpty)

@@ -183,7 +183,8 @@ extension GroupFold {
         let record = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
             try Record(id: slot.record, sequence: slot.sequence, packed: bytes)
         }
-        let places = [dot] + writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter { !writer.isTaken($0) }
+        let places =
+            [dot] + writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter { !writer.isTaken($0) }
         return record.entries[record.range(of: CellKey(.created))].contains {
             places.contains($0.dot) && !$0.kind.isMarker
         }

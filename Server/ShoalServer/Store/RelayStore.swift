@@ -170,7 +170,11 @@ extension StoreWriter {
         let formerly = formerPlaces(record, relayed)
         let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
         _ = record.rename(Renaming(dots: formerly))
-        let spared = Set(record.entries.map(\.dot).filter { isTaken($0) && !state.earlier.isSure($0, state.logs) })
+        let common = record.common(with: relayed)
+        let spared = Set(
+            record.entries.map(\.dot).filter {
+                isTaken($0) && !state.earlier.isSure($0, state.logs) && !common.contains($0)
+            })
         let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
@@ -201,9 +205,9 @@ extension StoreWriter {
         let counted = Set(record.entries.lazy.filter { $0.kind == .count }.map(\.dot))
         for entry in relayed.entries
         where !entry.kind.isMarker && entry.kind != .count && !here.contains(entry.dot) {
-            // Of a log that is not here, what was never acknowledged may be another's. Rather does a value come in beside what
+            // Of a log of which nothing is here, what was never acknowledged may be another's. Rather does a value come in beside what
             // replaced it than not at all.
-            let isLost = state.logs[entry.dot.replica] == nil
+            let isLost = state.logs[entry.dot.replica]?.position ?? 0 == 0
             let now = state.earlier.now(of: entry.dot, state.logs, isProven: isLost)
             guard now.count == 1, let now = now.first, !counted.contains(now), formerly[now] == nil,
                 !formerly.values.contains(entry.dot)

@@ -101,7 +101,7 @@ extension Cluster {
     }
 
     /// Enrols a machine's home again whose key the server has lost, as its operator does with a new code.
-    func admit(_ machine: ClientMachine) throws {
+    public func admit(_ machine: ClientMachine) throws {
         if try isKnown(machine) { return }
         let book = Accounts(store: try server.opened(), environment: server.environment)
         let code = try book.newCode(name: machine.account.name).code

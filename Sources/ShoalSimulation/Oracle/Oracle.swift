@@ -25,6 +25,8 @@ public final class Oracle {
     private var placesShown: [OperationHash: Set<Dot>] = [:]
     /// Places that an operation had when it was renumbered, and that no acknowledgement had proven.
     private var unproven: [OperationHash: Set<Dot>] = [:]
+    /// Up to where others have seen each log.
+    private var shown = VersionVector()
     private(set) var isServerSetBack = false
     /// How many operations were done when the server took away absences.
     private(set) var collections: [Int] = []
@@ -275,6 +277,7 @@ public final class Oracle {
     func learn(_ dot: Dot, in cell: CellName, _ hash: OperationHash, for machine: Int) {
         placesHad[hash, default: []].insert(dot)
         placesShown[hash, default: []].insert(dot)
+        shown.advance(dot.replica, to: dot.number)
         believe(hash, at: Place(cell: cell, dot: dot), machine)
     }
 
@@ -326,6 +329,9 @@ public final class Oracle {
     func wasSeenUnproven(_ hash: OperationHash) -> Bool {
         unproven[hash]?.isDisjoint(with: placesShown[hash] ?? []) == false
     }
+
+    /// The same of an addition, which others see in its log's part of the counter.
+    func wasCountedUnproven(_ hash: OperationHash) -> Bool { unproven[hash]?.contains { shown.contains($0) } == true }
 
     /// Every place that an operation ever had in any log.
     func places(of hash: OperationHash) -> Set<Dot> { placesHad[hash] ?? [] }

@@ -93,6 +93,25 @@ import Testing
         #expect(!record.isOpen)
     }
 
+    /// Of an operation that left something here, what is not here was replaced: an older row does not bring it back.
+    @Test func whatWasReplacedOfAnOperationThatIsKnownStaysAway() {
+        let first = Dot(there, 1)
+        var record = row([entry(.visits, .integer, first), entry(.year, .integer, Dot(here, 1))])
+        let older = row([entry(.visits, .integer, first), entry(.year, .integer, first)])
+        #expect(!record.join(older, vector: VersionVector(), sequence: 2) { $0.replica == here })
+        #expect(record.kept(.year).isEmpty)
+    }
+
+    /// What died because the other row knows its operation, beyond its vector, stays dead when its log comes.
+    @Test func whatDiedBeyondAVectorIsMarked() {
+        let first = Dot(there, 1)
+        var record = row([entry(.created, .present, first), entry(.year, .integer, first)])
+        let newer = row([entry(.created, .present, first), entry(.year, .integer, Dot(here, 1))])
+        #expect(record.join(newer, vector: VersionVector(), sequence: 2) { _ in false })
+        #expect(record.liveDots(in: record.range(Cell(.year))) == [Dot(here, 1)])
+        #expect(record.markers == [.deadAhead])
+    }
+
     /// Equal rows say the same only of a record in which nothing waits: here the relayed one knows that 1 is dead.
     @Test func aRowThatEqualsAnOpenRecordSaysMore() {
         let three = Dot(here, 1)

@@ -71,4 +71,55 @@ import Testing
         try cluster.sync(author)
         try expect(cluster, "2")
     }
+
+    /// A home is enrolled with a new server, and before it syncs with that, with an earlier state of the one that it came from:
+    /// nothing tells it that this has lost something, and what it held comes back all the same.
+    @Test func aHomeThatWasEnrolledElsewhereHoldsWhatItsServerHad() throws {
+        let cluster = try cluster(3)
+        let (author, reader, gone) = (cluster.machines[0], cluster.machines[1], cluster.machines[2])
+        try cluster.perform(author) { _ = try $0.addCustomer(name: "c", fields: [FieldValue("stage", "1")]) }
+        try cluster.settle()
+        let backup = cluster.server.disk.snapshot()
+        try stage(cluster, gone, "2")
+        try cluster.sync(gone)
+        try cluster.sync(reader)
+        try cluster.wipeServer()
+        try cluster.admit(reader)
+        try cluster.discard(gone)
+        try cluster.restoreServer(to: backup)
+        try cluster.beginRecovery()
+        // The key that it has is the new server's, which is gone.
+        try cluster.admit(reader)
+        try expect(cluster, "2")
+    }
+
+    /// All of a log was renumbered, and the next server has to believe where it once stood: another one's row speaks of it. The
+    /// record is not made twice; nobody can tell that the first stage is the one that was replaced.
+    @Test func whoseLogWasRenumberedWholeIsBelievedAboutIt() throws {
+        let cluster = try cluster(2)
+        let (author, reader) = (cluster.machines[0], cluster.machines[1])
+        try cluster.perform(author) { _ = try $0.addCustomer(name: "c", fields: [FieldValue("stage", "1")]) }
+        try stage(cluster, author, "2")
+        // The answer is lost.
+        var run = SyncRun(try #require(author.replica))
+        guard case .send(let body) = try run.next() else {
+            Issue.record("nothing is sent")
+            return
+        }
+        _ = try cluster.server.answer(body, to: author)
+        try cluster.sync(reader)
+        try stage(cluster, reader, "3")
+        try cluster.sync(reader)
+        try cluster.wipeServer()
+        try cluster.sync(reader)
+        let backup = cluster.server.disk.snapshot()
+        try cluster.sync(author)
+        try cluster.restoreServer(to: backup)
+        try cluster.beginRecovery()
+        try cluster.settle()
+        for machine in cluster.machines {
+            #expect(try #require(machine.replica).customers().map(\.name) == ["c"])
+        }
+        #expect(try cluster.verify().sentences == [])
+    }
 }
