@@ -112,4 +112,28 @@ struct RecoveringTests {
         late.logs = [log]
         #expect(try server.store.commit(group: [anna.push(of: late)])[0].answer.upTo == 1)
     }
+
+    /// What anna was when she added bert is lost with the server; a person makes her a supervisor again.
+    @Test func whatASupervisorAddedCountsAsSoonAsItIsKnownThatSheIsOne() throws {
+        let bert = try server.replica("bert", role: .sales)
+        try come(chief)
+        let customers = [try chiefs, chief.newID()]
+        _ = try send(chief, Operations { $0.makeCustomer(customers[1], name: "王五") })
+        _ = try hear(anna)
+        let added = Operations {
+            for id in customers {
+                $0.begin(record: id, time: 0, salt: 1)
+                $0.edit(CellKey(.follow, id: bert.account), .present)
+            }
+        }
+        #expect(try send(anna, added, earlier: 2).verdicts.isEmpty)
+        try bert.pullAll()
+        #expect(customers.allSatisfy { bert.rows[$0] == nil })
+        #expect(try server.store.unprovenFollows().count == 2)
+        try server.accounts.setRole(.supervisor, name: "anna")
+        try bert.pullAll()
+        #expect(customers.allSatisfy { bert.rows[$0] != nil } && bert.fills == 1)
+        #expect(try server.store.unprovenFollows().isEmpty)
+        #expect(bert.dump() == (try server.dump(account: "bert")))
+    }
 }
