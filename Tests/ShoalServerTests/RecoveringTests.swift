@@ -136,4 +136,24 @@ struct RecoveringTests {
         #expect(try server.store.unprovenFollows().isEmpty)
         #expect(bert.dump() == (try server.dump(account: "bert")))
     }
+
+    /// A note came whose customer nobody has brought yet: supervisors see it, and nobody else.
+    @Test func whatBelongsToACustomerThatHasNotComeLeavesWithEverything() throws {
+        try come(chief)
+        _ = try hear(anna)
+        let (customer, note) = (anna.newID(), anna.newID())
+        let added = Operations {
+            $0.begin(record: note, time: 0, creates: Envelope(kind: .note, scope: .customer(customer)), salt: 1)
+            $0.edit(CellKey(.body), text: "备注")
+        }
+        #expect(try send(anna, added, earlier: 1).verdicts.isEmpty)
+        try chief.pullAll()
+        #expect(chief.rows[note] != nil)
+        for role in [Role.sales, .supervisor, .sales] {
+            try server.accounts.setRole(role, name: "chief")
+            try chief.pullAll()
+            #expect((chief.rows[note] != nil) == (role == .supervisor))
+            #expect(chief.dump() == (try server.dump(account: "chief")))
+        }
+    }
 }

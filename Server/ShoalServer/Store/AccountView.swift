@@ -58,18 +58,27 @@ final class AccountView {
         return next
     }
 
-    /// The first customer after `scope`.
+    /// The first scope after `scope` that is that of a customer, also of one of which only what belongs to it is here, or
+    /// another account's.
     ///
-    /// - Parameter since: passes over those that the account followed already at this sequence; nil to pass over all that it
-    ///   follows.
-    func otherCustomer(after scope: Int64, since: Int64?) throws -> Int64? {
+    /// - Parameter since: passes over customers that the account followed already at this sequence; nil to pass over all that
+    ///   it follows.
+    func otherScope(after scope: Int64, since: Int64?) throws -> Int64? {
+        func isOther(_ column: String) -> String {
+            """
+            \(column) > ?2 AND NOT EXISTS (SELECT 1 FROM visibility
+                WHERE account = ?1 AND visibility.scope = \(column) AND state > 0 AND visibility.sequence <= ?3)
+            """
+        }
         let statement = try statement(
             """
-            SELECT id FROM record WHERE id > ?2
+            SELECT * FROM (SELECT id AS scope FROM record WHERE \(isOther("record.id"))
                 AND NOT EXISTS (SELECT 1 FROM member WHERE member.scope = 0 AND member.record = record.id)
-                AND NOT EXISTS (SELECT 1 FROM visibility
-                    WHERE account = ?1 AND visibility.scope = record.id AND state > 0 AND visibility.sequence <= ?3)
-            ORDER BY id LIMIT 1
+                ORDER BY id LIMIT 1)
+            UNION ALL
+            SELECT * FROM (SELECT scope FROM member WHERE \(isOther("member.scope")) AND scope <> ?1
+                ORDER BY scope LIMIT 1)
+            ORDER BY 1 LIMIT 1
             """)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, scope)

@@ -26,12 +26,24 @@ extension Cluster {
         try server.opened().forEachRecord { record in
             if record.follows(giver, without: unproven[record.id] ?? []) { moving.append(record) }
         }
+        if settings.faults.lineage { try learnPlaces(in: moving) }
         handedOver = moving.map { record in
             oracle.noteDeparture(of: giver, from: record.id)
             return oracle.event(ofHandingOver: record, from: giver, to: taker)
         }
         _ = try book.handover(from: accounts[from].name, to: accounts[to].name, isDryRun: false)
         try noteServersWrites()
+    }
+
+    /// Once logs were copied or restored a place may mean another operation elsewhere: a hand-over replaces what the server has there.
+    private func learnPlaces(in records: [Record]) throws {
+        let hashes = try server.opened().takenHashes()
+        for record in records {
+            for entry in record.entries where !entry.kind.isMarker {
+                guard let hash = hashes[entry.dot] else { continue }
+                oracle.learn(entry.dot, in: CellName(record.id, entry.key, record.text), hash, for: -1)
+            }
+        }
     }
 
     /// Takes note of what the server has written in its own logs since this was called last: if it is as much as a hand-over
