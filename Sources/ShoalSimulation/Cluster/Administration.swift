@@ -60,6 +60,12 @@ extension Cluster {
         handedOver = []
     }
 
+    /// Whether the server knows accounts, by their numbers, under the identifiers that their homes know: after it was wiped
+    /// they have others until the first home enrols again.
+    func areKnown(_ numbers: [Int]) throws -> Bool {
+        try numbers.allSatisfy { try server.opened().account(named: accounts[$0].name) == accounts[$0].id }
+    }
+
     /// Who is a supervisor now.
     func supervisors() throws -> Set<RecordID> {
         let listed = try book.list().filter { $0.role == Role.supervisor.rawValue }

@@ -137,6 +137,8 @@ extension Cluster {
         if settings.faults.recovers {
             try server.opened().forEachRecord { held.formUnion(oracle.events(in: $0, for: -1)) }
         }
+        // Whether somebody who holds it may bring it back hangs on who else has come before (SPEC.md §4.3).
+        if settings.visibility { (held, firm) = ([], []) }
         oracle.keep(logged: logged, held: held, firm: firm)
     }
 }
