@@ -137,6 +137,26 @@ struct RecoveringTests {
         #expect(bert.dump() == (try server.dump(account: "bert")))
     }
 
+    @Test func whatAFollowerAddedCountsAsSoonAsItIsKnownThatSheFollows() throws {
+        let bert = try server.replica("bert", role: .sales)
+        try come(chief)
+        let customer = try chiefs
+        func adding(_ account: RecordID) -> Operations {
+            Operations {
+                $0.begin(record: customer, time: 0, salt: 1)
+                $0.edit(CellKey(.follow, id: account), .present)
+            }
+        }
+        _ = try hear(anna)
+        #expect(try send(anna, adding(bert.account), earlier: 1).verdicts.isEmpty)
+        try bert.pullAll()
+        #expect(bert.rows[customer] == nil)
+        #expect(try send(chief, adding(anna.account)).verdicts.isEmpty)
+        try bert.pullAll()
+        #expect(bert.rows[customer] != nil)
+        #expect(try server.store.unprovenFollows().isEmpty)
+    }
+
     /// A note came whose customer nobody has brought yet: supervisors see it, and nobody else.
     @Test func whatBelongsToACustomerThatHasNotComeLeavesWithEverything() throws {
         try come(chief)
