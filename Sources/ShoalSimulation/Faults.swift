@@ -101,7 +101,7 @@ public struct Settings: Sendable, Equatable {
         settings.visibility = true
         settings.accounts += 2
         settings.replicas = max(settings.replicas, settings.accounts)
-        // Who sees what after a loss hangs on what nobody may know any more.
+        // Homes and servers are set back only where that is asked for as well.
         settings.faults.lineage = false
         return settings
     }

@@ -225,7 +225,10 @@ import Testing
             try replica.close()
             let isDone = number >= states.count - (encrypts ? 3 : 3)
             #expect(try (encryption().lock() != nil) == (encrypts == isDone), "state \(number)")
-            #expect(try files.allSatisfy { !$0.hasPrefix("replica.db.") || $0.hasSuffix(".part") || $0.hasSuffix(".spare") }, "state \(number)")
+            #expect(
+                try files.allSatisfy {
+                    !$0.hasPrefix("replica.db.") || $0.hasSuffix(".part") || $0.hasSuffix(".spare")
+                }, "state \(number)")
             #expect(try open().dumpLines.count == dump.count + 1, "state \(number)")
         }
     }

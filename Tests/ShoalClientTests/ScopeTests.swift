@@ -4,6 +4,8 @@ import Testing
 
 @testable import ShoalClient
 
+import struct ShoalCRDT.Record
+
 /// Customers leave the account's view and come back (SPEC.md §4.3).
 struct ScopeTests {
     private let server = TinyServer()
@@ -71,5 +73,52 @@ struct ScopeTests {
         try anna.replica.sync(server)
         #expect(try rows() == [id])
         #expect(try anna.replica.customer(id).notes.isEmpty)
+    }
+
+    // MARK: After a loss
+
+    /// The server is set back to when the account followed the customer, before the home had judged what it wrote about it.
+    @Test func whatLeftBeforeAFillIsThereAgainIfTheFillNamesIt() throws {
+        var session = ClientSession()
+        guard case .send(let request) = session.start(try anna.replica.nextRequest()) else { return }
+        _ = try anna.replica.addNote(to: id, "offline")
+        server.moves.left = [id]
+        guard case .commit(let commit) = session.receive(server.handle(request)) else { return }
+        _ = try anna.replica.commit(commit)
+        let named = try anna.replica.nextRequest().logs
+        let rollback = PushAnswer.Rollback(
+            of: 7, epoch: 8, replica: ReplicaID(epoch: 8, count: 1), acknowledgement: "8",
+            logs: named.map { PushAnswer.Standing(replica: $0.replica, position: $0.position, hash: $0.hash) })
+        try anna.replica.heal(.rollback(rollback, of: named))
+        try anna.replica.sync(server)
+        #expect(try rows() == [id, note, gone])
+        #expect(try anna.replica.customer(id).notes.map(\.body) == ["换季泛红", "offline"])
+    }
+
+    /// Two copies had drawn one identifier for a note each; after a loss it is the other one's.
+    @Test func whatBelongsToAnotherCustomerNowGoesAndStaysWithThat() throws {
+        let other = try anna.replica.addCustomer(name: "李四")
+        try anna.replica.sync(server)
+        server.sequence += 1
+        var batch = Operations()
+        batch.begin(record: note, time: 1, creates: Envelope(kind: .note, scope: .customer(other)))
+        batch.edit(CellKey(.body), text: "另一条")
+        var record = Record(id: note)
+        record.apply(0, of: batch, dot: Dot(TinyServer.own, 90), time: 1, sequence: server.sequence)
+        server.records[note] = record
+        try anna.replica.sync(server)
+        func leave(_ scope: RecordID) throws {
+            server.moves.left = [scope]
+            server.write {
+                $0.begin(
+                    record: RecordID(rawValue: 99 << 21), time: 1, creates: Envelope(kind: .tag, scope: .workspace))
+            }
+            try anna.replica.sync(server)
+        }
+        try leave(id)
+        #expect(try rows() == [note])
+        #expect(try anna.replica.customer(other).notes.map(\.id) == [note])
+        try leave(other)
+        #expect(try rows().isEmpty)
     }
 }

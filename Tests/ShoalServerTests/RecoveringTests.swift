@@ -112,4 +112,68 @@ struct RecoveringTests {
         late.logs = [log]
         #expect(try server.store.commit(group: [anna.push(of: late)])[0].answer.upTo == 1)
     }
+
+    /// What anna was when she added bert is lost with the server; a person makes her a supervisor again.
+    @Test func whatASupervisorAddedCountsAsSoonAsItIsKnownThatSheIsOne() throws {
+        let bert = try server.replica("bert", role: .sales)
+        try come(chief)
+        let customers = [try chiefs, chief.newID()]
+        _ = try send(chief, Operations { $0.makeCustomer(customers[1], name: "王五") })
+        _ = try hear(anna)
+        let added = Operations {
+            for id in customers {
+                $0.begin(record: id, time: 0, salt: 1)
+                $0.edit(CellKey(.follow, id: bert.account), .present)
+            }
+        }
+        #expect(try send(anna, added, earlier: 2).verdicts.isEmpty)
+        try bert.pullAll()
+        #expect(customers.allSatisfy { bert.rows[$0] == nil })
+        #expect(try server.store.unprovenFollows().count == 2)
+        try server.accounts.setRole(.supervisor, name: "anna")
+        try bert.pullAll()
+        #expect(customers.allSatisfy { bert.rows[$0] != nil } && bert.fills == 1)
+        #expect(try server.store.unprovenFollows().isEmpty)
+        #expect(bert.dump() == (try server.dump(account: "bert")))
+    }
+
+    @Test func whatAFollowerAddedCountsAsSoonAsItIsKnownThatSheFollows() throws {
+        let bert = try server.replica("bert", role: .sales)
+        try come(chief)
+        let customer = try chiefs
+        func adding(_ account: RecordID) -> Operations {
+            Operations {
+                $0.begin(record: customer, time: 0, salt: 1)
+                $0.edit(CellKey(.follow, id: account), .present)
+            }
+        }
+        _ = try hear(anna)
+        #expect(try send(anna, adding(bert.account), earlier: 1).verdicts.isEmpty)
+        try bert.pullAll()
+        #expect(bert.rows[customer] == nil)
+        #expect(try send(chief, adding(anna.account)).verdicts.isEmpty)
+        try bert.pullAll()
+        #expect(bert.rows[customer] != nil)
+        #expect(try server.store.unprovenFollows().isEmpty)
+    }
+
+    /// A note came whose customer nobody has brought yet: supervisors see it, and nobody else.
+    @Test func whatBelongsToACustomerThatHasNotComeLeavesWithEverything() throws {
+        try come(chief)
+        _ = try hear(anna)
+        let (customer, note) = (anna.newID(), anna.newID())
+        let added = Operations {
+            $0.begin(record: note, time: 0, creates: Envelope(kind: .note, scope: .customer(customer)), salt: 1)
+            $0.edit(CellKey(.body), text: "备注")
+        }
+        #expect(try send(anna, added, earlier: 1).verdicts.isEmpty)
+        try chief.pullAll()
+        #expect(chief.rows[note] != nil)
+        for role in [Role.sales, .supervisor, .sales] {
+            try server.accounts.setRole(role, name: "chief")
+            try chief.pullAll()
+            #expect((chief.rows[note] != nil) == (role == .supervisor))
+            #expect(chief.dump() == (try server.dump(account: "chief")))
+        }
+    }
 }

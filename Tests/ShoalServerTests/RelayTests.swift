@@ -501,6 +501,25 @@ import struct ShoalCRDT.Record
         #expect(try enroll(server, try server.accounts.newCode(name: "小美").code, former: former).account == former)
     }
 
+    /// A person hands customers over to an account whose homes have not come yet.
+    @Test func whatAnAccountWasGivenMeanwhileGoesOnWithIt() throws {
+        let server = try TestServer()
+        let chief = try server.replica("chief")
+        let id = chief.newID()
+        try chief.push(
+            Operations {
+                $0.makeCustomer(id, name: "张三")
+                $0.edit(CellKey(.follow, id: chief.account), .present)
+            })
+        let code = try server.accounts.add(name: "小美", role: .sales).code
+        _ = try server.store.beginRecovery()
+        _ = try server.accounts.handover(from: "chief", to: "小美", isDryRun: false)
+        #expect(try enroll(server, code, former: former).account == former)
+        let record = try server.store.withWriter { writer, _ in try writer.stored(id) }
+        #expect(record?.followers() == [former])
+        #expect(try server.dump(account: "小美").contains("张三"))
+    }
+
     @Test func anAccountThatIsInUseKeepsItsIdentifierAndAnotherOnesIsNotGivenAway() throws {
         let server = try TestServer()
         let used = try server.replica("小美")

@@ -278,6 +278,37 @@ struct VisibilityTests {
         #expect(others.allSatisfy { chief.rows[$0] != nil } && chief.fills == 1)
     }
 
+    /// Who sees everything is not told one by one what they follow, and then sees only that.
+    @Test(arguments: 0..<16)
+    func aSupervisorWhoIsNoneAnyMoreInTheMiddleOfAPullGetsWhatItFollows(pages: Int) throws {
+        var ids: [RecordID] = []
+        for index in 0..<4 { ids.append(try customer(anna, "客户 \(index)")) }
+        try expectViews(bert)
+        _ = try setFollow(bert.account, of: ids[1], by: anna)
+        _ = try customer(anna, "last")
+        try setRole(.supervisor, of: bert)
+        for _ in 0..<pages { _ = try bert.pull(budget: 1) }
+        try setRole(.sales, of: bert)
+        try expectViews(bert)
+        #expect(bert.rows[ids[1]] != nil && bert.rows[ids[0]] == nil)
+    }
+
+    @Test func whoFollowsAgainAfterItsLeaveWasForgottenMayHoldAnEarlierState() throws {
+        let id = try customer(anna)
+        _ = try setFollow(bert.account, of: id, by: anna)
+        try bert.pullAll()
+        _ = try setFollow(bert.account, of: id, false, by: bert)
+        for _ in 0..<4 {
+            for replica in [chief, anna, bert] { try replica.sync() }
+            try server.collect()
+        }
+        #expect(try server.store.withWriter { writer, _ in try writer.visibility.sight(bert.account, id) } == .never)
+        _ = try setFollow(bert.account, of: id, by: anna)
+        let page = try server.store.page(
+            cursor: bert.cursor, own: .init(replica: bert.replica, numbers: nil), account: bert.account)
+        #expect(page.moves.entered == [id] && !page.isFill)
+    }
+
     @Test func bothRoleChangesBetweenTwoPullsEndRight() throws {
         let id = try customer(anna)
         let (note, _) = try note(anna, of: id)

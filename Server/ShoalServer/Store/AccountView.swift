@@ -66,12 +66,13 @@ final class AccountView {
         return next
     }
 
-    /// The first customer after `scope`.
+    /// The first scope after `scope` that is that of a customer, also of one of which only what belongs to it is here, or
+    /// another account's.
     ///
-    /// - Parameter since: passes over those that the account followed at this sequence and does still; nil to pass over all
+    /// - Parameter since: passes over customers that the account followed at this sequence and does still; nil to pass over all
     ///   that it follows.
-    func otherCustomer(after scope: Int64, since: Int64?) throws -> Int64? {
-        let statement = try statement(.otherCustomer)
+    func otherScope(after scope: Int64, since: Int64?) throws -> Int64? {
+        let statement = try statement(.otherScope)
         try statement.bind(1, account.rawValue)
         try statement.bind(2, scope)
         try statement.bind(3, since ?? .max)
@@ -137,7 +138,7 @@ final class AccountView {
 extension AccountView {
     /// What a view asks the database, prepared once a view.
     enum Query: Int, CaseIterable {
-        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherCustomer, move, feed, identifiers, members
+        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherScope, move, feed, identifiers, members
 
         fileprivate var text: String {
             switch self {
@@ -148,13 +149,15 @@ extension AccountView {
                 "SELECT 1 FROM visibility WHERE account = ?1 AND scope = ?2 AND state > 0"
             case .nextScope:
                 "SELECT scope FROM visibility WHERE account = ?1 AND scope > ?2 AND state > 0 ORDER BY scope LIMIT 1"
-            case .otherCustomer:
+            case .otherScope:
                 """
-                SELECT id FROM record WHERE id > ?2
+                SELECT * FROM (SELECT id AS scope FROM record WHERE \(Self.isOther("record.id"))
                     AND NOT EXISTS (SELECT 1 FROM member WHERE member.scope = 0 AND member.record = record.id)
-                    AND NOT EXISTS (SELECT 1 FROM visibility
-                        WHERE account = ?1 AND visibility.scope = record.id AND state > 0 AND visibility.sequence <= ?3)
-                ORDER BY id LIMIT 1
+                    ORDER BY id LIMIT 1)
+                UNION ALL
+                SELECT * FROM (SELECT scope FROM member WHERE \(Self.isOther("member.scope")) AND scope <> ?1
+                    ORDER BY scope LIMIT 1)
+                ORDER BY 1 LIMIT 1
                 """
             case .move:
                 """
@@ -182,6 +185,14 @@ extension AccountView {
             case .members:
                 "SELECT record FROM member WHERE scope = ?1 AND record > ?2 ORDER BY record"
             }
+        }
+
+        /// Of a scope after ?2: whether the account ?1 does not follow it, or only since a sequence above ?3.
+        private static func isOther(_ column: String) -> String {
+            """
+            \(column) > ?2 AND NOT EXISTS (SELECT 1 FROM visibility
+                WHERE account = ?1 AND visibility.scope = \(column) AND state > 0 AND visibility.sequence <= ?3)
+            """
         }
 
         /// Of a change: ?2 is the account, ?3 the sequence since which it sees everything.

@@ -44,10 +44,20 @@ extension ServerStore {
     }
 
     /// So many customers move in one transaction.
-    private static let handoverStep = 4_000
+    fileprivate static let handoverStep = 4_000
 }
 
 extension StoreWriter {
+    /// Moves all customers of an account, in the transaction under way.
+    func handOverAll(from giver: RecordID, to taker: RecordID, time: Int64) throws {
+        var place: RecordID? = RecordID(rawValue: 0)
+        while let after = place {
+            let scopes = try visibility.scopes(of: giver, after: after, limit: ServerStore.handoverStep)
+            place = scopes.last
+            _ = try handOver(scopes, from: giver, to: taker, isDryRun: false, time: time)
+        }
+    }
+
     /// Moves some customers, in the transaction under way.
     fileprivate func handOver(
         _ scopes: [RecordID], from giver: RecordID, to taker: RecordID, isDryRun: Bool, time: Int64

@@ -32,6 +32,8 @@ extension StoreWriter {
             else { throw AccountProblem.otherAccount(name) }
         }
         try write(former, name, role, over: known, time: time)
+        // What it was given under the identifier that it had until now.
+        try handOverAll(from: account, to: former, time: time)
         try delete(account, time: time)
         try database.execute(
             sql: "UPDATE account SET id = ? WHERE id = ?", arguments: [former.rawValue, account.rawValue])

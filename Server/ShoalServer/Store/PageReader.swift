@@ -177,7 +177,7 @@ struct PageReader {
         return last.map { Cursor.Place(scope: move.scope, record: $0) }
     }
 
-    /// The account became a supervisor, or no longer is one: every customer moves that it does not follow.
+    /// The account became a supervisor, or no longer is one: every scope moves of a customer that it does not follow.
     private mutating func tellAll(
         _ move: AccountView.Move, _ view: AccountView, from place: Cursor.Place?
     ) throws -> Cursor.Place? {
@@ -193,7 +193,7 @@ struct PageReader {
                 place.record = Cursor.Place.done
             }
             if isFull { return place }
-            guard let next = try view.otherCustomer(after: scope, since: move.isIn ? move.sequence : nil) else {
+            guard let next = try view.otherScope(after: scope, since: move.isIn ? move.sequence : nil) else {
                 return nil
             }
             if move.isIn {

@@ -106,6 +106,9 @@ extension Cluster {
         let book = Accounts(store: try server.opened(), environment: server.environment)
         let code = try book.newCode(name: machine.account.name).code
         machine.enrolments += 1
+        // What the account was given under another identifier it keeps under its own.
+        let known = try server.opened().account(named: machine.account.name)
+        if let known, known != machine.account.id { try expectHandover(from: known, to: machine.account.id) }
         try machine.opened().enrollAgain(server: "http://server", code: code, key: Self.key(machine.random)) {
             let answer = try book.enroll($0)
             if answer.account != machine.account.id {
@@ -113,6 +116,7 @@ extension Cluster {
             }
             return answer
         }
+        try noteServersWrites()
     }
 
     /// A person gives up a machine with all that is on it.
@@ -134,6 +138,8 @@ extension Cluster {
         if settings.faults.recovers {
             try server.opened().forEachRecord { oracle.add($0, -1, taken, to: &held) }
         }
+        // Whether somebody who holds it may bring it back hangs on who else has come before (SPEC.md §4.3).
+        if settings.visibility { held = Holdings() }
         oracle.keep(logged: logged, held: held)
     }
 }

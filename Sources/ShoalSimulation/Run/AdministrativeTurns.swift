@@ -15,6 +15,7 @@ extension Simulation {
             } else {
                 let other = cluster.random.below(cluster.settings.accounts)
                 if other == account { return }
+                guard try cluster.areKnown([account, other]) else { return }
                 cluster.trace.note("hand over", Int64(account), Int64(other))
                 try cluster.handOver(from: account, to: other)
             }

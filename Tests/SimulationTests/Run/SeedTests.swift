@@ -97,6 +97,28 @@ import Testing
     @Test(arguments: [24, 68, 21_234, 21_263, 21_284, 22_069, 22_225, 22_417, 22_424] as [UInt64])
     func whatFailedOnceInRecovery(seed: UInt64) { Self.expectCleanRecovery(seed) }
 
+    /// Accounts see only what they follow while homes are copied and homes and server set back.
+    @Test(arguments: 0..<5 as Range<UInt64>)
+    func everybodySeesWhatTheyMayWhateverIsSetBack(part: UInt64) {
+        for seed in 1...4 as ClosedRange<UInt64> { Self.expectClean(Self.withBoth(part * 4 + seed)) }
+    }
+
+    /// - 25, 27, 46: what somebody added as a supervisor, or as a follower, whom the server forgot, does not count.
+    /// - 126, 917, 2115: a hand-over passes over who does not count.
+    /// - 969: a supervisor who was none any more in the middle of a pull missed what it followed.
+    /// - 606, 738: a conflict was settled together with what was refused of the same field.
+    /// - 1288: what a customer lost to another stayed when it left.
+    @Test(arguments: [25, 27, 46, 116, 126, 606, 738, 917, 969, 1288, 2115] as [UInt64])
+    func whatFailedOnceWithCopiesAndBackupsWhereAccountsSeeTheirOwn(seed: UInt64) {
+        Self.expectClean(Self.withBoth(seed))
+    }
+
+    private static func withBoth(_ seed: UInt64) -> Settings {
+        var settings = Settings(seed: seed).withVisibility()
+        settings.faults.lineage = true
+        return settings
+    }
+
     @Test func aFailingRunIsMadeSmaller() {
         var shrinking = Shrinking(Settings(seed: 3)) { $0.steps >= 7 && $0.faults.drop > 0 }
         shrinking.run()
