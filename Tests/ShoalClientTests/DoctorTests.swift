@@ -174,9 +174,10 @@ struct DoctorTests {
         #expect(try scene.replica.dumpLines == scene.server.dump)
     }
 
-    @Test func aFileWithoutItsFirstPageIsLeftAsItIs() throws {
+    @Test func aFileWithoutItsFirstPageAndWithoutSpareOnesIsLeftAsItIs() throws {
         let scene = try Scene()
         try scene.close()
+        unlink(SparePages.path(scene.home.path))
         var bytes = try Data(contentsOf: URL(fileURLWithPath: scene.path))
         bytes.replaceSubrange(0..<4_096, with: Data(count: 4_096))
         try bytes.write(to: URL(fileURLWithPath: scene.path))
@@ -274,11 +275,55 @@ struct DoctorTests {
         #expect((0..<38).allSatisfy { number in names.contains { $0.hasPrefix("Unsent-\(number)-") } })
     }
 
+    /// Of what nothing else can be found without there are copies.
+    @Test(
+        arguments: [
+            "DELETE FROM standing", "DELETE FROM own_log", "DELETE FROM own_log; DELETE FROM standing",
+            "DELETE FROM identity; DELETE FROM own_log; DELETE FROM standing", "",
+        ])
+    func aHomeThatForgotWhereItStandsIsMendedByItsSparePages(_ sql: String) throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        let queue = try DatabaseQueue(path: scene.path)
+        try queue.write { try $0.execute(sql: sql) }
+        try queue.close()
+        if sql.isEmpty {
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+            bytes.replaceSubrange(0..<4_096, with: Data(count: 4_096))
+            try bytes.write(to: URL(fileURLWithPath: scene.path))
+        }
+        #expect(try !scene.doctor().isEmpty)
+        _ = try scene.replica.examine()
+        #expect(try scene.replica.dumpLines == before)
+        try scene.replica.sync(scene.server)
+        #expect(try scene.replica.dumpLines == scene.server.dump && scene.replica.status().pending == 0)
+        #expect(try scene.replica.examine() == [])
+    }
+
+    /// Copies that are damaged themselves are none.
+    @Test func sparePagesThatChangedAreNotUsed() throws {
+        let scene = try Scene()
+        try scene.close()
+        let path = SparePages.path(scene.home.path)
+        var spare = try Data(contentsOf: URL(fileURLWithPath: path))
+        #expect(SparePages.read(scene.home.path)?.pages.contains { $0.number == 1 && $0.isSchema } == true)
+        for place in [0, 9, 20, 30, spare.count / 2, spare.count - 1] {
+            spare[place] ^= 1
+            try spare.write(to: URL(fileURLWithPath: path))
+            #expect(SparePages.read(scene.home.path) == nil, "\(place)")
+            spare[place] ^= 1
+        }
+        try spare.prefix(spare.count - 1).write(to: URL(fileURLWithPath: path))
+        #expect(SparePages.read(scene.home.path) == nil)
+    }
+
     /// Where a home stands is its own to know: emptied, it is not taken for a home that has nothing.
     @Test(arguments: ["DELETE FROM standing", "DELETE FROM own_log", "DELETE FROM own_log; DELETE FROM standing"])
     func aHomeThatForgotWhereItStandsIsSaidToBeDamaged(_ sql: String) throws {
         let scene = try Scene()
         try scene.close()
+        unlink(SparePages.path(scene.home.path))
         let queue = try DatabaseQueue(path: scene.path)
         try queue.write { try $0.execute(sql: sql) }
         try queue.close()

@@ -22,15 +22,16 @@ enum FileExamination {
                 path: try StoreFile.name(path, cipher: cipher), configuration: configuration(cipher))
             defer { try? queue.close() }
             return try queue.inDatabase { database in
-                guard try ReplicaSchema.migrator.hasCompletedMigrations(database),
-                    try StandingStore.isEnrolled(database)
-                else { return nil }
+                guard try ReplicaSchema.migrator.hasCompletedMigrations(database) else { return nil }
+                let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM log") ?? 0
+                if try !StandingStore.isEnrolled(database) {
+                    return count == 0 ? nil : "who wrote the \(Wording.count(count, "change", "changes")) in it is lost"
+                }
                 do {
                     _ = try StandingStore.read(database, home: path)
                     _ = try OwnLogStore.read(database)
                     return nil
                 } catch StoreError.damaged(_, let reason) {
-                    let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM log") ?? 0
                     return
                         "\(reason); it still holds \(Wording.count(count, "change", "changes")) of yours, which nobody can "
                         + "send from here: keep it, and put a copy of it back in its place if you have one"
