@@ -156,8 +156,13 @@ struct EncryptionProgramTests {
                 [ "$1" = lookup ] && exec cat "\(tools)/$5"
                 exit 1
                 """
-            try Data(script.utf8).write(to: URL(fileURLWithPath: tools + "/secret-tool"))
-            try FileManager.default.setAttributes([.posixPermissions: 0o700], ofItemAtPath: tools + "/secret-tool")
+            // Written by a child: what other tests start meanwhile would inherit a file that is being written here, and no
+            // such file can be run.
+            let installed = try await Child(
+                ["/usr/bin/install", "-m", "700", "/dev/stdin", tools + "/secret-tool"], input: Data(script.utf8),
+                environment: [:], scratch: scene.directory
+            ).end()
+            try #require(installed.status == 0, "\(installed.errors)")
             let path = ["PATH": "\(tools):/usr/bin:/bin"]
             _ = try await ok(scene, "encrypt", "--keyring", variables: path)
             #expect(try await ok(scene, "status", variables: path).contains("小王"))
