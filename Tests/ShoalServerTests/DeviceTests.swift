@@ -93,7 +93,7 @@ struct DeviceTests {
     }
 
     @Test func aRoleReachesTheReplicasByTheRecordAndEnrolmentsByTheTable() throws {
-        let replica = try server.replica("小美")
+        let replica = try server.replica("小美", role: .sales)
         try replica.sync()
         try server.accounts.setRole(.supervisor, name: "小美")
         try replica.sync()
