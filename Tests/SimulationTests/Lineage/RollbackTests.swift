@@ -71,9 +71,11 @@ struct RollbackTests {
         try bert.sync()
         try bert.replica.setFields(of: id, [FieldValue("stage", "bert")])
         try bert.sync()
+        let sent = try #require(try anna.replica.logged().places.last)
         try scene.restoreServer(backup)
         try bert.sync()
         try scene.settle([bert, anna])
+        #expect(try anna.replica.logged().places.contains { $0.hash == sent.hash && $0.dot == sent.dot })
         #expect(try bert.replica.customer(id).fields.contains { $0.value == "bert" })
         #expect(try bert.replica.conflicts().isEmpty)
     }
