@@ -225,7 +225,7 @@ struct AuditTests {
         ("UPDATE audit SET time = time + 1 WHERE number = 5", "its hash is another one"),
         ("UPDATE audit SET account = account + 1 WHERE number = 5", "its hash is another one"),
         ("UPDATE audit SET replica = replica + 1 WHERE number = 5", "its hash is another one"),
-        ("UPDATE audit SET action = 'dump' WHERE number = 5", "its hash is another one"),
+        ("UPDATE audit SET action = 'backup' WHERE number = 5 AND action = 'change'", "its hash is another one"),
         ("UPDATE audit SET action = 'nothing' WHERE number = 5", "none of this version"),
         (
             "UPDATE audit SET sections = CAST(replace(CAST(sections AS TEXT), '名1', '名9') AS BLOB) WHERE instr(sections, CAST('名1' AS BLOB)) > 0",
