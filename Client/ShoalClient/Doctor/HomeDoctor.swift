@@ -176,7 +176,8 @@ public struct HomeDoctor {
     /// A crash in between leaves the draft, with which the next doctor goes on.
     private func finishSwap() throws {
         guard access(draft, F_OK) == 0 else { return }
-        for suffix in ["-wal", "-shm"] { unlink(path + suffix) }
+        // So do the spare pages, which are those of the file that is put away.
+        for file in [path + "-wal", path + "-shm", SparePages.path(home)] { unlink(file) }
         guard rename(draft, path) == 0 else { throw failure() }
         try HomeDirectory.synchronize(home, home)
     }
