@@ -25,6 +25,11 @@ extension [UInt8] {
         append(UInt8(truncatingIfNeeded: value &>> 16))
         append(UInt8(truncatingIfNeeded: value &>> 24))
     }
+
+    /// Appends eight bytes, the lowest first.
+    package mutating func appendFixed(_ value: UInt64) {
+        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
+    }
 }
 
 /// Why bytes in the kernel's binary form were refused.
@@ -101,6 +106,10 @@ package struct ByteReader {
         guard bytes.count - offset >= 4 else { throw failure(.truncated) }
         defer { offset += 4 }
         return UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
+    }
+
+    package mutating func fixed64() throws(DecodingFailure) -> UInt64 {
+        try run(8).loadUnaligned(as: UInt64.self).littleEndian
     }
 
     @inline(__always)

@@ -32,7 +32,7 @@ extension Record {
     public func encode(sequence: Int64, into output: inout [UInt8]) {
         output.append(Self.formatVersion)
         let start = output.count
-        output.appendFixed(0)
+        output.appendFixed(UInt32(0))
         encodeBody(sequence: sequence, into: &output)
         let checksum = output.withUnsafeBytes { bytes in
             Self.checksum(of: UnsafeRawBufferPointer(rebasing: bytes[(start + 4)...]), id, sequence: sequence)

@@ -318,6 +318,38 @@ struct DoctorTests {
         #expect(SparePages.read(scene.home.path) == nil)
     }
 
+    /// Who opens a home for one note does not pay for copies of what stayed as it was.
+    @Test func sparePagesAreTakenWhenWhatTheySayHasChanged() throws {
+        let scene = try Scene()
+        let path = SparePages.path(scene.home.path)
+        let file = { try FileManager.default.attributesOfItem(atPath: path)[.systemFileNumber] as? Int }
+        try scene.close()
+        let first = try file()
+        try scene.open()
+        _ = try scene.replica.addCustomer(name: "Another")
+        try scene.close()
+        #expect(try file() == first)
+        let queue = try DatabaseQueue(path: scene.path)
+        try queue.write { try $0.execute(sql: "CREATE TABLE other (name TEXT)") }
+        try queue.close()
+        try scene.open()
+        try scene.close()
+        #expect(try file() != first)
+        #expect(SparePages.read(scene.home.path)?.pages.isEmpty == false)
+    }
+
+    /// Laid over the new file they would be another file's pages.
+    @Test func theSparePagesOfAFileThatIsPutAwayGoWithIt() throws {
+        let scene = try Scene()
+        try scene.close()
+        try scene.strike("Unsent-39-") { bytes, _, page in
+            bytes.replaceSubrange(page..<page + 4_096, with: Data(count: 4_096))
+        }
+        #expect(SparePages.read(scene.home.path) != nil)
+        #expect(try !HomeDoctor(home: scene.home.path, environment: scene.world.environment).mendFile().isEmpty)
+        #expect(SparePages.read(scene.home.path) == nil)
+    }
+
     /// Where a home stands is its own to know: emptied, it is not taken for a home that has nothing.
     @Test(arguments: ["DELETE FROM standing", "DELETE FROM own_log", "DELETE FROM own_log; DELETE FROM standing"])
     func aHomeThatForgotWhereItStandsIsSaidToBeDamaged(_ sql: String) throws {

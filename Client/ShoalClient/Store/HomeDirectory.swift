@@ -59,6 +59,8 @@ public struct HomeDirectory: HomeFiles {
         try Self.synchronize(home, home)
     }
 
+    public func spareKey(_ home: String) -> UInt64? { SparePages.key(home) }
+
     public func keepSpare(_ home: String, _ plan: SparePages.Plan) {
         // What another process writes meanwhile would be torn.
         guard let lock = try? lock(home, name: Self.transactionLock), lock.tryAcquire() else { return }

@@ -13,6 +13,8 @@ public protocol HomeFiles: Sendable {
     func isReadOnly(_ home: String) -> Bool
     /// Removes what was kept of the database under other names, as of one that was damaged.
     func removeCopies(_ home: String) throws
+    /// The key under which copies of such pages are kept already, as `keepSpare` was told.
+    func spareKey(_ home: String) -> UInt64?
     /// Keeps copies of the pages without which nothing in the database can be found, while this process has it not open.
     func keepSpare(_ home: String, _ plan: SparePages.Plan)
     /// The key file of an encrypted home; nil if the home is not encrypted.
@@ -28,6 +30,7 @@ public protocol HomeFiles: Sendable {
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
     public func removeCopies(_ home: String) throws {}
+    public func spareKey(_ home: String) -> UInt64? { nil }
     public func keepSpare(_ home: String, _ plan: SparePages.Plan) {}
     public func keyFile(_ home: String) throws -> [UInt8]? { nil }
     public func finish(_ home: String) throws {}

@@ -26,18 +26,17 @@ public struct SparePages {
 
     static func path(_ home: String) -> String { HomeDirectory.databasePath(home) + ".spare" }
 
-    private static let magic = Array("shoalsp1".utf8)
+    private static let magic = Array("shoalsp2".utf8)
     private static let tables = ["identity", "standing", "own_log"]
     /// More than any home has of them.
     private static let mostPages = 4_096
 
-    let key: UInt64
     let pages: [Page]
 
     // MARK: Taking
 
-    /// What is to be copied of a database, asked before it is closed.
-    static func plan(_ database: Database) throws -> Plan {
+    /// What is to be copied of a database, asked before it is closed; nil if the copies under `kept` are of the same.
+    static func plan(_ database: Database, kept: UInt64?) throws -> Plan? {
         let schema = try Int64.fetchOne(database, sql: "PRAGMA schema_version") ?? 0
         var words = ["\(schema)"]
         for sql in [
@@ -47,6 +46,7 @@ public struct SparePages {
             for row in try Row.fetchAll(database, sql: sql) { words.append(Array(row.databaseValues).description) }
         }
         let key = Array(words.joined(separator: "\n").utf8).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
+        guard key != kept else { return nil }
         let size = try Int.fetchOne(database, sql: "PRAGMA page_size") ?? 0
         var plan = Plan(key: key, pageSize: size, pages: [])
         for name in ["sqlite_schema"] + tables {
@@ -62,21 +62,21 @@ public struct SparePages {
     /// Takes the copies while this process has no connection to the database. Without room, or while somebody else has it
     /// open, those from before stay.
     static func take(_ plan: Plan, home: String) {
-        guard plan.pages.count <= mostPages, read(home)?.key != plan.key,
-            access(HomeDirectory.databasePath(home) + "-wal", F_OK) != 0
-        else { return }
+        guard plan.pages.count <= mostPages, access(HomeDirectory.databasePath(home) + "-wal", F_OK) != 0 else {
+            return
+        }
         let file = open(HomeDirectory.databasePath(home), O_RDONLY | O_CLOEXEC)
         guard file >= 0 else { return }
         defer { close(file) }
         var bytes = magic
         bytes.appendFixed(plan.key)
-        bytes.appendFixed(UInt64(plan.pages.count))
-        bytes.appendFixed(UInt64(plan.pageSize))
+        bytes.appendVarint(plan.pageSize)
+        bytes.appendVarint(plan.pages.count)
         for page in plan.pages {
             var content = [UInt8](repeating: 0, count: plan.pageSize)
-            let place = off_t(page.number - 1) * off_t(plan.pageSize)
+            let place = (off_t(page.number) - 1) * off_t(plan.pageSize)
             guard page.number > 0, pread(file, &content, content.count, place) == content.count else { return }
-            bytes.appendFixed(UInt64(page.number) << 1 | (page.isSchema ? 1 : 0))
+            bytes.appendVarint(UInt64(page.number) << 1 | (page.isSchema ? 1 : 0))
             bytes.append(contentsOf: content)
         }
         bytes.appendFixed(bytes.withUnsafeBytes { SipHash.hash($0, key: (0, 0)) })
@@ -96,40 +96,41 @@ public struct SparePages {
 
     // MARK: Using
 
+    /// The key of the copies of a home; nil without any. Whether they can be trusted, `read` finds.
+    static func key(_ home: String) -> UInt64? {
+        let file = open(path(home), O_RDONLY | O_CLOEXEC)
+        guard file >= 0 else { return nil }
+        defer { close(file) }
+        var head = [UInt8](repeating: 0, count: magic.count + 8)
+        guard pread(file, &head, head.count, 0) == head.count, head.starts(with: magic) else { return nil }
+        return head.dropFirst(magic.count).withUnsafeBytes {
+            var reader = ByteReader($0); return try? reader.fixed64()
+        }
+    }
+
     /// The copies of a home; nil if there are none that can be trusted.
     static func read(_ home: String) -> SparePages? {
-        guard let data = FileManager.default.contents(atPath: path(home)), data.count > magic.count + 32 else {
+        guard let bytes = FileManager.default.contents(atPath: path(home)), bytes.starts(with: magic) else {
             return nil
         }
-        let bytes = [UInt8](data)
-        let sum = bytes.dropLast(8).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
-        var place = bytes.count - 8
-        guard bytes.fixed(at: &place) == sum, bytes.starts(with: magic) else { return nil }
-        place = magic.count
-        let key = bytes.fixed(at: &place)
-        let count = bytes.fixed(at: &place)
-        guard let size = Int(exactly: bytes.fixed(at: &place)), (512...65_536).contains(size), count <= mostPages,
-            bytes.count == place + Int(count) * (size + 8) + 8
-        else { return nil }
+        return bytes.withUnsafeBytes { try? SparePages($0) }
+    }
+
+    private init(_ bytes: UnsafeRawBufferPointer) throws(DecodingFailure) {
+        var sum = ByteReader(UnsafeRawBufferPointer(rebasing: bytes.suffix(8)))
+        let body = UnsafeRawBufferPointer(rebasing: bytes.dropLast(8))
+        var reader = ByteReader(body)
+        guard try sum.fixed64() == SipHash.hash(body, key: (0, 0)) else { throw reader.failure(.checksum) }
+        _ = try reader.run(Self.magic.count + 8)
+        let size = try reader.varint(as: Int.self)
+        guard (512...65_536).contains(size) else { throw reader.failure(.outOfRange) }
         var pages: [Page] = []
-        for _ in 0..<count {
-            let head = bytes.fixed(at: &place)
-            guard let number = UInt32(exactly: head >> 1), number > 0 else { return nil }
-            pages.append(Page(number: number, isSchema: head & 1 == 1, bytes: Array(bytes[place..<place + size])))
-            place += size
+        for _ in 0..<(try reader.varint(as: UInt32.self)) {
+            let head = try reader.varint()
+            guard let number = UInt32(exactly: head >> 1), number > 0 else { throw reader.failure(.outOfRange) }
+            pages.append(Page(number: number, isSchema: head & 1 == 1, bytes: Array(try reader.run(size))))
         }
-        return SparePages(key: key, pages: pages)
-    }
-}
-
-extension [UInt8] {
-    fileprivate mutating func appendFixed(_ value: UInt64) {
-        Swift.withUnsafeBytes(of: value.littleEndian) { append(contentsOf: $0) }
-    }
-
-    /// The eight bytes at `place`, which must be there; goes on behind them.
-    fileprivate func fixed(at place: inout Int) -> UInt64 {
-        defer { place += 8 }
-        return self[place..<place + 8].reversed().reduce(0) { $0 << 8 | UInt64($1) }
+        guard reader.isAtEnd else { throw reader.failure(.trailingBytes) }
+        self.pages = pages
     }
 }

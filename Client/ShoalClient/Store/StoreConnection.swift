@@ -94,7 +94,7 @@ final class StoreConnection: @unchecked Sendable {
             let plan = try queue.inDatabase { database in
                 guard let store else { return nil as SparePages.Plan? }
                 defer { self.store = nil }
-                let plan = store.isReadOnly ? nil : try? SparePages.plan(database)
+                let plan = store.isReadOnly ? nil : try? SparePages.plan(database, kept: homes.spareKey(home))
                 try store.close()
                 return plan
             }
