@@ -13,7 +13,7 @@ struct VisibilityCommand: ParsableCommand {
         abstract: "Measures bootstraps, quiet syncs and a hand-over where many accounts have customers of their own.",
         discussion: """
             Prints lines {"peer":"shoal","m":METRIC,"v":NUMBER}: seconds of a bootstrap of one account from the server that has
-            everything (bootstrap_s) and from one that has only that account's customers and shows it everything (alone_s),
+            everything (bootstrap_s, bootstrap_server_s of it in the server) and from one that has only that account's customers and shows it everything (alone_s, alone_server_s),
             their ratio, milliseconds of a sync that finds nothing (quiet_ms, quiet_alone_ms), and the hand-over of all
             customers of the account to another: the server's part, the taker's and the giver's next sync.
             """)
@@ -37,23 +37,33 @@ struct VisibilityCommand: ParsableCommand {
         let alone = try ServerBench(path: scratch + "/alone.db", accounts: ["account 0"])
         try fill(alone, 0, own: customers, shared: 0, with: 0)
 
-        let (bootstrap, replica) = try pull(full, 1, "full")
-        let (reference, other) = try pull(alone, 0, "alone")
+        let shared = Bootstraps(full, 1, scratch + "/full"), only = Bootstraps(alone, 0, scratch + "/alone")
+        // In turns, so that what else the machine does falls on both.
+        for _ in 0..<Self.rounds {
+            try shared.run()
+            try only.run()
+        }
+        let (bootstrap, replica) = try shared.result()
+        let (reference, other) = try only.result()
         let records = try replica.customers().count
         guard records == customers, try other.customers().count == customers else {
             throw BenchError("the account has \(records) of \(customers) customers")
         }
         Measure.metric("relations", Double(accounts * customers))
         Measure.metric("fill_s", filling)
-        Measure.metric("bootstrap_s", bootstrap)
-        Measure.metric("alone_s", reference)
-        Measure.metric("bootstrap_ratio", bootstrap / reference)
+        Measure.metric("bootstrap_s", bootstrap.whole)
+        Measure.metric("alone_s", reference.whole)
+        Measure.metric("bootstrap_ratio", bootstrap.whole / reference.whole)
+        Measure.metric("bootstrap_server_s", bootstrap.serving)
+        Measure.metric("alone_server_s", reference.serving)
         Measure.metric("quiet_ms", try quiet(full, 1, replica))
         Measure.metric("quiet_alone_ms", try quiet(alone, 0, other))
 
         // All of it goes to an account that shares none of it.
         let taker = 1 + accounts / 2
-        let (_, heir) = try pull(full, taker, "heir")
+        let heirs = Bootstraps(full, taker, scratch + "/heir")
+        try heirs.run()
+        let (_, heir) = try heirs.result()
         let (report, handing) = try Measure.seconds {
             try full.store.handover(
                 from: "account 1", to: "account \(taker)", isDryRun: false, time: ServerBench.environment.now())
@@ -73,7 +83,7 @@ struct VisibilityCommand: ParsableCommand {
         Measure.metric("taker_server_s", taken.serving)
         Measure.metric("giver_s", giving)
         Measure.metric("giver_server_s", given.serving)
-        Measure.metric("handover_bootstraps", (handing + taking) / bootstrap)
+        Measure.metric("handover_bootstraps", (handing + taking) / bootstrap.whole)
         for replica in [replica, other, heir] { try replica.close() }
         try full.close()
         try alone.close()
@@ -87,21 +97,40 @@ struct VisibilityCommand: ParsableCommand {
             logger: Logger(label: "shoal-bench", factory: { _ in SwiftLogNoOpLogHandler() }))
     }
 
-    /// The median of three bootstraps, each into a home of its own, and the last of them.
-    private func pull(_ server: ServerBench, _ number: Int, _ name: String) throws -> (Double, Replica) {
-        var times: [Double] = []
-        var last: Replica?
-        for round in 0..<3 {
+    private static let rounds = 5
+
+    /// Bootstraps of one account, each into a home of its own.
+    private final class Bootstraps {
+        private let server: ServerBench
+        private let number: Int
+        private let path: String
+        private var times: [Double] = []
+        private var serving: [Double] = []
+        private var last: Replica?
+
+        init(_ server: ServerBench, _ number: Int, _ path: String) {
+            self.server = server
+            self.number = number
+            self.path = path
+        }
+
+        func run() throws {
             let member = try server.newcomer(number)
-            let replica = try ClientBench.create("\(scratch)/\(name)\(round)", member)
+            let replica = try ClientBench.create("\(path)\(times.count)", member)
             try replica.stayOpen()
-            let handler = Self.handler(server.store)
-            times.append(try Measure.seconds { try ClientBench.sync(replica, handler, account: member.id) }.1)
+            let handler = VisibilityCommand.handler(server.store)
+            let (report, time) = try Measure.seconds { try ClientBench.sync(replica, handler, account: member.id) }
+            times.append(time)
+            serving.append(report.serving)
             try last?.close()
             last = replica
         }
-        guard let last else { throw BenchError("there is no replica") }
-        return (Measure.median(times), last)
+
+        /// The medians in seconds, and the last replica.
+        func result() throws -> ((whole: Double, serving: Double), Replica) {
+            guard let last else { throw BenchError("there is no replica") }
+            return ((Measure.median(times), Measure.median(serving)), last)
+        }
     }
 
     /// The median of syncs that find nothing.

@@ -126,9 +126,9 @@ final class AccountView {
         while try statement.step() { try body(statement.integer(0)) }
     }
 
-    /// The records that belong to a scope, after one of them.
+    /// The records that belong to a scope, after one of them: record, sequence, cells.
     func members(of scope: Int64, after record: Int64) throws -> Statement {
-        let statement = try statement(.members)
+        let statement = try statement(scope == 0 ? .workspace : .members)
         try statement.bind(1, scope)
         try statement.bind(2, record)
         return statement
@@ -138,7 +138,7 @@ final class AccountView {
 extension AccountView {
     /// What a view asks the database, prepared once a view.
     enum Query: Int, CaseIterable {
-        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherScope, move, feed, identifiers, members
+        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherScope, move, feed, identifiers, members, workspace
 
         fileprivate var text: String {
             switch self {
@@ -182,9 +182,18 @@ extension AccountView {
                     WHERE visibility.account = ?1 AND state > 0 AND member.record BETWEEN ?2 AND ?3
                 ORDER BY 1
                 """
-            case .members:
-                "SELECT record FROM member WHERE scope = ?1 AND record > ?2 ORDER BY record"
+            case .members: Self.members(in: "detail")
+            case .workspace: Self.members(in: "record")
             }
+        }
+
+        /// What belongs to the workspace lies in one table, what belongs to another record in the other (`RecordTable`).
+        private static func members(in table: String) -> String {
+            """
+            SELECT member.record, \(table).sequence, \(table).cells
+            FROM member CROSS JOIN \(table) ON \(table).id = member.record
+            WHERE member.scope = ?1 AND member.record > ?2 ORDER BY member.record
+            """
         }
 
         /// Of a scope after ?2: whether the account ?1 does not follow it, or only since a sequence above ?3.

@@ -63,33 +63,31 @@ extension StoreWriter {
         _ scopes: [RecordID], from giver: RecordID, to taker: RecordID, isDryRun: Bool, time: Int64
     ) throws -> (customers: Int, shared: Int) {
         var (customers, shared) = (0, 0)
-        var records: [Record] = []
+        var operations = Operations()
+        var salts = random(4 * scopes.count)[...]
         for scope in scopes {
             guard let record = try stored(scope) else { continue }
             let followers = viewers(of: record).followers
             guard followers.contains(giver) else { continue }
             customers += 1
             if followers.contains(taker) { shared += 1 }
-            if !isDryRun { records.append(record) }
+            if isDryRun { continue }
+            operations.begin(
+                record: record.id, time: time, salt: salts.prefix(4).reduce(0) { $0 << 8 | UInt32($1) })
+            salts = salts.dropFirst(4)
+            for (account, value) in [(giver, ValueKind.absent), (taker, .present)].sorted(by: { $0.0 < $1.0 }) {
+                let key = CellKey(.follow, id: account)
+                operations.edit(key, value, supersedes: record.liveDots(in: record.range(of: key)))
+            }
+            let way = CellKey(.addWay, id: taker)
+            if record.shown(in: record.range(of: way)) == nil { operations.edit(way, text: Self.assigned) }
         }
-        if records.isEmpty { return (customers, shared) }
+        if operations.isEmpty { return (customers, shared) }
         try note(
             AuditEvent(
                 action: .accountHandover, subject: giver,
-                values: [.init("to", to: taker.description), .init("customers", to: String(records.count))], time: time)
-        )
-        try writeOwn(time: time) { operations in
-            for record in records {
-                operations.begin(
-                    record: record.id, time: time, salt: random(4).reduce(0) { $0 << 8 | UInt32($1) })
-                for (account, value) in [(giver, ValueKind.absent), (taker, .present)].sorted(by: { $0.0 < $1.0 }) {
-                    let key = CellKey(.follow, id: account)
-                    operations.edit(key, value, supersedes: record.liveDots(in: record.range(of: key)))
-                }
-                let way = CellKey(.addWay, id: taker)
-                if record.shown(in: record.range(of: way)) == nil { operations.edit(way, text: Self.assigned) }
-            }
-        }
+                values: [.init("to", to: taker.description), .init("customers", to: String(customers))], time: time))
+        try writeOwn(time: time) { $0 = operations }
         return (customers, shared)
     }
 

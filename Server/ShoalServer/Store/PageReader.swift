@@ -14,8 +14,9 @@ struct PageReader {
     private(set) var damaged: [RecordID] = []
     private let own: ServerSession.Holdings
     private let budget: Int
-    /// Records that this page has whole.
+    /// Records that this page has whole and could meet again: pairs, and, where it tells moves, all of what entered.
     private var whole: Set<RecordID> = []
+    private var tellsMoves = false
 
     init(own: ServerSession.Holdings, budget: Int) {
         self.own = own
@@ -94,7 +95,7 @@ struct PageReader {
         while try members.step() {
             if isFull, last > id { return last }
             last = members.integer(0)
-            try appendWhole(last, view)
+            if let record = try record(members) { try appendSeen(record, view) }
         }
         return nil
     }
@@ -104,10 +105,13 @@ struct PageReader {
         try row.bind(1, id)
         defer { row.reset() }
         guard try row.step() else { return }
-        let id = RecordID(rawValue: id)
-        guard let record = try record(id, sequence: row.integer(0), row.bytes(1)) else { return }
+        let record = try record(RecordID(rawValue: id), sequence: row.integer(0), row.bytes(1))
+        if let record { appendWhole(record) }
+    }
+
+    private mutating func appendSeen(_ record: Record, _ view: AccountView) throws {
         // A pair is in two scopes.
-        if case .pair = record.envelope.scope, try whole.contains(id) || !view.sees(record.envelope) { return }
+        if record.isPair, try whole.contains(record.id) || !view.sees(record.envelope) { return }
         appendWhole(record)
     }
 
@@ -121,6 +125,7 @@ struct PageReader {
     /// The changes and moves after the cursor's sequence, in their order; of each record the cells that are newer than the
     /// cursor's floor, of what entered the view everything.
     mutating func changes(_ cursor: inout Cursor, _ view: AccountView, upTo newest: Int64) throws {
+        tellsMoves = true
         if let place = cursor.move {
             cursor.move = nil
             // A move that another one has followed comes with that.
@@ -157,8 +162,7 @@ struct PageReader {
 
     /// The feed knows only one scope of a pair.
     private func isSeen(_ record: Record, _ view: AccountView) throws -> Bool {
-        guard case .pair = record.envelope.scope else { return true }
-        return try view.sees(record.envelope)
+        try !record.isPair || view.sees(record.envelope)
     }
 
     /// Tells one move, from where an earlier page ended.
@@ -226,44 +230,72 @@ struct PageReader {
     private mutating func append(_ record: Record, newerThan sequence: Int64) {
         // Edits that came before what makes the record: it follows whole when that comes.
         guard record.isMade, sequence > 0 || !record.isEmptied else { return }
-        if sequence == 0 { whole.insert(record.id) }
-        page.begin(record.id, record.envelope)
-        if record.isOpen { page.noteOpen() }
-        record.forEachCell { cell in
-            guard record.entries[cell].contains(where: { $0.sequence > sequence }) else { return }
-            // Who begins has nothing that could be emptied.
-            if sequence == 0, record.entries[cell].allSatisfy(\.kind.isMarker) { return }
+        if sequence == 0, tellsMoves || record.isPair { whole.insert(record.id) }
+        page.append(record, newerThan: sequence, own)
+    }
+}
+
+extension RecordPage {
+    /// Appends the cells of a record of which something is newer than `sequence`, without the values that are the receiver's.
+    fileprivate mutating func append(
+        _ record: borrowing Record, newerThan sequence: Int64, _ own: ServerSession.Holdings
+    ) {
+        begin(record.id, record.envelope)
+        if record.isOpen { noteOpen() }
+        var start = 0
+        while start < record.entries.count {
+            let cell = start..<record.endOfCell(from: start)
+            start = cell.upperBound
+            var isNewer = false
+            var hasValue = false
             // A cell of which nothing at all is named would be emptied.
-            let leavesOut = record.entries[cell].contains { !$0.kind.isMarker && !isKept($0, since: sequence) }
-            var isEmpty = true
-            for entry in record.entries[cell] where !entry.kind.isMarker {
-                if leavesOut, isKept(entry, since: sequence) { continue }
-                var copy = entry
+            var leavesOut = false
+            for place in cell {
+                if record.entries[place].sequence > sequence { isNewer = true }
+                if record.entries[place].kind.isMarker { continue }
+                hasValue = true
+                if !own.keeps(record.entries[place], since: sequence) { leavesOut = true }
+            }
+            guard isNewer else { continue }
+            guard hasValue else {
+                // Who begins has nothing that could be emptied.
+                if sequence > 0 {
+                    let key = record.entries[cell.lowerBound].key
+                    append(
+                        Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: 0), from: record.arena
+                    )
+                }
+                continue
+            }
+            for place in cell where !record.entries[place].kind.isMarker {
+                if leavesOut, own.keeps(record.entries[place], since: sequence) { continue }
+                var copy = record.entries[place]
                 // Sequences are the server's; they do not travel.
                 copy.sequence = 0
-                page.append(copy, from: record.arena, isOwn: isOwn(entry))
-                isEmpty = false
-            }
-            if isEmpty {
-                let key = record.entries[cell.lowerBound].key
-                page.append(
-                    Entry(key: key, kind: .emptied, dot: Dot(rawValue: 0), time: 0, sequence: 0), from: record.arena)
+                append(copy, from: record.arena, isOwn: own.has(copy))
             }
         }
     }
+}
 
+extension ServerSession.Holdings {
     /// Whether the replica has this change of a text and keeps it.
-    private func isKept(_ entry: Entry, since sequence: Int64) -> Bool {
-        own.keepsChanges && entry.kind == .textChange && entry.sequence <= sequence
+    fileprivate func keeps(_ entry: Entry, since sequence: Int64) -> Bool {
+        keepsChanges && entry.kind == .textChange && entry.sequence <= sequence
     }
 
     /// Only what has a value of its own is worth leaving out; a count is a sum, which the replica's operation is not.
-    private func isOwn(_ entry: Entry) -> Bool {
-        (entry.kind.isSlice || entry.kind == .integer) && own.contains(entry.dot)
+    fileprivate func has(_ entry: Entry) -> Bool {
+        (entry.kind.isSlice || entry.kind == .integer) && contains(entry.dot)
     }
 }
 
 extension Record {
     /// Whether other records can belong to it.
     fileprivate var isCustomer: Bool { envelope.scope == .customer(id) }
+
+    /// Whether it links two customers.
+    fileprivate var isPair: Bool {
+        if case .pair = envelope.scope { true } else { false }
+    }
 }
