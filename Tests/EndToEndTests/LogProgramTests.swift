@@ -46,4 +46,27 @@ struct LogProgramTests {
             #expect(try await scene.shoald("audit", "--account", "小美").text.contains("小美"))
         }
     }
+
+    @Test func whatIsExportedWithoutANetworkIsInTheAuditOnceThereIsOne() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美")
+            let id = try #require(try await scene.json("a", "customer", "add", "张三")["id"].text)
+            try await scene.ok("a", "sync")
+            try await scene.stopServer()
+            try await scene.ok("a", "export", scene.home("out.csv"))
+            try await scene.ok("a", "export", "--person", id, scene.home("张三.json"))
+            // What could not be written is not said to be there.
+            _ = try await scene.fails("a", "export", scene.home("out.csv"))
+            #expect(try await scene.json("a", "status")["pending"] == 2)
+            try await scene.startServer()
+            try await scene.ok("a", "sync")
+            let entries = try JSON(try await scene.shoald("audit", "--json").output).items
+            let exports = entries.filter { $0["changes"].items.contains { $0["to"] == "export" } }
+            #expect(exports.count == 2 && exports.allSatisfy { $0["by"] == "小美" && $0["device"] != .null })
+            let changes = exports.flatMap(\.["changes"].items)
+            for (field, value) in [("form", "csv"), ("form", "person"), ("customers", "1"), ("person", id)] {
+                #expect(changes.contains { $0["field"] == .string(field) && $0["to"] == .string(value) }, "\(changes)")
+            }
+        }
+    }
 }

@@ -30,6 +30,8 @@ enum FieldRow {
     case following
     /// The tag book: made by everybody, changed by whom the setting says.
     case book
+    /// Its maker's, while it is made; supervisors'.
+    case made
 
     /// The kind and name of each field; a field of the schema that is not here fails the test.
     static let all: [(FieldRow, Kind, String)] =
@@ -47,6 +49,7 @@ enum FieldRow {
             ),
             (.following, .customer, "follow"), (.book, .tagGroup, "name folded single archived"),
             (.book, .tag, "name folded group archived merged_into"), (.followers, .note, "body"),
+            (.made, .export, "form customers person"),
         ].flatMap { row, kind, names in names.split(separator: " ").map { (row, kind, String($0)) } }
 
     static func of(_ field: FieldSchema) -> FieldRow? {
@@ -123,6 +126,7 @@ final class FieldMatrix {
             switch row {
             case .server: try runServer(field, writer)
             case .book: try runBook(field, role, writer)
+            case .made: try runMade(field, role, writer)
             case .followers, .relation, .following:
                 for standing in Standing.allCases { try runCustomer(field, row, role, standing, writer) }
             }
@@ -157,7 +161,7 @@ final class FieldMatrix {
             if outside != nil {
                 try expect(outside, "coming back by \(what)", id, writer) { self.edit(field, writer.account, &$0) }
             }
-        case .followers, .server, .book:
+        case .followers, .server, .book, .made:
             try expect(outside, what, id, writer) { self.edit(field, writer.account, &$0) }
         }
     }
@@ -206,6 +210,27 @@ final class FieldMatrix {
                 self.edit(field, derived, &$0)
             }
         }
+    }
+
+    // MARK: What is written once
+
+    private func runMade(_ field: FieldSchema, _ role: Role, _ writer: TestReplica) throws {
+        let what = "\(field.name) of \(field.kind) as \(role)"
+        let later: RefusalReason? = role == .supervisor ? nil : .forbidden
+        let foreign: RefusalReason? = role == .supervisor ? nil : .unknownRecord
+        for maker in [writer, other] {
+            let id = maker.newID()
+            let creation = Envelope(kind: field.kind, scope: .account(maker.account))
+            try expect(nil, "making \(what)", id, maker, creates: creation) { self.edit(field, id, &$0) }
+            try expect(maker === writer ? later : foreign, "changing \(what)", id, writer) { self.edit(field, id, &$0) }
+            let seen = chief.rows[id]?.uncoveredDots() ?? []
+            try expect(maker === writer ? later : foreign, "deleting what has \(what)", id, writer) { $0.cover(seen) }
+        }
+        let id = writer.newID()
+        try expect(
+            foreign, "making other's \(what)", id, writer,
+            creates: Envelope(kind: field.kind, scope: .account(other.account))
+        ) { self.edit(field, id, &$0) }
     }
 
     // MARK: One cell

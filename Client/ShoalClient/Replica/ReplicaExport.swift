@@ -18,6 +18,20 @@ public struct ExportedCustomer: Hashable, Sendable {
 }
 
 extension Replica {
+    /// Notes for the audit that customers are written into a file. A home that cannot be written notes nothing.
+    ///
+    /// - Parameters:
+    ///   - form: `csv`, `jsonl`, or `person` for everything about one.
+    ///   - customers: how many.
+    public func noteExport(_ form: String, customers: Int, person: RecordID? = nil) throws {
+        if try isReadOnly { return }
+        try write { commands in
+            var fields = [(Field.exportForm, form), (Field.exportCount, String(customers))]
+            if let person { fields.append((.exportPerson, person.description)) }
+            _ = try commands.make(.export, scope: .account(commands.store.standing.account), fields)
+        }
+    }
+
     /// All customers in id order, of one state of the replica.
     ///
     /// - Parameters:

@@ -13,13 +13,19 @@ public enum FieldWriter: String, Sendable, CaseIterable {
     case element
     /// Whom the setting `tag-editors` names.
     case tagEditor
+    /// Whoever makes the record, with that and never again.
+    case maker
 }
 
 extension Kind {
     /// Who deletes records of this kind, and writes fields of theirs that this version does not know.
     public var writer: FieldWriter {
         if isServers { return .server }
-        return self == .tag || self == .tagGroup ? .tagEditor : .viewer
+        switch self {
+        case .tag, .tagGroup: return .tagEditor
+        case .export: return .maker
+        default: return .viewer
+        }
     }
 }
 

@@ -9,6 +9,8 @@ extension Kind {
     public static let note = Kind(rawValue: 5)
     /// A setting of the workspace.
     public static let setting = Kind(rawValue: 6)
+    /// That somebody wrote customers into a file; in the scope of their account.
+    public static let export = Kind(rawValue: 7)
 
     /// Whether only the server itself writes records of this kind.
     public var isServers: Bool { self == .account || self == .setting }
@@ -84,4 +86,12 @@ extension Field {
     /// The setting's name, of which its identifier is derived.
     public static let settingKey = Field(rawValue: 110)
     public static let settingValue = Field(rawValue: 111)
+
+    // Export
+    /// `csv`, `jsonl`, or `person` for everything about one customer.
+    public static let exportForm = Field(rawValue: 120)
+    /// How many customers, in decimal.
+    public static let exportCount = Field(rawValue: 121)
+    /// The customer of a `person`, 13 characters.
+    public static let exportPerson = Field(rawValue: 122)
 }

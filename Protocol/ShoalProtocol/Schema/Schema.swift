@@ -94,6 +94,10 @@ public enum Schema {
 
         FieldSchema(.settingKey, "key", .setting),
         FieldSchema(.settingValue, "value", .setting),
+
+        FieldSchema(.exportForm, "form", .export),
+        FieldSchema(.exportCount, "customers", .export),
+        FieldSchema(.exportPerson, "person", .export),
     ]
 
     private static let byNumber: [UInt16: FieldSchema] = Dictionary(
@@ -104,7 +108,7 @@ public enum Schema {
 
     public static let kindNames: [(Kind, String)] = [
         (.account, "account"), (.customer, "customer"), (.tagGroup, "tag_group"), (.tag, "tag"), (.note, "note"),
-        (.setting, "setting"),
+        (.setting, "setting"), (.export, "export"),
     ]
 
     /// The name of a kind; `kind-N` for one of a newer version.

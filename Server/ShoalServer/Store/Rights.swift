@@ -95,7 +95,7 @@ extension GroupFold {
         switch Schema.writer(of: edit.key.field, in: kind) {
         case .follower: return edit.kind == .present ? isFollower : isOwn
         case .element: return isOwn
-        case .server, .viewer, .tagEditor:
+        case .server, .viewer, .tagEditor, .maker:
             return isNew || may(account, Schema.writer(of: edit.key.field, in: kind))
         }
     }
@@ -105,7 +105,7 @@ extension GroupFold {
         switch writer {
         case .viewer: true
         case .tagEditor: self.writer.state.mayEditTags(account)
-        case .server, .follower, .element: false
+        case .server, .follower, .element, .maker: false
         }
     }
 

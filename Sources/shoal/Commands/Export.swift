@@ -19,6 +19,8 @@ struct Export: ReplicaCommand {
 
             With --person the file is JSON: fields, tags, followers and notes with authors and times, what is in conflict or \
             was removed or refused, and what is not sent yet. It says what this machine knows: sync first.
+
+            That something was exported, not what, goes to the server with the next sync and into its audit.
             """)
 
     @Argument(
@@ -61,6 +63,7 @@ struct Export: ReplicaCommand {
                 }
             })
         try output.write(bytes)
+        try replica.noteExport(format.rawValue, customers: count)
         try output.publish()
         if screen.isJSON { return screen.json { $0.object { $0.member("customers", count) } } }
         screen.line(.plain("\(Format.count(count, "customer", "customers")) in \(file)"))
@@ -68,9 +71,9 @@ struct Export: ReplicaCommand {
 }
 
 /// What a file of customers looks like, by the ending of its name.
-enum ExportFormat {
+enum ExportFormat: String {
     case csv
-    case jsonLines
+    case jsonLines = "jsonl"
 
     init?(file: String) {
         let name = file.lowercased()

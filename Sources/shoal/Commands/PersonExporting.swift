@@ -10,6 +10,7 @@ extension Export {
         writer.export(export)
         let output = try NewFile(file, replaces: force)
         try output.write(writer.bytes + [UInt8(ascii: "\n")])
+        try replica.noteExport("person", customers: 1, person: id)
         try output.publish()
         if screen.isJSON { return screen.json { $0.object { $0.member("id", id) } } }
         screen.line(.plain("\(Format.count(export.records.count, "record", "records")) written"))
