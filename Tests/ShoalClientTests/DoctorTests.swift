@@ -301,6 +301,24 @@ struct DoctorTests {
         #expect(try scene.replica.examine() == [])
     }
 
+    /// The copy of the first page is older than the file: what came behind the end that it names is there all the same.
+    @Test func aHomeThatGrewSinceItsSparePagesWereTakenIsMendedWhole() throws {
+        let scene = try Scene()
+        try scene.close()
+        try scene.open()
+        for number in 0..<200 {
+            _ = try scene.replica.addCustomer(name: "Later-\(number)-\(String(repeating: "l", count: 500))")
+        }
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+        bytes.replaceSubrange(0..<4_096, with: Data(count: 4_096))
+        try bytes.write(to: URL(fileURLWithPath: scene.path))
+        #expect(try !scene.doctor().isEmpty)
+        _ = try scene.replica.examine()
+        #expect(try scene.replica.dumpLines == before)
+    }
+
     /// Copies that are damaged themselves are none.
     @Test func sparePagesThatChangedAreNotUsed() throws {
         let scene = try Scene()
