@@ -188,6 +188,8 @@ final class CrashWorld: @unchecked Sendable {
             try replicas[victim - 1].close()
             complaints += try Audit.replica(disks[victim], isEncrypted: isEncrypted).complaints
         } else {
+            // The chain of the audit, what is seen, and all else that the server keeps.
+            complaints += try server.store.check().problems
             try server.store.close()
             complaints += try Audit.server(disks[0]).complaints
         }
@@ -213,6 +215,7 @@ final class CrashWorld: @unchecked Sendable {
         }
         let last = try again[0].sync(againServer)
         if last.pushed + last.pulled != 0 { complaints.append("an immediate second sync still moves something") }
+        complaints += try againServer.store.check().problems
         return complaints
     }
 }
