@@ -51,6 +51,11 @@ public enum Scope: Hashable, Sendable {
     case customer(RecordID)
     /// A link between two customers, the smaller identifier first.
     case pair(RecordID, RecordID)
+
+    /// The customer to whom a record belongs, if to one.
+    public var customer: RecordID? {
+        if case .customer(let id) = self { id } else { nil }
+    }
 }
 
 /// What never changes of a record.

@@ -62,7 +62,9 @@ struct DigestCommand: ParsableCommand {
             var digest = try DigestRun(replica)
             while case .send(let body) = try digest.next() {
                 digest.sending(body)
-                try digest.received(try handler.handle(body, account: member.id))
+                try digest.received(
+                    try handler.handle(
+                        body, account: member.id, device: member.importer, time: ServerBench.environment.now()))
             }
             run = digest
         }

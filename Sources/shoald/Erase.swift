@@ -37,6 +37,8 @@ struct Erase: AsyncParsableCommand {
         let records = report.stored == 1 ? "1 record" : "\(report.stored) records"
         let replicas =
             report.accounts == 1 ? "the replicas of 1 account" : "the replicas of \(report.accounts) accounts"
-        print("\(records) \(dryRun ? "would be" : "are") erased; \(replicas) \(dryRun ? "would be" : "will be") told")
+        print(
+            "\(records) \(dryRun ? "would be" : report.stored == 1 ? "is" : "are") erased; \(replicas) \(dryRun ? "would be" : "will be") told"
+        )
     }
 }

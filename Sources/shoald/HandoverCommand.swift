@@ -24,7 +24,7 @@ extension AccountCommand {
             if global.json { return try global.printJSON(report) }
             let customers = report.customers == 1 ? "1 customer" : "\(report.customers) customers"
             print(
-                "\(customers) \(dryRun ? "would be" : "are") handed over, \(report.shared) of them shared by both before"
+                "\(customers) \(dryRun ? "would be" : report.customers == 1 ? "is" : "are") handed over, \(report.shared) of them shared by both before"
             )
         }
     }

@@ -47,6 +47,21 @@ struct LogProgramTests {
         }
     }
 
+    @Test func whoBecomesASupervisorIsNotedWhenTheyFetchEverything() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美")
+            try await scene.enroll("b", as: "小李", role: "sales")
+            try await scene.ok("a", "customer", "add", "张三")
+            try await scene.ok("a", "sync")
+            try await scene.ok("b", "sync")
+            #expect(try await scene.shoald("account", "role", "小李", "--role", "supervisor").status == 0)
+            try await scene.ok("b", "sync")
+            #expect(try await scene.json("b", "customer", "list").items.count == 1)
+            let entries = try JSON(try await scene.shoald("audit", "--json").output).items
+            #expect(entries.contains { $0["action"] == "fill" && $0["by"] == "小李" }, "\(entries)")
+        }
+    }
+
     @Test func whatIsExportedWithoutANetworkIsInTheAuditOnceThereIsOne() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小美")

@@ -96,6 +96,22 @@ struct NoteTests {
         }
     }
 
+    @Test func whatAnEditorLeftIsErasedWithItsCustomer() async throws {
+        try await Scene.run { scene in
+            let note = try await pair(scene, "文")
+            let customer = try #require(try await scene.json("a", "note", "show", note)["customer"].text)
+            _ = try await scene.shoal(
+                "a", ["note", "edit", note], variables: editor(scene, "echo 很长 > \"$1\"\nexit 1"))
+            func drafts() throws -> [String] {
+                try FileManager.default.contentsOfDirectory(atPath: scene.home("a")).filter { $0.hasPrefix("note-") }
+            }
+            #expect(try drafts().count == 1)
+            #expect(try await scene.shoald("erase", customer).status == 0)
+            try await scene.ok("a", "sync")
+            #expect(try drafts() == [])
+        }
+    }
+
     @Test func historyTellsWhoWroteWhichPart() async throws {
         try await Scene.run { scene in
             let note = try await pair(scene, "皮肤敏感")

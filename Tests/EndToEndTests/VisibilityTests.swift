@@ -59,6 +59,10 @@ struct VisibilityTests {
                 let outcome = try await scene.shoald("account", "handover", words[0], words[1])
                 #expect(outcome.status == 1 && outcome.output.isEmpty && outcome.sentences.count == 1)
             }
+            // Nobody but supervisors would see them.
+            #expect(try await scene.shoald("account", "disable", "小王").status == 0)
+            let back = try await scene.shoald("account", "handover", "小李", "小王")
+            #expect(back.status == 1 && back.errors.contains("disabled"), "\(back.errors)")
         }
     }
 

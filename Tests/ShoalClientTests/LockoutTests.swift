@@ -48,6 +48,50 @@ import Testing
         }
     }
 
+    /// Nor is it written as plain text, or under a passphrase that whoever locked it does not know.
+    @Test func aLockedHomeIsNeitherEncryptedNorDecrypted() async throws {
+        let one = try await prepared()
+        let gone = ScriptedTransport.Step.fail(.unreachable("gone"))
+        one.transport.script([Self.problem("disabled")] + Array(repeating: gone, count: 4))
+        try? await one.sync()
+        try one.replica.close()
+        let encryption = HomeEncryption(home: one.home.path, environment: one.world.environment)
+        var secret = HomeSecret.passphrase("a long passphrase")
+        secret.scrypt = { KeyFile.Scrypt(salt: $0, rounds: 16, blockSize: 1, parallelism: 1) }
+        await expectLocked(.disabled, .handingOver) { try encryption.encrypt(secret) }
+        #expect(try encryption.lock() == nil)
+    }
+
+    /// What editors left goes with the customer that it is about, and all of it with the home.
+    @Test func draftsGoWithTheirCustomerOrTheirHome() throws {
+        let (home, memory) = (TemporaryHome(), TemporaryHome())
+        for directory in [home.path, memory.path] {
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+        }
+        let homes = HomeDirectory(drafts: [memory.path, "/nowhere"])
+        let (a, b) = (RecordID(rawValue: 1 << 40), RecordID(rawValue: 2 << 40))
+        let foreign = HomeDirectory.draftName(memory.path, of: a) + "x.txt"
+        func write() throws {
+            for directory in [home.path, memory.path] {
+                for customer in [a, b] {
+                    let name = HomeDirectory.draftName(home.path, of: customer) + "x.txt"
+                    try Data("x".utf8).write(to: URL(fileURLWithPath: "\(directory)/\(name)"))
+                }
+            }
+            try Data("x".utf8).write(to: URL(fileURLWithPath: "\(memory.path)/\(foreign)"))
+        }
+        func left(_ directory: String) throws -> Set<String> {
+            Set(try FileManager.default.contentsOfDirectory(atPath: directory))
+        }
+        try write()
+        try homes.removeCopies(home.path, of: [a])
+        let other = HomeDirectory.draftName(home.path, of: b) + "x.txt"
+        #expect(try left(home.path) == [other] && left(memory.path) == [other, foreign])
+        try write()
+        try homes.removeCopies(home.path, of: nil)
+        #expect(try left(home.path) == [] && left(memory.path) == [foreign])
+    }
+
     @Test(arguments: [Lockout.Reason.disabled, .revoked])
     func itHandsOverWhatWasNotSentAndIsEmptied(_ reason: Lockout.Reason) async throws {
         let one = try await prepared()

@@ -41,6 +41,30 @@ struct CollectionTests {
         }
     }
 
+    /// What a note said stays in the audit when its row is collected; it goes with its customer.
+    @Test func whatWasCollectedIsErasedWithItsCustomer() throws {
+        let server = try TestServer()
+        let a = try server.replica("a")
+        let (customer, note, other) = (a.newID(), a.newID(), a.newID())
+        try a.sync(Operations { $0.makeCustomer(customer, name: "张三") })
+        try a.sync(makeNote(note, of: customer))
+        try a.sync(Operations { $0.makeCustomer(other, name: "李四") })
+        try a.sync(delete(try #require(try row(server, note))))
+        try settle(server, a)
+        #expect(try row(server, note) == nil)
+        func values() throws -> Int {
+            var query = AuditQuery()
+            query.record = note.description
+            return try server.store.audit(query).entries.filter { !$0.erased }.count
+        }
+        #expect(try values() > 0)
+        let report = try server.store.erase(customer, by: "root", time: server.clock.now)
+        #expect(report.records == 2 && report.stored == 1)
+        #expect(try values() == 0)
+        #expect(try count(server, "former_member") == 0)
+        #expect(try server.store.check().isSound)
+    }
+
     /// The server's row, with the sequences.
     private func row(_ server: TestServer, _ id: RecordID) throws -> Record? {
         try server.store.withWriter { _, database in try RecordTable(database).read(id) }

@@ -66,6 +66,35 @@ struct ConnectionTests {
         }
     }
 
+    /// A body may take long. Who sends it is asked again when it is there.
+    @Test(arguments: ["/v1/sync", "/v1/digest", "/v1/relay", "/v1/handover"])
+    func whoIsDisabledWhileTheirBodyArrivesIsRefused(_ path: String) async throws {
+        let server = try TestServer()
+        let replica = try server.replica("a")
+        try await ServedStore.run(server, options: options { _ in }) { served in
+            let body = try replica.request(Operations { $0.makeCustomer(replica.newID(), name: "late") }).encoded()
+            let fields = [
+                "POST \(path) HTTP/1.1", "Host: x", "Authorization: Bearer \(replica.key)",
+                "Content-Length: \(body.count)", "Content-Type: application/vnd.shoal.v1+json",
+                "Content-Encoding: deflate", "Connection: close",
+            ]
+            let slow = try RawConnection(port: served.port)
+            let head = fields.map { $0 + "\r\n" }.joined() + "\r\n"
+            try slow.send(Array(head.utf8))
+            try slow.send(body.prefix(10))
+            try await Task.sleep(for: .milliseconds(300))
+            try server.store.disable("a", time: server.clock.now)
+            if path == "/v1/handover" {
+                try server.accounts.revoke(device: replica.enrolled.replica.text, discards: true)
+            }
+            try slow.send(body.dropFirst(10))
+            let answer = try await waiting { slow.rest(milliseconds: 5_000) }
+            let text = String(decoding: answer.bytes, as: UTF8.self)
+            #expect(text.hasPrefix(path == "/v1/handover" ? "HTTP/1.1 4" : "HTTP/1.1 403"), "\(text)")
+            #expect(try !server.dump().contains("late"))
+        }
+    }
+
     @Test func aConnectionThatSaysNothingIsClosed() async throws {
         let options = options { $0.headerSeconds = 1 }
         try await ServedStore.run(try TestServer(), options: options) { served in

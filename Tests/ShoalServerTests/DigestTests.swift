@@ -38,7 +38,8 @@ struct DigestTests {
             case .send(let request):
                 try meanwhile()
                 let handler = DigestHandler(store: replica.server.store)
-                let answer = try handler.handle(try request.encoded(), account: replica.account)
+                let answer = try handler.handle(
+                    try request.encoded(), account: replica.account, device: replica.enrolled.replica, time: 1)
                 action = try session.receive(try DigestResponse(decoding: answer), Rows(rows: replica.rows))
             case .commit(let repair):
                 for head in repair.page.heads {
@@ -202,7 +203,11 @@ struct DigestTests {
         let request = DigestRequest(
             epoch: reader.enrolled.epoch, cursor: reader.cursor, ranges: ranges, wanted: wanted)
         let body = try DigestHandler(store: reader.server.store).handle(
-            try request.encoded(), account: reader.account)
+            try request.encoded(), account: reader.account, device: reader.enrolled.replica, time: 1)
+        var query = AuditQuery()
+        query.limit = 1
+        let entry = try #require(try reader.server.store.audit(query).entries.first)
+        #expect(entry.action == .fetch && entry.changes.first?.to == "\(2 * Limits.digestRanges)")
         #expect(try DigestResponse(decoding: body).page.heads.count == 2 * Limits.digestRanges)
         let alone = DigestRequest(epoch: reader.enrolled.epoch, cursor: reader.cursor, ranges: ranges)
         let answer = try reader.server.store.digest(alone, account: reader.account)

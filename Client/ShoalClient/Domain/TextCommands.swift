@@ -7,6 +7,8 @@ import struct ShoalCRDT.Record
 public struct TextDraft: Sendable {
     public let record: RecordID
     public let text: String
+    /// To which customer it belongs, if to one.
+    public let customer: RecordID?
     let field: Field
     let seen: TextSequence
     /// The register's value that the text is, while nobody has changed it as a text; empty for an empty one.
@@ -21,7 +23,7 @@ extension Commands {
         let cell = record.range(of: CellKey(field))
         let seen = record.openText(in: cell)
         return TextDraft(
-            record: record.id, text: seen.text, field: field, seen: seen,
+            record: record.id, text: seen.text, customer: record.envelope.scope.customer, field: field, seen: seen,
             base: record.isText(cell) ? nil : record.textBase(in: cell)?.delta ?? TextDelta())
     }
 

@@ -41,7 +41,8 @@ public struct HomeEncryption {
 
     /// Encrypts the database.
     ///
-    /// - Throws: `ReplicaError.home` if it is encrypted already, `.busy` while another process has it open.
+    /// - Throws: `ReplicaError.home` if it is encrypted already, `.busy` while another process has it open, `.locked` and
+    ///   `.outOfContact` as other commands do.
     public func encrypt(_ secret: HomeSecret) throws {
         try exclusively {
             guard try lock() == nil else { throw ReplicaError.home(home, reason: "it is encrypted already") }
@@ -57,7 +58,7 @@ public struct HomeEncryption {
 
     /// Writes the database as plain text again.
     ///
-    /// - Throws: `ReplicaError.home` if it is not encrypted, `.busy` while another process has it open.
+    /// - Throws: `ReplicaError.home` if it is not encrypted, and as `encrypt` does.
     public func decrypt() throws {
         let opened = try HomeKey.open(home, environment)
         guard let (cipher, file) = opened else { throw ReplicaError.home(home, reason: "it is not encrypted") }
@@ -112,7 +113,14 @@ public struct HomeEncryption {
     private func copy(from old: PageCipher?, to new: PageCipher?) throws {
         let part = HomeDirectory.partPath(home)
         for suffix in ["", "-journal", "-wal", "-shm"] { unlink(part + suffix) }
-        try FileConversion.run(path, from: old, to: part, new)
+        try FileConversion.run(path, from: old, to: part, new) { database in
+            // One of an earlier version is brought up to date by the next command, and admitted by none before.
+            guard try database.tableExists("locked") else { return }
+            do { try StandingStore.read(database, home: home).admit(to: home, now: environment.now) } catch {
+                if case ReplicaError.notEnrolled = error { return }
+                throw error
+            }
+        }
         chmod(part, 0o600)
         try HomeDirectory.synchronize(part, home)
     }

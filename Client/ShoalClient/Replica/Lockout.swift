@@ -62,7 +62,7 @@ extension Replica {
     /// or when the home is opened.
     func wipe() throws {
         try connection.access { store in try LockoutStore.wipe(store) }
-        try environment.homes.removeCopies(home)
+        try environment.homes.removeCopies(home, of: nil)
         try connection.access { store in try LockoutStore.finish(store) }
     }
 

@@ -159,13 +159,14 @@ extension Replica {
     /// Upkeep: if it cannot be done now, it is when the home is opened again, or with the next answer of the server.
     func scrubIfNeeded() {
         do {
-            let isNeeded = try connection.access { store in
-                guard !store.isReadOnly, try ErasureStore.isUnscrubbed(store.database) else { return false }
+            let erased = try connection.access { store in
+                guard !store.isReadOnly, try ErasureStore.isUnscrubbed(store.database) else { return [RecordID]() }
                 try store.scrub()
-                return true
+                return try Int64.fetchAll(store.database, sql: "SELECT person FROM erased WHERE scrubbed = 0").map(
+                    RecordID.init(rawValue:))
             }
-            guard isNeeded else { return }
-            try environment.homes.removeCopies(home)
+            if erased.isEmpty { return }
+            try environment.homes.removeCopies(home, of: Set(erased))
             try connection.access { store in
                 try store.transaction(enrolled: false) {
                     try store.database.execute(sql: "UPDATE erased SET scrubbed = 1")

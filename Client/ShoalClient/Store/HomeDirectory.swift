@@ -1,4 +1,5 @@
 import Glibc
+import ShoalCRDT
 
 /// The home on disk: a directory that only its owner may enter, with one database, two lock files and, if it is encrypted, a
 /// key file.
@@ -9,7 +10,10 @@ public struct HomeDirectory: HomeFiles {
 
     public static func databasePath(_ home: String) -> String { "\(home)/\(database)" }
 
-    public init() {}
+    /// Other directories in which people edit notes of encrypted homes.
+    private let drafts: [String]
+
+    public init(drafts: [String] = []) { self.drafts = drafts }
 
     /// - Throws: `ReplicaError.home` when it cannot be told, for want of permission.
     public func hasDatabase(_ home: String) throws -> Bool {
@@ -46,17 +50,38 @@ public struct HomeDirectory: HomeFiles {
         access(Self.databasePath(home), W_OK) != 0 && errno == EROFS
     }
 
-    public func removeCopies(_ home: String) throws {
-        guard let directory = opendir(home) else { throw Self.failure(home) }
-        defer { closedir(directory) }
-        while let entry = readdir(directory) {
+    public func removeCopies(_ home: String, of customers: Set<RecordID>?) throws {
+        // Drafts are named after their home as it is called now, and customer.
+        let begins = customers?.map { Self.draftName(home, of: $0) } ?? [Self.draftName(home, of: nil)]
+        try Self.remove(in: home) { name in
+            name.hasPrefix(Self.database + ".") || begins.contains { name.hasPrefix($0) }
+                || customers == nil && name.hasPrefix("note-")
+        }
+        for directory in drafts where access(directory, R_OK) == 0 {
+            try Self.remove(in: directory) { name in begins.contains { name.hasPrefix($0) } }
+        }
+        try Self.synchronize(home, home)
+    }
+
+    private static func remove(in directory: String, _ isMeant: (String) -> Bool) throws {
+        guard let listing = opendir(directory) else { throw failure(directory) }
+        defer { closedir(listing) }
+        while let entry = readdir(listing) {
             let name = withUnsafeBytes(of: entry.pointee.d_name) {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
-            guard name.hasPrefix(Self.database + ".") else { continue }
-            if unlink("\(home)/\(name)") != 0, errno != ENOENT { throw Self.failure(home) }
+            guard isMeant(name) else { continue }
+            if unlink("\(directory)/\(name)") != 0, errno != ENOENT { throw failure(directory) }
         }
-        try Self.synchronize(home, home)
+    }
+
+    /// How the names begin of the files in which people edit notes, all of a home's or those about one customer.
+    public static func draftName(_ home: String, of customer: RecordID?) -> String {
+        let resolved = realpath(home, nil)
+        defer { free(resolved) }
+        let path = resolved.map { String(cString: $0) } ?? home
+        let hash = Array(path.utf8).withUnsafeBytes { SipHash.hash($0, key: (0, 0)) }
+        return "note-\(String(hash, radix: 16))-" + (customer.map { "\($0)-" } ?? "")
     }
 
     public func spareKey(_ home: String) -> UInt64? { SparePages.key(home) }

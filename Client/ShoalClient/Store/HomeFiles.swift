@@ -1,3 +1,5 @@
+import ShoalCRDT
+
 /// What a home needs beside its database: a place, and locks that exclude other processes.
 ///
 /// On a file system `HomeDirectory` gives both. A home on a simulated disk has only the one process that simulates it, and
@@ -11,8 +13,10 @@ public protocol HomeFiles: Sendable {
     func create(_ home: String) throws
     /// Whether the home is where nobody can write.
     func isReadOnly(_ home: String) -> Bool
-    /// Removes what was kept of the database under other names, as of one that was damaged.
-    func removeCopies(_ home: String) throws
+    /// Removes what was kept of the database under other names, as of one that was damaged, and drafts that editors left.
+    ///
+    /// - Parameter customers: to whose notes the drafts belong that are removed; nil for all.
+    func removeCopies(_ home: String, of customers: Set<RecordID>?) throws
     /// The key under which copies of such pages are kept already, as `keepSpare` was told.
     func spareKey(_ home: String) -> UInt64?
     /// Keeps copies of the pages without which nothing in the database can be found, while this process has it not open.
@@ -29,7 +33,7 @@ public protocol HomeFiles: Sendable {
 
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
-    public func removeCopies(_ home: String) throws {}
+    public func removeCopies(_ home: String, of customers: Set<RecordID>?) throws {}
     public func spareKey(_ home: String) -> UInt64? { nil }
     public func keepSpare(_ home: String, _ plan: SparePages.Plan) {}
     public func keyFile(_ home: String) throws -> [UInt8]? { nil }

@@ -165,11 +165,7 @@ final class ReplicaStore {
 
     /// Throws if the home is locked, or if the server must be asked before anything is shown or changed.
     func admit(needsContact: Bool = true) throws {
-        if let lockout = standing.lockout { throw ReplicaError.locked(home: home, lockout) }
-        guard needsContact, standing.lease.days != nil, let days = standing.lease.days else { return }
-        if standing.lease.isExpired(now: environment.now(), offset: standing.clockOffset) {
-            throw ReplicaError.outOfContact(days: days)
-        }
+        try standing.admit(to: home, needsContact: needsContact, now: environment.now)
     }
 
     /// Stores the latest time seen when it has gone on.

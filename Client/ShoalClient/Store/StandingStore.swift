@@ -26,6 +26,13 @@ struct Standing: Sendable {
     var lockout: Lockout?
 
     enum Fill: Int64 { case none = 0, initial = 1, replacing = 2 }
+
+    /// Throws if the home is locked, or if the server must be asked before anything is shown or changed.
+    func admit(to home: String, needsContact: Bool = true, now: () -> Int64) throws {
+        if let lockout { throw ReplicaError.locked(home: home, lockout) }
+        guard needsContact, let days = lease.days else { return }
+        if lease.isExpired(now: now(), offset: clockOffset) { throw ReplicaError.outOfContact(days: days) }
+    }
 }
 
 /// Reads and writes identity, standing and the vector: rows that change once a sync.

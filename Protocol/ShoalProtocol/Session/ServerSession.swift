@@ -97,6 +97,8 @@ public struct ServerSession: Sendable {
         public var isFill: Bool
         /// Whether it is the first page of a fill.
         public var beginsFill = false
+        /// Whether it is the first that tells everything to an account that became a supervisor's; nothing says so on the wire.
+        public var beginsEverything = false
         public var positions: [Dot]
         /// What left the account's view or came into it again.
         public var moves = ScopeMoves()

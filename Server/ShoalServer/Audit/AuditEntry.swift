@@ -21,6 +21,8 @@ public enum AuditAction: String, Sendable, Codable, CaseIterable {
     case setting
     /// A supervisor's replica began to fetch the whole workspace.
     case fill
+    /// A replica fetched records that it and the server did not hold alike.
+    case fetch
     case dump
     case backup
     case recover

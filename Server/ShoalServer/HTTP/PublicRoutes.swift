@@ -49,16 +49,14 @@ extension Services {
     }
 
     private func sync(_ request: Request) async throws -> Routes.Answer {
-        let credential = try credential(request)
-        return try await exchange(request, of: credential) {
-            try await handler.handle($0, account: $1, device: credential.replica)
+        try await exchange(request) { body, credential in
+            try await handler.handle(body, account: credential.account, device: credential.replica)
         }
     }
 
     /// The one thing that a revoked device may do.
     private func handOver(_ request: Request) async throws -> Routes.Answer {
-        let credential = try anyCredential(request)
-        return try await exchange(request, of: credential) { body, _ in
+        try await exchange(request, from: anyCredential) { body, credential in
             try await handler.handOver(body, by: credential)
         }
     }
@@ -102,39 +100,44 @@ extension Services {
     }
 
     private func relay(_ request: Request) async throws -> Routes.Answer {
-        try await exchange(request, compresses: false) { body, account in
-            try handler.relay(body, account: account).encoded()
+        try await exchange(request, compresses: false) { body, credential in
+            try handler.relay(body, account: credential.account).encoded()
         }
     }
 
     private func digest(_ request: Request) async throws -> Routes.Answer {
-        try await exchange(request) { body, account in
+        try await exchange(request) { body, credential in
             // It reads everything: a few at a time, whoever asks, so that pulls find readers.
             let place = try digestGate.enter(Self.everybody)
             return try withExtendedLifetime(place) {
-                try DigestHandler(store: store).handle(body, account: account)
+                try DigestHandler(store: store).handle(
+                    body, account: credential.account, device: credential.replica, time: accounts.environment.now())
             }
         }
     }
 
     private static let everybody = RecordID(rawValue: 0)
 
-    /// An exchange of compressed frames with the account that the key belongs to.
     private func exchange(
-        _ request: Request, compresses: Bool = true, _ answer: ([UInt8], RecordID) async throws -> [UInt8]
+        _ request: Request, compresses: Bool = true, _ answer: ([UInt8], Credential) async throws -> [UInt8]
     ) async throws -> Routes.Answer {
-        try await exchange(request, of: try credential(request), compresses: compresses, answer)
+        try await exchange(request, from: credential, compresses: compresses, answer)
     }
 
+    /// An exchange of compressed frames.
+    ///
+    /// - Parameter sender: who sends it, or why they may not. It is asked again when the body is there: that may take long,
+    ///   and whose account was disabled meanwhile is refused.
     private func exchange(
-        _ request: Request, of credential: Credential, compresses: Bool = true,
-        _ answer: ([UInt8], RecordID) async throws -> [UInt8]
+        _ request: Request, from sender: (Request) throws -> Credential, compresses: Bool = true,
+        _ answer: ([UInt8], Credential) async throws -> [UInt8]
     ) async throws -> Routes.Answer {
+        let credential = try sender(request)
         try limits.count(credential.account, now: .now())
         try checkCompressed(request)
         let place = try gate.enter(credential.account)
         let body = try await body(request)
-        let response = try await answer(body, credential.account)
+        let response = try await answer(body, try sender(request))
         var result = Self.answer(Self.mediaType, response)
         if compresses { result.response.headers[.contentEncoding] = "deflate" }
         // The request is under way until its answer is taken.

@@ -76,6 +76,18 @@ extension ServerStore {
         }
     }
 
+    /// Notes that a replica fetched records one by one.
+    func noteFetch(of records: Int, by account: RecordID, _ replica: ReplicaID, time: Int64) throws {
+        try withWriter { writer, _ in
+            try writer.transaction {
+                try writer.note(
+                    AuditEvent(
+                        action: .fetch, account: account, replica: replica,
+                        values: [.init("records", to: String(records))], time: time))
+            }
+        }
+    }
+
     /// Erases the values of all that the audit holds about a record, and notes that. What belongs to the record is about other
     /// records.
     ///

@@ -20,10 +20,10 @@ extension ServerStore {
     /// like any other change. Interrupted, it goes on when it is called again.
     ///
     /// - Parameter time: milliseconds since 1970.
-    /// - Throws: `AccountProblem.unknownAccount`, `.sameAccount`; `StoreError`.
+    /// - Throws: `AccountProblem.unknownAccount`, `.sameAccount`, `.disabled` when the taker is; `StoreError`.
     public func handover(from: String, to: String, isDryRun: Bool, time: Int64) throws -> HandoverReport {
         guard let giver = try account(named: from) else { throw AccountProblem.unknownAccount(from) }
-        guard let taker = try account(named: to) else { throw AccountProblem.unknownAccount(to) }
+        let taker = try withWriter { _, database in try Self.enabledAccount(database, named: to) }
         guard giver != taker else { throw AccountProblem.sameAccount(from) }
         var report = HandoverReport(isDryRun: isDryRun)
         var place = RecordID(rawValue: 0)

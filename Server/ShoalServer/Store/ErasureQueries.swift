@@ -34,6 +34,16 @@ final class ErasureQueries {
         "ALTER TABLE server ADD COLUMN unscrubbed INTEGER NOT NULL DEFAULT 0",
     ]
 
+    static let formerMembersMigration = "10 former members"
+
+    /// Which records belonged to a customer when their rows were collected: the audit has what they said still.
+    static let formerMembers = [
+        """
+        CREATE TABLE former_member (scope INTEGER NOT NULL, record INTEGER NOT NULL, PRIMARY KEY (scope, record))
+        WITHOUT ROWID
+        """
+    ]
+
     private let database: Database
     private let insert: Statement
     private let insertNotice: Statement
@@ -73,10 +83,13 @@ final class ErasureQueries {
         }
     }
 
-    /// The records that belong to a customer, itself left out.
+    /// The records that belong to a customer, or did before they were collected, itself left out.
     func members(of person: RecordID) throws -> [RecordID] {
         try Int64.fetchAll(
-            database, sql: "SELECT record FROM member WHERE scope = ? ORDER BY record", arguments: [person.rawValue]
+            database,
+            sql: """
+                SELECT record FROM member WHERE scope = ?1 UNION SELECT record FROM former_member WHERE scope = ?1 ORDER BY 1
+                """, arguments: [person.rawValue]
         ).map(RecordID.init(rawValue:))
     }
 
@@ -87,6 +100,7 @@ final class ErasureQueries {
             sql: """
                 SELECT EXISTS (SELECT 1 FROM visibility WHERE scope = ?1) OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?1)
                     OR EXISTS (SELECT 1 FROM member WHERE scope = ?1 AND scope <> 0)
+                    OR EXISTS (SELECT 1 FROM former_member WHERE scope = ?1)
                 """, arguments: [person.rawValue]) ?? false
     }
 
@@ -136,7 +150,7 @@ final class ErasureQueries {
     func forgetScope(_ person: RecordID) throws {
         try deleteMembers.bind(1, person.rawValue)
         try deleteMembers.run()
-        for table in ["visibility", "former_view"] {
+        for table in ["visibility", "former_view", "former_member"] {
             try database.execute(sql: "DELETE FROM \(table) WHERE scope = ?", arguments: [person.rawValue])
         }
     }

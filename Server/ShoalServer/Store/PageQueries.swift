@@ -98,6 +98,7 @@ extension ServerStore {
         var page = ServerSession.Page(
             page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
             beginsFill: beginsFill, positions: positions)
+        page.beginsEverything = reader.beginsEverything
         page.moves = reader.moves
         page.erased = erased
         return (page, reader.damaged)

@@ -12,6 +12,8 @@ struct PageReader {
     private var entered: Set<RecordID> = []
     /// Rows that could not be read and were passed over: once mended they get a new sequence and come then.
     private(set) var damaged: [RecordID] = []
+    /// Whether it begins to tell everything, to an account that became a supervisor.
+    private(set) var beginsEverything = false
     private let own: ServerSession.Holdings
     private let budget: Int
     /// Records that this page has whole and could meet again: pairs, and, where it tells moves, all of what entered.
@@ -187,6 +189,7 @@ struct PageReader {
     ) throws -> Cursor.Place? {
         // Another move has followed, which speaks of the same.
         if move.isIn != view.isEverything { return nil }
+        if move.isIn, place == nil { beginsEverything = true }
         var place = place ?? Cursor.Place(scope: 0, record: Cursor.Place.done)
         while true {
             let scope = place.scope ?? 0

@@ -122,6 +122,7 @@ public enum ServerSchema {
         ),
         (AuditSchema.migration, AuditSchema.statements),
         (ErasureQueries.migration, ErasureQueries.schema),
+        (ErasureQueries.formerMembersMigration, ErasureQueries.formerMembers),
     ]
 
     static var migrator: DatabaseMigrator {

@@ -48,7 +48,9 @@ public struct SyncHandler: Sendable {
             case .readPage(let cursor, let own):
                 let page = try await store.page(
                     cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
-                if page.beginsFill { try store.noteFill(by: account, own.replica, time: environment.now()) }
+                if page.beginsFill || page.beginsEverything {
+                    try store.noteFill(by: account, own.replica, time: environment.now())
+                }
                 action = session.read(page)
             case .respond(let response):
                 return try told(response).encoded()
@@ -69,7 +71,9 @@ public struct SyncHandler: Sendable {
             case .readPage(let cursor, let own):
                 let page = try store.page(
                     cursor: cursor, own: own, account: account, epoch: session.epoch, budget: pageBudget)
-                if page.beginsFill { try store.noteFill(by: account, own.replica, time: environment.now()) }
+                if page.beginsFill || page.beginsEverything {
+                    try store.noteFill(by: account, own.replica, time: environment.now())
+                }
                 action = session.read(page)
             case .respond(let response):
                 return try told(response).encoded()

@@ -60,7 +60,8 @@ struct NoteEdit: ReplicaCommand {
 
     private func edit(_ id: RecordID, of replica: Replica, in directory: String) throws {
         let seen = try replica.draft(of: id)
-        let typed = try Editor.edit(seen.text, in: directory)
+        let name = HomeDirectory.draftName(replica.home, of: seen.customer)
+        let typed = try Editor.edit(seen.text, in: directory, name)
         if typed.text != seen.text {
             guard !typed.text.isEmpty else {
                 typed.discard()

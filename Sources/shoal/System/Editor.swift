@@ -11,26 +11,31 @@ enum Editor {
         func discard() { unlink(path) }
     }
 
-    /// Where texts are edited: beside the data; of encrypted data in a directory that lies in memory, and what an editor left
-    /// there is gone when the person logs out.
+    /// Directories that lie in memory.
+    static let inMemory = [System.variable("XDG_RUNTIME_DIR"), "/dev/shm"].compactMap { $0 }.filter {
+        $0.hasPrefix("/")
+    }
+
+    /// Where texts are edited: beside the data; of encrypted data in a directory that lies in memory.
     static func directory(of replica: Replica) throws -> String {
         let lock = try HomeEncryption(home: replica.home, environment: replica.environment).lock()
         guard lock != nil else { return replica.home }
-        let known = [System.variable("XDG_RUNTIME_DIR"), "/dev/shm"].compactMap { $0 }
-        guard let directory = known.first(where: { $0.hasPrefix("/") && access($0, W_OK | X_OK) == 0 }) else {
+        guard let directory = inMemory.first(where: { access($0, W_OK | X_OK) == 0 }) else {
             throw Failure.failed(
                 "there is no directory in memory to edit an encrypted note in: give the text as an argument")
         }
         return directory
     }
 
-    /// Lets a person edit `text` in a file beside the data, where nobody else may read.
-    static func edit(_ text: String, in directory: String) throws -> Draft {
+    /// Lets a person edit `text` in a file that nobody else may read.
+    ///
+    /// - Parameter name: what the file's name begins with, by which it is found when its customer is erased.
+    static func edit(_ text: String, in directory: String, _ name: String) throws -> Draft {
         guard let editor = System.variable("VISUAL") ?? System.variable("EDITOR") else {
             throw Failure.failed("no editor is set: set VISUAL or EDITOR, or give the text as an argument")
         }
         let original = Array("\(text)\n".utf8)
-        let path = try makeFile(in: directory, original)
+        let path = try makeFile(in: directory, name, original)
         let status = try run(editor, path)
         guard status == 0 else {
             let words = "the editor \(editor) ended with an error: nothing was changed"
@@ -46,8 +51,8 @@ enum Editor {
         return Draft(text: bytes == original ? text : try TypedText.decode(bytes, from: path), path: path)
     }
 
-    private static func makeFile(in directory: String, _ bytes: [UInt8]) throws -> String {
-        var template = Array("\(directory)/note-XXXXXX.txt".utf8CString)
+    private static func makeFile(in directory: String, _ name: String, _ bytes: [UInt8]) throws -> String {
+        var template = Array("\(directory)/\(name)XXXXXX.txt".utf8CString)
         let descriptor = mkstemps(&template, Int32(".txt".utf8.count))
         guard descriptor >= 0 else { throw Failure.failed("no file can be made in \(directory): \(System.reason())") }
         defer { close(descriptor) }

@@ -13,7 +13,7 @@ enum System {
             var generator = SystemRandomNumberGenerator()
             return generator.next()
         },
-        sleep: { try await Task.sleep(for: $0) })
+        sleep: { try await Task.sleep(for: $0) }, homes: HomeDirectory(drafts: Editor.inMemory))
 
     /// Monotonic nanoseconds.
     @Sendable static func ticks() -> UInt64 {
