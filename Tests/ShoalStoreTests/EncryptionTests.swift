@@ -189,6 +189,27 @@ import Testing
         }
     }
 
+    /// Of a long value only the first part lies in the tree; a page of the rest that was zeros would look like any other.
+    @Test func aLongValueIsWholeOrDamaged() throws {
+        let place = try Place()
+        let cipher = cipher()
+        var queue = try open(place.path, cipher)
+        try queue.write { database in
+            try database.execute(sql: "CREATE TABLE t (id INTEGER PRIMARY KEY, x TEXT)")
+            let text = String(repeating: "a", count: 50_000)
+            try database.execute(sql: "INSERT INTO t VALUES (1, ?)", arguments: [text])
+        }
+        try queue.close()
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: place.path))
+        bytes[4_096 * 8 + 100] ^= 1
+        try bytes.write(to: URL(fileURLWithPath: place.path))
+        queue = try open(place.path, cipher)
+        #expect(throws: DatabaseError.self) {
+            _ = try queue.read { try String.fetchOne($0, sql: "SELECT x FROM t") }
+        }
+        try queue.close()
+    }
+
     @Test func withAnotherKeyNothingOpens() throws {
         let place = try Place()
         let right = cipher(1)
