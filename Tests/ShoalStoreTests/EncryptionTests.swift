@@ -201,7 +201,8 @@ import Testing
         }
         try queue.close()
         var bytes = try Data(contentsOf: URL(fileURLWithPath: place.path))
-        bytes[4_096 * 8 + 100] ^= 1
+        // The last of the chain, which names no other.
+        bytes[bytes.count - 4_000] ^= 1
         try bytes.write(to: URL(fileURLWithPath: place.path))
         queue = try open(place.path, cipher)
         #expect(throws: DatabaseError.self) {
