@@ -122,6 +122,7 @@ public enum ServerSchema {
         ),
         (AuditSchema.migration, AuditSchema.statements),
         (ErasureQueries.migration, ErasureQueries.schema),
+        (AuditSchema.linksMigration, AuditSchema.links),
     ]
 
     static var migrator: DatabaseMigrator {
