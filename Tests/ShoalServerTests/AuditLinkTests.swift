@@ -248,4 +248,13 @@ struct AuditLinkTests {
             #expect(salt.salt(index) == Array(index % 2 == 0 ? digest.prefix(16) : digest.suffix(16)))
         }
     }
+
+    @Test func theSameLeavesInAnotherFormHaveAnotherHash() {
+        var leaves = AuditLeaves()
+        [UInt8](repeating: 7, count: 32).withUnsafeBytes { leaves.append(anna.account, $0) }
+        let author = AuditAuthor(time: 5, account: anna.account, replica: anna.replica, action: .change)
+        #expect(
+            leaves.hash(after: AuditHead(), author, isFirstForm: true)
+                != leaves.hash(after: AuditHead(), author, isFirstForm: false))
+    }
 }

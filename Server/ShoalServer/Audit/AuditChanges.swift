@@ -60,8 +60,7 @@ struct AuditChanges {
         case .text: append(batch.arena, edit.key.elementSlice)
         }
         if appendSuperseded(by: edit, of: batch, in: record) { bytes[head] |= AuditCoding.replaces }
-        bytes[head] |= AuditCoding.tag(edit.kind).rawValue
-        append(edit.kind, edit.integer, edit.slice, batch.arena)
+        bytes[head] |= append(edit.kind, edit.integer, edit.slice, batch.arena).rawValue
     }
 
     /// - Returns: whether there are any.
@@ -80,19 +79,30 @@ struct AuditChanges {
         bytes.appendVarint(count)
         for place in cell where isReplaced(record.entries[place], dots) {
             let entry = record.entries[place]
-            bytes.append(AuditCoding.tag(entry.kind).rawValue)
-            append(entry.kind, entry.integer, entry.slice, record.arena)
+            let head = bytes.count
+            bytes.append(0)
+            bytes[head] = append(entry.kind, entry.integer, entry.slice, record.arena).rawValue
         }
         return true
     }
 
+    /// - Returns: what kind of value was written.
     private mutating func append(
         _ kind: ValueKind, _ integer: Int64, _ slice: Slice, _ arena: borrowing [UInt8]
-    ) {
-        switch AuditCoding.tag(kind) {
-        case .present, .absent: break
-        case .text, .json: append(arena, slice)
-        case .integer, .count: bytes.appendSigned(integer)
+    ) -> AuditCoding.ValueTag {
+        switch kind {
+        case .present: return .present
+        case .integer, .count:
+            bytes.appendSigned(integer)
+            return kind == .count ? .count : .integer
+        case .text:
+            if bytes.appendWide(arena[slice.range]) { return .wideText }
+            append(arena, slice)
+            return .text
+        case _ where kind.isJSON:
+            append(arena, slice)
+            return .json
+        default: return .absent
         }
     }
 

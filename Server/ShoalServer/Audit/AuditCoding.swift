@@ -4,22 +4,15 @@ import ShoalCRDT
 /// own, and a salt before all.
 enum AuditCoding {
     enum Tag: UInt8 { case made = 1, deleted, cell, named }
-    enum ValueTag: UInt8 { case present = 0, absent, text, integer, count, json }
+    enum ValueTag: UInt8 {
+        case present = 0, absent, text, integer, count, json
+        /// In UTF-16, little-endian, after half its length.
+        case wideText
+    }
     static let nothing: UInt8 = 255
     /// In the first byte of a cell.
     static let cell: UInt8 = 0x80
     static let replaces: UInt8 = 0x10
-
-    static func tag(_ kind: ValueKind) -> ValueTag {
-        switch kind {
-        case .present: .present
-        case .text: .text
-        case .integer: .integer
-        case .count: .count
-        case _ where kind.isJSON: .json
-        default: .absent
-        }
-    }
 
     // MARK: Reading
 
@@ -94,6 +87,7 @@ enum AuditCoding {
         case .present: .present
         case .absent: .absent
         case .text: .text(try text(&reader))
+        case .wideText: .text(try wideText(&reader))
         case .integer: .integer(try reader.signed())
         case .count: .count(try reader.signed())
         case .json: .json(try text(&reader))
@@ -107,6 +101,13 @@ enum AuditCoding {
         case ValueTag.text.rawValue: return try text(&reader)
         default: throw reader.failure(.outOfRange)
         }
+    }
+
+    private static func wideText(_ reader: inout ByteReader) throws(DecodingFailure) -> String {
+        let count = try reader.varint(as: UInt32.self)
+        let bytes = try reader.run(Int(count) * 2)
+        let units = stride(from: 0, to: bytes.count, by: 2).lazy.map { UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8 }
+        return String(decoding: Array(units), as: UTF16.self)
     }
 
     private static func text(_ reader: inout ByteReader) throws(DecodingFailure) -> String {

@@ -123,6 +123,7 @@ public enum ServerSchema {
         (AuditSchema.migration, AuditSchema.statements),
         (ErasureQueries.migration, ErasureQueries.schema),
         (AuditSchema.linksMigration, AuditSchema.links),
+        (VisibilitySchema.indexMigration, VisibilitySchema.index),
     ]
 
     static var migrator: DatabaseMigrator {

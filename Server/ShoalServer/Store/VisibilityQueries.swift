@@ -56,14 +56,23 @@ final class VisibilityQueries {
             """)
         rememberScope = try Statement(
             database,
-            "INSERT OR IGNORE INTO former_view (scope, account) SELECT scope, account FROM visibility WHERE scope = ?1")
+            """
+            INSERT OR IGNORE INTO former_view (scope, account)
+                WITH RECURSIVE \(VisibilitySchema.viewers) SELECT scope, account FROM visibility
+                WHERE scope = ?1 AND account IN (SELECT account FROM viewer)
+            """)
         rememberLeft = try Statement(
             database,
             """
             INSERT OR IGNORE INTO former_view (scope, account)
                 SELECT scope, account FROM visibility WHERE state = 0 AND sequence <= ?1 AND scope <> 0
             """)
-        deleteScope = try Statement(database, "DELETE FROM visibility WHERE scope = ?1")
+        deleteScope = try Statement(
+            database,
+            """
+            WITH RECURSIVE \(VisibilitySchema.viewers)
+            DELETE FROM visibility WHERE scope = ?1 AND account IN (SELECT account FROM viewer)
+            """)
         deleteLeft = try Statement(
             database, "DELETE FROM visibility WHERE state = 0 AND sequence <= ?1 AND scope <> 0")
         selectRole = try Statement(database, "SELECT role = 'supervisor' FROM account WHERE id = ?1")
