@@ -144,7 +144,8 @@ private final class Year {
         try server.store.withWriter { _, database in
             func number(_ sql: String) throws -> Int { try Int.fetchOne(database, sql: sql) ?? 0 }
             // The audit is what stays on purpose.
-            let audit = try number("SELECT sum(pgsize) FROM dbstat WHERE name IN ('audit', 'audit_record')")
+            let audit = try number(
+                "SELECT sum(pgsize) FROM dbstat WHERE name IN ('audit', 'audit_mark', 'audit_record', 'audit_head')")
             let pages = try number("PRAGMA page_count") - number("PRAGMA freelist_count")
             let used = try pages * number("PRAGMA page_size") - audit
             let tables = try ["record", "feed", "commit_tag", "log_hashes", "verdict", "collected", "log_mark"].map {

@@ -23,6 +23,8 @@ struct StoreTests {
             "9 audit": "78714afb3d961d52",
             "9 erasure": "cc78e2614901fc6e",
             "10 former members": "6ccbf2d8b753795a",
+            "10 audit links": "115ed7042afc1d2b",
+            "11 visibility without an index of scopes": "83eeee0858b11b4e",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

@@ -1,117 +1,39 @@
-import Crypto
 import ShoalCRDT
 
-import struct ShoalCRDT.Record
-
-/// The bytes of the changes of one entry. They begin with 16 bytes of salt, without which the digest that stays after an
-/// erasure would tell a value to whoever guesses it.
+/// The bytes of the changes of one entry, of both forms: the first wrote a cell with its tag and the kinds in bytes of their
+/// own, and a salt before all.
 enum AuditCoding {
-    static let saltLength = 16
-    static let digestLength = SHA256.byteCount
-
-    private enum Tag: UInt8 { case made = 1, deleted, cell, named }
-    private enum ValueTag: UInt8 { case present = 0, absent, text, integer, count, json }
-    private static let nothing: UInt8 = 255
-
-    // MARK: Writing
-
-    /// Appends what operation `index` changes of a record as it stands before.
-    static func append(
-        _ index: Int, of batch: borrowing Operations, before record: borrowing Record, to bytes: inout [UInt8]
-    ) {
-        let operation = batch.operations[index]
-        if let envelope = operation.creates {
-            bytes.append(Tag.made.rawValue)
-            bytes.appendVarint(UInt64(envelope.kind.rawValue))
-        }
-        for edit in batch.edits[operation.edits] {
-            bytes.append(Tag.cell.rawValue)
-            bytes.appendVarint(UInt64(edit.key.field.rawValue))
-            bytes.append(edit.key.elementKind.rawValue)
-            switch edit.key.elementKind {
-            case .none: break
-            case .id: bytes.appendVarint(UInt64(bitPattern: edit.key.elementID.rawValue))
-            case .text: append(batch.arena, edit.key.elementSlice, to: &bytes)
-            }
-            appendSuperseded(by: edit, of: batch, in: record, to: &bytes)
-            append(edit.kind, edit.integer, edit.slice, batch.arena, to: &bytes)
-        }
-        if !operation.covers.isEmpty { bytes.append(Tag.deleted.rawValue) }
+    enum Tag: UInt8 { case made = 1, deleted, cell, named }
+    enum ValueTag: UInt8 {
+        case present = 0, absent, text, integer, count, json
+        /// In UTF-16, little-endian, after half its length.
+        case wideText
     }
-
-    private static func appendSuperseded(
-        by edit: Operations.Edit, of batch: borrowing Operations, in record: borrowing Record, to bytes: inout [UInt8]
-    ) {
-        if edit.supersedes.isEmpty { return bytes.append(0) }
-        let cell = record.range(of: edit.key, in: batch.arena)
-        func isReplaced(_ entry: Entry, _ dots: ArraySlice<Dot>) -> Bool {
-            !entry.kind.isMarker && dots.contains(entry.dot)
-        }
-        let dots = batch.dots[edit.supersedes]
-        var count = 0
-        for place in cell where isReplaced(record.entries[place], dots) { count += 1 }
-        bytes.appendVarint(count)
-        for place in cell where isReplaced(record.entries[place], dots) {
-            let entry = record.entries[place]
-            append(entry.kind, entry.integer, entry.slice, record.arena, to: &bytes)
-        }
-    }
-
-    private static func append(
-        _ kind: ValueKind, _ integer: Int64, _ slice: Slice, _ arena: borrowing [UInt8], to bytes: inout [UInt8]
-    ) {
-        switch kind {
-        case .present: bytes.append(ValueTag.present.rawValue)
-        case .text:
-            bytes.append(ValueTag.text.rawValue)
-            append(arena, slice, to: &bytes)
-        case .integer, .count:
-            bytes.append(kind == .count ? ValueTag.count.rawValue : ValueTag.integer.rawValue)
-            bytes.appendSigned(integer)
-        case _ where kind.isJSON:
-            bytes.append(ValueTag.json.rawValue)
-            append(arena, slice, to: &bytes)
-        default: bytes.append(ValueTag.absent.rawValue)
-        }
-    }
-
-    private static func append(_ arena: borrowing [UInt8], _ slice: Slice, to bytes: inout [UInt8]) {
-        bytes.appendVarint(Int(slice.count))
-        bytes.append(contentsOf: arena[slice.range])
-    }
-
-    /// Appends a change of what is no cell.
-    static func append(named name: String, from: String?, to: String?, to bytes: inout [UInt8]) {
-        bytes.append(Tag.named.rawValue)
-        append(name, to: &bytes)
-        for value in [from, to] {
-            guard let value else {
-                bytes.append(nothing)
-                continue
-            }
-            bytes.append(ValueTag.text.rawValue)
-            append(value, to: &bytes)
-        }
-    }
-
-    private static func append(_ text: String, to bytes: inout [UInt8]) {
-        bytes.appendVarint(text.utf8.count)
-        bytes.append(contentsOf: text.utf8)
-    }
+    static let nothing: UInt8 = 255
+    /// In the first byte of a cell.
+    static let cell: UInt8 = 0x80
+    static let replaces: UInt8 = 0x10
 
     // MARK: Reading
 
-    /// - Parameter bytes: with their salt.
-    static func changes(_ bytes: UnsafeRawBufferPointer) throws(DecodingFailure) -> [AuditChange] {
-        var reader = ByteReader(bytes)
-        _ = try reader.run(saltLength)
+    /// The changes of a section that is not erased.
+    static func changes(
+        of section: AuditSection, in row: UnsafeRawBufferPointer, _ form: AuditForm
+    ) throws(DecodingFailure) -> [AuditChange] {
+        var reader = ByteReader(UnsafeRawBufferPointer(rebasing: row[section.body]))
+        if form.holdsSalts { _ = try reader.run(AuditSalt.length) }
         var changes: [AuditChange] = []
-        while !reader.isAtEnd { changes.append(try change(&reader)) }
+        var near = section.record.rawValue
+        while !reader.isAtEnd { changes.append(try change(&reader, near: &near)) }
         return changes
     }
 
-    private static func change(_ reader: inout ByteReader) throws(DecodingFailure) -> AuditChange {
-        switch Tag(rawValue: try reader.byte()) {
+    private static func change(
+        _ reader: inout ByteReader, near: inout Int64
+    ) throws(DecodingFailure) -> AuditChange {
+        let tag = try reader.byte()
+        if tag & cell != 0 { return try cell(tag, &reader, near: &near) }
+        switch Tag(rawValue: tag) {
         case .made: return .made(Kind(rawValue: try reader.varint(as: UInt16.self)))
         case .deleted: return .deleted
         case .cell:
@@ -136,11 +58,36 @@ enum AuditCoding {
         }
     }
 
+    private static func cell(
+        _ head: UInt8, _ reader: inout ByteReader, near: inout Int64
+    ) throws(DecodingFailure) -> AuditChange {
+        let field = Field(rawValue: try reader.varint(as: UInt16.self))
+        let element: AuditChange.Element
+        switch CellKey.ElementKind(rawValue: head >> 5 & 3) {
+        case .some(.none): element = .none
+        case .id:
+            near = near &+ (try reader.signed())
+            element = .id(RecordID(rawValue: near))
+        case .text: element = .text(try text(&reader))
+        case nil: throw reader.failure(.outOfRange)
+        }
+        var from: [AuditValue] = []
+        if head & replaces != 0 {
+            for _ in 0..<(try reader.varint(as: UInt32.self)) { from.append(try value(&reader)) }
+        }
+        return .cell(field, element, from: from, to: try value(head & 15, &reader))
+    }
+
     private static func value(_ reader: inout ByteReader) throws(DecodingFailure) -> AuditValue {
-        switch ValueTag(rawValue: try reader.byte()) {
+        try value(try reader.byte(), &reader)
+    }
+
+    private static func value(_ tag: UInt8, _ reader: inout ByteReader) throws(DecodingFailure) -> AuditValue {
+        switch ValueTag(rawValue: tag) {
         case .present: .present
         case .absent: .absent
         case .text: .text(try text(&reader))
+        case .wideText: .text(try wideText(&reader))
         case .integer: .integer(try reader.signed())
         case .count: .count(try reader.signed())
         case .json: .json(try text(&reader))
@@ -154,6 +101,13 @@ enum AuditCoding {
         case ValueTag.text.rawValue: return try text(&reader)
         default: throw reader.failure(.outOfRange)
         }
+    }
+
+    private static func wideText(_ reader: inout ByteReader) throws(DecodingFailure) -> String {
+        let count = try reader.varint(as: UInt32.self)
+        let bytes = try reader.run(Int(count) * 2)
+        let units = stride(from: 0, to: bytes.count, by: 2).lazy.map { UInt16(bytes[$0]) | UInt16(bytes[$0 + 1]) << 8 }
+        return String(decoding: Array(units), as: UTF16.self)
     }
 
     private static func text(_ reader: inout ByteReader) throws(DecodingFailure) -> String {

@@ -31,16 +31,32 @@ struct AuditEvent {
 extension StoreWriter {
     /// Appends an event to the audit, in the transaction under way.
     func note(_ event: AuditEvent) throws(StoreError) {
-        var changes: [UInt8] = []
-        audit.begin(&changes)
-        for value in event.values {
-            AuditCoding.append(named: value.name, from: value.from, to: value.to, to: &changes)
-        }
-        var sections = AuditSections()
-        sections.append(event.subject, changes)
         let author = AuditAuthor(
             time: event.time, account: event.account, replica: event.replica, action: event.action)
-        try audit.append(sections, author, to: &state.audit)
+        try note(author, about: [event.subject]) { changes in
+            for value in event.values { changes.append(named: value.name, from: value.from, to: value.to) }
+        }
+    }
+
+    /// Appends a row with an entry for each of some records, in the transaction under way.
+    ///
+    /// - Parameter describe: appends the changes of one.
+    func note(
+        _ author: AuditAuthor, about records: [RecordID], _ describe: (inout AuditChanges) -> Void
+    ) throws(StoreError) {
+        if records.isEmpty { return }
+        state.auditMark &+= 1
+        let mark = state.auditMark
+        var sections = AuditSections(audit.drawSalt())
+        var changes = AuditChanges()
+        for record in records {
+            changes.begin(record)
+            describe(&changes)
+            let head = record.rawValue == 0 ? 0 : try audit.head(of: record)
+            sections.append(record, link: AuditSection.link(from: mark, to: head), &changes)
+            if record.rawValue != 0 { try audit.moveHead(of: record, to: mark) }
+        }
+        try audit.append(sections, author, mark: mark, to: &state.audit)
     }
 
     /// Erases the values of all that the audit holds about a record, and notes that, in the transaction under way.

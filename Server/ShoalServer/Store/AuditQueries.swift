@@ -9,30 +9,36 @@ import class ShoalStore.Statement
 /// Appends to the audit, in the transaction under way; used only on the writer's queue.
 final class AuditQueries {
     private let insertRow: Statement
-    private let insertRecord: Statement
-    private let updateHead: Statement
+    private let updateServer: Statement
     private let updateSections: Statement
-    private let selectNumbers: Statement
-    private let selectSections: Statement
+    private let selectHead: Statement
+    private let selectRowless: Statement
+    /// Each moves the mark of a record that lies in its table.
+    private let updateHeads: [Statement]
+    private let insertHead: Statement
+    private let database: Database
     /// Of which the salts are made. Known to this process alone and never written, so that nobody can make one again.
     private let secret: [UInt8]
     private var salts: UInt64 = 0
 
     init(_ database: Database, secret: [UInt8]) throws(StoreError) {
+        self.database = database
         self.secret = secret
         insertRow = try Statement(
             database,
             """
-            INSERT INTO audit (number, count, time, account, replica, action, sections, hash)
-            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
+            INSERT INTO audit (number, count, time, account, replica, action, sections, hash, mark, salt)
+            VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)
             """)
-        insertRecord = try Statement(database, "INSERT INTO audit_record (record, number) VALUES (?1, ?2)")
-        updateHead = try Statement(database, "UPDATE server SET audit_number = ?1, audit_hash = ?2")
-        updateSections = try Statement(database, "UPDATE audit SET sections = ?2 WHERE number = ?1")
-        selectNumbers = try Statement(
-            database, "SELECT number FROM audit_record WHERE record = ?1 AND number > ?2 ORDER BY number LIMIT 1")
-        selectSections = try Statement(
-            database, "SELECT number, sections FROM audit WHERE number <= ?1 ORDER BY number DESC LIMIT 1")
+        updateServer = try Statement(database, "UPDATE server SET audit_number = ?1, audit_hash = ?2")
+        updateSections = try Statement(database, "UPDATE audit SET sections = ?2, salt = ?3 WHERE number = ?1")
+        selectHead = try Statement(database, AuditSchema.selectHead)
+        selectRowless = try Statement(database, "SELECT mark FROM audit_head WHERE record = ?1")
+        updateHeads = [
+            try Statement(database, "UPDATE record SET audit = ?2 WHERE id = ?1"),
+            try Statement(database, "UPDATE detail SET audit = ?2 WHERE id = ?1"),
+        ]
+        insertHead = try Statement(database, "INSERT OR REPLACE INTO audit_head (record, mark) VALUES (?1, ?2)")
     }
 
     static func head(_ database: Database) throws -> AuditHead {
@@ -42,41 +48,40 @@ final class AuditQueries {
         return try AuditHead(number: row.checked(0), hash: Array(row.checked(1, as: Data.self)))
     }
 
-    /// Begins the changes of an entry with a salt that no other has.
-    func begin(_ bytes: inout [UInt8]) {
-        bytes.removeAll(keepingCapacity: true)
+    func lastMark() throws -> Int64 { try Int64.fetchOne(database, sql: "SELECT max(mark) FROM audit") ?? 0 }
+
+    /// A salt that no other row has.
+    func drawSalt() -> AuditSalt {
         salts &+= 1
-        var hasher = SHA256()
-        hasher.update(data: secret)
-        withUnsafeBytes(of: salts.littleEndian) { hasher.update(bufferPointer: $0) }
-        hasher.finalize().withUnsafeBytes { bytes.append(contentsOf: $0.prefix(AuditCoding.saltLength)) }
+        let digest = withUnsafeBytes(of: salts.littleEndian) { AuditHash.of(secret, $0) }
+        return AuditSalt(digest)
     }
 
+    // MARK: Rows
+
     /// Appends a row after `head`, and moves that.
-    func append(_ sections: AuditSections, _ author: AuditAuthor, to head: inout AuditHead) throws(StoreError) {
-        if sections.records.isEmpty { return }
-        let first = head.number + 1
-        let hash = sections.hash(after: head, author)
-        try insertRow.bind(1, first)
-        try insertRow.bind(2, Int64(sections.records.count))
+    func append(
+        _ sections: AuditSections, _ author: AuditAuthor, mark: Int64, to head: inout AuditHead
+    ) throws(StoreError) {
+        let count = Int64(sections.leaves.count)
+        let hash = sections.leaves.hash(after: head, author, isFirstForm: false)
+        try insertRow.bind(1, head.number + 1)
+        try insertRow.bind(2, count)
         try insertRow.bind(3, author.time)
         try insertRow.bind(4, author.account.rawValue)
         try insertRow.bind(5, Int64(author.replica.rawValue))
         try insertRow.bind(6, author.action.rawValue)
         try insertRow.bind(8, hash)
+        try insertRow.bind(9, mark)
+        try insertRow.bind(10, sections.salt.bytes)
         try insertRow.run(7, sections.bytes)
-        for (index, record) in sections.records.enumerated() where record.rawValue != 0 {
-            try insertRecord.bind(1, record.rawValue)
-            try insertRecord.bind(2, first + Int64(index))
-            try insertRecord.run()
-        }
-        head = AuditHead(number: head.number + Int64(sections.records.count), hash: hash)
+        head = AuditHead(number: head.number + count, hash: hash)
     }
 
     func write(_ head: AuditHead) throws(StoreError) {
-        try updateHead.bind(1, head.number)
-        try updateHead.bind(2, head.hash)
-        try updateHead.run()
+        try updateServer.bind(1, head.number)
+        try updateServer.bind(2, head.hash)
+        try updateServer.run()
     }
 
     /// Erases what all entries about a record say of values; who, when and what was changed stays.
@@ -84,47 +89,42 @@ final class AuditQueries {
     /// - Returns: how many entries it were.
     func erase(_ record: RecordID) throws -> Int {
         var erased = 0
-        var place: Int64 = 0
-        while let number = try number(of: record, after: place) {
-            place = number
-            guard let row = try row(of: number) else { continue }
-            var isChanged = false
-            var sections = AuditSections()
-            try row.bytes.withUnsafeBytes { bytes in
-                for section in try Self.sections(bytes, row.number) {
-                    if section.isErased || section.record == record {
-                        if !section.isErased { erased += 1 }
-                        isChanged = isChanged || !section.isErased
-                        sections.append(section.record, erased: section.digest(in: bytes))
-                    } else {
-                        sections.append(section.record, Array(bytes[section.body]))
-                    }
-                }
+        var next = try AuditRow.newest(of: record, database)
+        while var row = next {
+            next = try row.place(before: record, try row.sections()).flatMap {
+                try AuditRow.read(database, of: record, at: $0)
             }
-            guard isChanged else { continue }
+            let count = try row.erase(record)
+            if count == 0 { continue }
+            erased += count
             try updateSections.bind(1, row.number)
-            try updateSections.run(2, sections.bytes)
+            if row.form.isFirst { try updateSections.bindNull(3) } else { try updateSections.bind(3, []) }
+            try updateSections.run(2, row.bytes)
         }
         return erased
     }
 
-    static func sections(_ bytes: UnsafeRawBufferPointer, _ number: Int64) throws -> [AuditSections.Section] {
-        do throws(DecodingFailure) { return try AuditSections.read(bytes) } catch {
-            throw StoreError.damaged(path: "audit \(number)", reason: error.description)
+    // MARK: Heads
+
+    /// The mark of the last row that mentions a record, or 0.
+    func head(of record: RecordID) throws(StoreError) -> Int64 { try mark(of: record, selectHead) }
+
+    /// The same of a record in whose row there is none.
+    func rowlessHead(of record: RecordID) throws(StoreError) -> Int64 { try mark(of: record, selectRowless) }
+
+    private func mark(of record: RecordID, _ select: Statement) throws(StoreError) -> Int64 {
+        try select.bind(1, record.rawValue)
+        defer { select.reset() }
+        return try select.step() ? select.integer(0) : 0
+    }
+
+    /// Notes that the row with this mark mentions a record.
+    func moveHead(of record: RecordID, to mark: Int64) throws(StoreError) {
+        for statement in updateHeads + [insertHead] {
+            try statement.bind(1, record.rawValue)
+            try statement.bind(2, mark)
+            try statement.run()
+            if database.changedRows > 0 { return }
         }
-    }
-
-    private func number(of record: RecordID, after place: Int64) throws(StoreError) -> Int64? {
-        try selectNumbers.bind(1, record.rawValue)
-        try selectNumbers.bind(2, place)
-        defer { selectNumbers.reset() }
-        return try selectNumbers.step() ? selectNumbers.integer(0) : nil
-    }
-
-    private func row(of number: Int64) throws(StoreError) -> (number: Int64, bytes: [UInt8])? {
-        try selectSections.bind(1, number)
-        defer { selectSections.reset() }
-        return try selectSections.step()
-            ? (selectSections.integer(0), Array(selectSections.bytes(1))) : nil
     }
 }

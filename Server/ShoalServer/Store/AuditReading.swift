@@ -67,86 +67,69 @@ private struct AuditReading {
         if let record, try !isSeen(record) { return }
         var examined = 0
         var bytes = 0
-        while let number = try newest() {
-            guard let row = try row(of: number) else {
+        var next = try first()
+        while let row = next {
+            let sections = try row.sections()
+            next = try self.row(before: row, sections)
+            bytes += row.bytes.count
+            examined += 1
+            for section in sections.reversed() {
+                let number = row.number &+ Int64(section.index)
+                if number >= before || (record != nil && section.record != record) { continue }
                 before = number
-                continue
-            }
-            bytes += row.sections.count
-            let first: Int64 = row.number
-            let sections = try row.sections.withUnsafeBytes { try AuditQueries.sections($0, first) }
-            for index in sections.indices.reversed() where first + Int64(index) < before {
-                if record != nil, first + Int64(index) != number { continue }
-                before = first + Int64(index)
                 examined += 1
-                try take(sections[index], of: row)
-                if page.entries.count == limit || examined == Self.mostExamined { return try finish() }
+                try take(section, of: row)
+                if page.entries.count >= limit || examined >= Self.mostExamined {
+                    let isRest = sections.contains {
+                        $0.index < section.index && (record == nil || $0.record == record)
+                    }
+                    return finish(isRest || next != nil)
+                }
             }
-            before = record == nil ? first : number
-            if bytes >= Self.mostBytes { return try finish() }
+            before = min(before, row.number)
+            if bytes >= Self.mostBytes { return finish(next != nil) }
         }
     }
 
-    private mutating func finish() throws { page.next = try newest() == nil ? nil : before }
+    private mutating func finish(_ isMore: Bool) { page.next = isMore ? before : nil }
 
-    /// The newest entry before `before`.
-    private func newest() throws -> Int64? {
-        if let record {
-            return try Int64.fetchOne(
-                database.cachedStatement(
-                    sql: "SELECT max(number) FROM audit_record WHERE record = ? AND number < ?"),
-                arguments: [record.rawValue, before])
+    /// The row to begin with: with the last entry before `before`, or, about one record, the one that holds the entry `before`
+    /// itself, from where its links lead on.
+    private func first() throws -> AuditRow? {
+        if before < 1 { return nil }
+        guard let record else { return try AuditRow.read(database, upTo: before - 1) }
+        return before == .max
+            ? try AuditRow.newest(of: record, database) : try AuditRow.read(database, upTo: before)
+    }
+
+    /// The row to go on with. Who asks for a record's entries from an arbitrary place on looks through all rows, until one
+    /// mentions it.
+    private func row(before row: AuditRow, _ sections: [AuditSection]) throws -> AuditRow? {
+        guard let record, let place = row.place(before: record, sections) else {
+            return try AuditRow.read(database, upTo: row.number &- 1)
         }
-        return try Int64.fetchOne(
-            database.cachedStatement(
-                sql: "SELECT number FROM audit WHERE number < ? ORDER BY number DESC LIMIT 1"),
-            arguments: [before])
+        return try AuditRow.read(database, of: record, at: place)
     }
 
-    private struct StoredRow {
-        var number: Int64
-        var time: Int64
-        var account: RecordID
-        var replica: ReplicaID
-        var action: AuditAction
-        var sections: [UInt8]
-    }
-
-    private func row(of number: Int64) throws -> StoredRow? {
-        let statement = try database.cachedStatement(
-            sql: """
-                SELECT number, time, account, replica, action, sections FROM audit WHERE number <= ?
-                ORDER BY number DESC LIMIT 1
-                """)
-        guard let row = try Row.fetchOne(statement, arguments: [number]) else { return nil }
-        let first: Int64 = try row.checked(0)
-        guard let action = AuditAction(rawValue: try row.checked(4)) else {
-            throw StoreError.damaged(path: "audit \(first)", reason: "its action is none of this version")
-        }
-        return try StoredRow(
-            number: first, time: row.checked(1), account: RecordID(rawValue: row.checked(2)),
-            replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row.checked(3, as: Int64.self))), action: action,
-            sections: Array(row.checked(5, as: Data.self)))
-    }
-
-    private mutating func take(_ section: AuditSections.Section, of row: StoredRow) throws {
-        if let author, row.account != author { return }
-        guard row.time >= since, try isSeen(section.record) else { return }
+    private mutating func take(_ section: AuditSection, of row: AuditRow) throws {
+        let author = row.author
+        if let wanted = self.author, author.account != wanted { return }
+        guard author.time >= since, try isSeen(section.record) else { return }
         var changes: [AuditChange] = []
         if !section.isErased {
-            changes = try row.sections.withUnsafeBytes { bytes in
+            changes = try row.bytes.withUnsafeBytes { bytes in
                 do throws(DecodingFailure) {
-                    return try AuditCoding.changes(UnsafeRawBufferPointer(rebasing: bytes[section.body]))
+                    return try AuditCoding.changes(of: section, in: bytes, row.form)
                 } catch { throw StoreError.damaged(path: "audit \(before)", reason: error.description) }
             }
         }
-        let isServer = row.account == StoreWriter.serverAccount
+        let isServer = author.account == StoreWriter.serverAccount
         page.entries.append(
             AuditLine(
-                number: before, at: PlainTime.text(row.time), account: isServer ? nil : row.account.description,
-                by: isServer ? nil : try name(of: row.account),
-                replica: row.replica.rawValue == 0 ? nil : row.replica.text,
-                device: try device(of: row.replica), action: row.action,
+                number: before, at: PlainTime.text(author.time), account: isServer ? nil : author.account.description,
+                by: isServer ? nil : try name(of: author.account),
+                replica: author.replica.rawValue == 0 ? nil : author.replica.text,
+                device: try device(of: author.replica), action: author.action,
                 record: section.record.rawValue == 0 ? nil : section.record.description,
                 changes: changes.map { AuditLine.Change($0) }, erased: section.isErased))
     }

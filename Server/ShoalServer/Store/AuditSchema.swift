@@ -19,4 +19,40 @@ enum AuditSchema {
         "ALTER TABLE server ADD COLUMN audit_number INTEGER NOT NULL DEFAULT 0",
         "ALTER TABLE server ADD COLUMN audit_hash BLOB NOT NULL DEFAULT x''",
     ]
+
+    static let linksMigration = "10 audit links"
+
+    /// From here on an entry about a record links to the one before: `audit_record` lists those of before alone.
+    static let links = [
+        // Of a row: by which links name it, ascending with gaps, and of which the salts of its sections are made. Without a salt
+        // it is as the first versions wrote it; with an empty one, something of it was erased.
+        "ALTER TABLE audit ADD COLUMN mark INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE audit ADD COLUMN salt BLOB",
+        "CREATE INDEX audit_mark ON audit (mark)",
+        // Of a record: the mark of the last row that mentions it, or 0.
+        "ALTER TABLE record ADD COLUMN audit INTEGER NOT NULL DEFAULT 0",
+        "ALTER TABLE detail ADD COLUMN audit INTEGER NOT NULL DEFAULT 0",
+        // The same of what has no row, or had none; passed over where the record's row has a mark.
+        "CREATE TABLE audit_head (record INTEGER PRIMARY KEY, mark INTEGER NOT NULL)",
+        keepingHead("record"),
+        keepingHead("detail"),
+    ]
+
+    private static func keepingHead(_ table: String) -> String {
+        """
+        CREATE TRIGGER \(table)_audit AFTER DELETE ON \(table) WHEN OLD.audit > 0 BEGIN
+            INSERT OR REPLACE INTO audit_head (record, mark) VALUES (OLD.id, OLD.audit);
+        END
+        """
+    }
+
+    /// The mark of the last row that mentions the record `?1`.
+    static let selectHead = """
+        SELECT audit FROM record WHERE id = ?1 AND audit > 0
+        UNION ALL SELECT audit FROM detail WHERE id = ?1 AND audit > 0
+        UNION ALL SELECT mark FROM audit_head WHERE record = ?1 LIMIT 1
+        """
+
+    /// Of those that `audit_record` lists of the record `?1`, the newest before the entry `?2`.
+    static let selectListed = "SELECT max(number) FROM audit_record WHERE record = ?1 AND number < ?2"
 }

@@ -236,7 +236,7 @@ private struct CollectorStep {
 
     private mutating func read(_ id: RecordID) throws -> Record? {
         var packed: [UInt8] = []
-        guard let sequence = try writer.queries.readRecord(id, into: &packed) else { return nil }
+        guard let (sequence, _) = try writer.queries.readRecord(id, into: &packed) else { return nil }
         bytes += packed.count
         do {
             return try packed.withUnsafeBytes { try Record(id: id, sequence: sequence, packed: $0) }

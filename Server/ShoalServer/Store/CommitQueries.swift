@@ -51,11 +51,20 @@ final class CommitQueries {
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         commitStatement = try Statement(database, "COMMIT")
         rollbackStatement = try Statement(database, "ROLLBACK")
-        selectRecord = try Statement(database, RecordTable.selectOne)
-        insertRecord = try Statement(database, "INSERT INTO record (id, sequence, cells) VALUES (?1, ?2, ?3)")
-        insertDetail = try Statement(database, "INSERT INTO detail (id, sequence, cells) VALUES (?1, ?2, ?3)")
-        updateRecord = try Statement(database, "UPDATE record SET sequence = ?2, cells = ?3 WHERE id = ?1")
-        updateDetail = try Statement(database, "UPDATE detail SET sequence = ?2, cells = ?3 WHERE id = ?1")
+        selectRecord = try Statement(
+            database,
+            """
+            SELECT sequence, cells, audit FROM record WHERE id = ?1
+            UNION ALL SELECT sequence, cells, audit FROM detail WHERE id = ?1
+            """)
+        insertRecord = try Statement(
+            database, "INSERT INTO record (id, sequence, cells, audit) VALUES (?1, ?2, ?3, ?4)")
+        insertDetail = try Statement(
+            database, "INSERT INTO detail (id, sequence, cells, audit) VALUES (?1, ?2, ?3, ?4)")
+        updateRecord = try Statement(
+            database, "UPDATE record SET sequence = ?2, cells = ?3, audit = max(audit, ?4) WHERE id = ?1")
+        updateDetail = try Statement(
+            database, "UPDATE detail SET sequence = ?2, cells = ?3, audit = max(audit, ?4) WHERE id = ?1")
         insertFeed = try Statement(database, "INSERT INTO feed (sequence, record, scope) VALUES (?1, ?2, ?3)")
         insertTag = try Statement(database, "INSERT INTO commit_tag (sequence, tag) VALUES (?1, ?2)")
         selectTag = try Statement(database, "SELECT tag FROM commit_tag WHERE sequence = ?1")
@@ -105,17 +114,21 @@ final class CommitQueries {
 
     /// Appends the packed row of a record to `arena`.
     ///
-    /// - Returns: the row's sequence, or nil if there is no such record.
-    func readRecord(_ id: RecordID, into arena: inout [UInt8]) throws(StoreError) -> Int64? {
+    /// - Returns: the row's sequence, and its mark in the audit; nil if there is no such record.
+    func readRecord(
+        _ id: RecordID, into arena: inout [UInt8]
+    ) throws(StoreError) -> (sequence: Int64, audit: Int64)? {
         try selectRecord.bind(1, id.rawValue)
         defer { selectRecord.reset() }
         guard try selectRecord.step() else { return nil }
         arena.append(contentsOf: selectRecord.bytes(1))
-        return selectRecord.integer(0)
+        return (selectRecord.integer(0), selectRecord.integer(2))
     }
 
+    /// - Parameter audit: the mark of the row of the audit that mentions it last; 0 leaves it what it was.
     func writeRecord(
-        _ id: RecordID, _ envelope: Envelope, sequence: Int64, packed: [UInt8], isNew: Bool, wasUnmade: Bool
+        _ id: RecordID, _ envelope: Envelope, sequence: Int64, packed: [UInt8], isNew: Bool, wasUnmade: Bool,
+        audit: Int64 = 0
     ) throws(StoreError) {
         let isDetail = RecordTable.isDetail(id, envelope)
         if isDetail, !isNew, wasUnmade {
@@ -127,6 +140,7 @@ final class CommitQueries {
         let statement = isNew ? (isDetail ? insertDetail : insertRecord) : (isDetail ? updateDetail : updateRecord)
         try statement.bind(1, id.rawValue)
         try statement.bind(2, sequence)
+        try statement.bind(4, audit)
         try statement.run(3, packed)
         if isNew || wasUnmade, envelope.kind != .none { try members.add(id, envelope) }
     }

@@ -98,7 +98,8 @@ final class ErasureQueries {
         try Bool.fetchOne(
             database,
             sql: """
-                SELECT EXISTS (SELECT 1 FROM visibility WHERE scope = ?1) OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?1)
+                WITH RECURSIVE \(VisibilitySchema.viewers)
+                SELECT EXISTS (SELECT 1 FROM visibility WHERE scope = ?1 AND account IN (SELECT account FROM viewer)) OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?1)
                     OR EXISTS (SELECT 1 FROM member WHERE scope = ?1 AND scope <> 0)
                     OR EXISTS (SELECT 1 FROM former_member WHERE scope = ?1)
                 """, arguments: [person.rawValue]) ?? false
@@ -110,7 +111,8 @@ final class ErasureQueries {
             try Int64.fetchAll(
                 database,
                 sql: """
-                    SELECT account FROM visibility WHERE scope IN (?1, 0)
+                    WITH RECURSIVE \(VisibilitySchema.viewers)
+                    SELECT account FROM visibility WHERE scope IN (?1, 0) AND account IN (SELECT account FROM viewer)
                     UNION SELECT account FROM former_view WHERE scope = ?1
                     UNION SELECT id FROM account WHERE role = 'supervisor'
                     """, arguments: [person.rawValue]

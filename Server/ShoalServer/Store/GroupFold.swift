@@ -27,6 +27,8 @@ struct GroupFold {
         var record: RecordID
         var bytes: Range<Int>
         var sequence: Int64
+        /// The mark of the last row of the audit that mentions it, or 0.
+        var audit: Int64 = 0
         var envelope: Envelope?
         var work: Range<Int>
         /// Whether it is stored and was not made yet.
@@ -63,7 +65,7 @@ struct GroupFold {
         self.writer = writer
         self.group = group
         rights = Rights(writer.visibility)
-        audit = FoldAudit(group.count)
+        audit = FoldAudit(group)
         outcomes = Array(repeating: nil, count: group.count)
         progress = Array(repeating: nil, count: group.count)
     }
@@ -160,8 +162,9 @@ struct GroupFold {
         if let reason = writer.quarantine.reason(record) { throw .damagedRecord(record, reason: reason) }
         let offset = packed.count
         var slot = Slot(record: record, bytes: offset..<offset, sequence: 0, envelope: nil, work: work)
-        if let sequence = try writer.queries.readRecord(record, into: &packed) {
-            slot.sequence = sequence
+        if let row = try writer.queries.readRecord(record, into: &packed) {
+            slot.sequence = row.sequence
+            slot.audit = row.audit
             slot.bytes = offset..<packed.count
             let envelope = try Self.unpack(slot, of: packed) { bytes throws(DecodingFailure) in
                 try Record.envelope(of: record, sequence: slot.sequence, packed: bytes)
@@ -169,6 +172,7 @@ struct GroupFold {
             slot.isUnmade = envelope.kind == .none
             slot.envelope = slot.isUnmade ? nil : envelope
         }
+        if slot.audit == 0 { slot.audit = try writer.audit.rowlessHead(of: record) }
         slot.isCollected = writer.state.collected.contains(record)
         slots.append(slot)
     }
@@ -254,6 +258,9 @@ struct GroupFold {
 
     private mutating func write() throws(StoreError) {
         var bytes: [UInt8] = []
+        audit.begin(&writer.state)
+        writer.visibility.beginRound()
+        defer { writer.visibility.endRound() }
         for index in slots.indices {
             let slot = slots[index]
             let sequence = writer.state.sequence + 1
@@ -263,7 +270,7 @@ struct GroupFold {
             record.encode(sequence: sequence, into: &bytes)
             try writer.queries.writeRecord(
                 slot.record, record.envelope, sequence: sequence, packed: bytes, isNew: !slot.isStored,
-                wasUnmade: slot.isUnmade)
+                wasUnmade: slot.isUnmade, audit: audit.head)
             try writer.queries.appendFeed(slot.record, record.envelope, sequence: sequence)
             try writer.noteViewers(of: record, before: before, sequence: sequence)
         }
@@ -279,6 +286,7 @@ struct GroupFold {
         var wasAway = false
         var changed = false
         let relayed = try writer.relayed(slot.record)
+        audit.begin(slot.record, head: slot.audit)
         for item in work[slot.work] {
             let push = group[Int(item.push)]
             guard progress[Int(item.push)]?.slot(of: Int(item.operation)) != nil, let log = push.logs.last
@@ -300,7 +308,7 @@ struct GroupFold {
             let time = min(push.operations.operations[index].time, push.time)
             // A relay has brought what became of it.
             let isPassedOver = relayed?.contains(dot) == true
-            audit.begin(slot.record, push: Int(item.push), writer.audit)
+            audit.begin(push: Int(item.push), writer.audit)
             if let record { audit.note(index, of: push.operations, before: record) }
             let isEffective =
                 writer.state.recovers
@@ -310,7 +318,7 @@ struct GroupFold {
                     dropsText: false, isPassedOver: isPassedOver) == true
             if isEffective { changed = true } else { audit.forgetLast() }
         }
-        audit.end()
+        audit.end(writer.audit)
         guard changed, var record else { return nil }
         record.dropDeletedTexts(sequence: sequence)
         // Replicas that filled while it was away have nothing of it: it is sent whole, also if it stays deleted.

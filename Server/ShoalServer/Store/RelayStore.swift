@@ -89,8 +89,7 @@ extension StoreWriter {
         let source = try source(vector, account: account)
         let before = state.sequence
         var taken = 0
-        var audited = AuditSections()
-        var changes: [UInt8] = []
+        var audited: [RecordID] = []
         for head in request.page.heads {
             let relayed = request.page.record(head, notAfter: time) { self.countsAgain($0) }
             guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector) else {
@@ -98,11 +97,10 @@ extension StoreWriter {
             }
             try relays.addRecord(head.id, source: source)
             taken += 1
-            audit.begin(&changes)
-            audited.append(head.id, changes)
+            audited.append(head.id)
         }
         let author = AuditAuthor(time: time, account: account, replica: ReplicaID(rawValue: 0), action: .relay)
-        try audit.append(audited, author, to: &state.audit)
+        try note(author, about: audited) { _ in }
         if state.sequence > before { try markCommit() }
         return taken
     }
@@ -123,7 +121,7 @@ extension StoreWriter {
     /// The record as it is stored, or nil.
     func stored(_ id: RecordID) throws(StoreError) -> Record? {
         var packed: [UInt8] = []
-        guard let sequence = try queries.readRecord(id, into: &packed) else { return nil }
+        guard let (sequence, _) = try queries.readRecord(id, into: &packed) else { return nil }
         let result = packed.withUnsafeBytes { bytes -> Result<Record, DecodingFailure> in
             do throws(DecodingFailure) {
                 return .success(try Record(id: id, sequence: sequence, packed: bytes))

@@ -123,6 +123,8 @@ public enum ServerSchema {
         (AuditSchema.migration, AuditSchema.statements),
         (ErasureQueries.migration, ErasureQueries.schema),
         (ErasureQueries.formerMembersMigration, ErasureQueries.formerMembers),
+        (AuditSchema.linksMigration, AuditSchema.links),
+        (VisibilitySchema.indexMigration, VisibilitySchema.index),
     ]
 
     static var migrator: DatabaseMigrator {

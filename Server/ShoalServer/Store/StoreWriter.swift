@@ -61,6 +61,8 @@ final class StoreWriter {
         var unproven: [RecordID: Set<Dot>] = [:]
         /// Where the audit ends.
         var audit = AuditHead()
+        /// The last mark given to a row of the audit.
+        var auditMark: Int64 = 0
     }
     var state: State
     /// Who is waited for. Not part of the state: it is noted after commits, and to have lost some of it waits longer.
@@ -91,6 +93,7 @@ final class StoreWriter {
         self.seal = seal
         self.random = random
         self.state.audit = try AuditQueries.head(database)
+        self.state.auditMark = try audit.lastMark()
         self.state.replicaEpoch = drawReplicaEpoch()
         self.state.recovery = try relays.isRecovering()
         self.state.relaySources = try relays.sources()

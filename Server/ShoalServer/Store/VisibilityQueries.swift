@@ -18,6 +18,7 @@ final class VisibilityQueries {
     private let select: Statement
     private let enterStatement: Statement
     private let leaveStatement: Statement
+    private let selectEverything: Statement
     private let rememberScope: Statement
     private let rememberLeft: Statement
     private let deleteScope: Statement
@@ -26,21 +27,26 @@ final class VisibilityQueries {
     private let insertUnproven: Statement
     private let deleteUnproven: Statement
     private let database: Database
+    /// Whether accounts see or saw everything, as far as that was asked in the round under way; nil between rounds.
+    private var everythingSeen: [RecordID: Bool]?
 
     init(_ database: Database) throws(StoreError) {
         self.database = database
         select = try Statement(
             database, "SELECT sequence, state FROM visibility WHERE account = ?1 AND scope = ?2")
-        // An account that sees or saw everything holds a state of whatever it begins to follow, and one that has left it may
-        // still hold it, because unsent work speaks of it.
+        // One that has left a scope may still hold it, because unsent work speaks of it.
         enterStatement = try Statement(
             database,
             """
             INSERT INTO visibility (account, scope, sequence, state) VALUES (?1, ?2, ?3,
-                CASE WHEN EXISTS (SELECT 1 FROM visibility WHERE account = ?1 AND scope = 0)
-                    OR EXISTS (SELECT 1 FROM account WHERE id = ?1 AND role = 'supervisor')
-                    OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?2 AND account = ?1) THEN 2 ELSE 1 END)
+                CASE WHEN ?4 OR EXISTS (SELECT 1 FROM former_view WHERE scope = ?2 AND account = ?1) THEN 2 ELSE 1 END)
             ON CONFLICT (account, scope) DO UPDATE SET sequence = ?3, state = 2
+            """)
+        selectEverything = try Statement(
+            database,
+            """
+            SELECT EXISTS (SELECT 1 FROM visibility WHERE account = ?1 AND scope = 0)
+                OR EXISTS (SELECT 1 FROM account WHERE id = ?1 AND role = 'supervisor')
             """)
         leaveStatement = try Statement(
             database,
@@ -50,14 +56,23 @@ final class VisibilityQueries {
             """)
         rememberScope = try Statement(
             database,
-            "INSERT OR IGNORE INTO former_view (scope, account) SELECT scope, account FROM visibility WHERE scope = ?1")
+            """
+            INSERT OR IGNORE INTO former_view (scope, account)
+                WITH RECURSIVE \(VisibilitySchema.viewers) SELECT scope, account FROM visibility
+                WHERE scope = ?1 AND account IN (SELECT account FROM viewer)
+            """)
         rememberLeft = try Statement(
             database,
             """
             INSERT OR IGNORE INTO former_view (scope, account)
                 SELECT scope, account FROM visibility WHERE state = 0 AND sequence <= ?1 AND scope <> 0
             """)
-        deleteScope = try Statement(database, "DELETE FROM visibility WHERE scope = ?1")
+        deleteScope = try Statement(
+            database,
+            """
+            WITH RECURSIVE \(VisibilitySchema.viewers)
+            DELETE FROM visibility WHERE scope = ?1 AND account IN (SELECT account FROM viewer)
+            """)
         deleteLeft = try Statement(
             database, "DELETE FROM visibility WHERE state = 0 AND sequence <= ?1 AND scope <> 0")
         selectRole = try Statement(database, "SELECT role = 'supervisor' FROM account WHERE id = ?1")
@@ -78,11 +93,28 @@ final class VisibilityQueries {
         return select.integer(1) > 0 ? .sees : .left(select.integer(0))
     }
 
+    /// From here to `endRound` roles change only by `enter` and `leave`, so that they are asked for once.
+    func beginRound() { everythingSeen = [:] }
+    func endRound() { everythingSeen = nil }
+
     func enter(_ account: RecordID, _ scope: RecordID, sequence: Int64) throws(StoreError) {
+        try enterStatement.bind(4, seesOrSawEverything(account) ? 1 : 0)
+        if scope == Self.everything { everythingSeen?[account] = nil }
         try run(enterStatement, account.rawValue, scope.rawValue, sequence)
     }
 
+    /// Such an account holds a state of whatever it begins to follow.
+    private func seesOrSawEverything(_ account: RecordID) throws(StoreError) -> Bool {
+        if let known = everythingSeen?[account] { return known }
+        try selectEverything.bind(1, account.rawValue)
+        defer { selectEverything.reset() }
+        let sees = try selectEverything.step() && selectEverything.integer(0) == 1
+        everythingSeen?[account] = sees
+        return sees
+    }
+
     func leave(_ account: RecordID, _ scope: RecordID, sequence: Int64) throws(StoreError) {
+        if scope == Self.everything { everythingSeen?[account] = nil }
         try run(leaveStatement, account.rawValue, scope.rawValue, sequence)
     }
 

@@ -35,6 +35,20 @@ enum VisibilitySchema {
         """,
     ]
 
+    static let indexMigration = "11 visibility without an index of scopes"
+
+    /// Of its indexes the one by scope cost each relation as much as the table, and only erasure and collection asked it.
+    static let index = ["DROP INDEX visibility_scope"]
+
+    /// The accounts that stand in the table, each found from the one before: for what asks by scope alone.
+    static let viewers = """
+        viewer (account) AS (
+            SELECT min(account) FROM visibility
+            UNION ALL SELECT (SELECT min(account) FROM visibility WHERE account > viewer.account) FROM viewer
+                WHERE viewer.account IS NOT NULL
+        )
+        """
+
     /// Fills the tables from the records of a database of an earlier version, whose replicas hold everything: to each account
     /// it looks as if it had been a supervisor until now.
     static func derive(_ database: Database) throws {
