@@ -6,6 +6,8 @@ public struct ReplicaID: RawRepresentable, Hashable, Comparable, Sendable {
     public var rawValue: UInt32
     @inlinable public init(rawValue: UInt32) { self.rawValue = rawValue }
     @inlinable public init(epoch: UInt16, count: UInt16) { rawValue = UInt32(epoch) << 16 | UInt32(count) }
+    /// The half that is drawn at each start of the server.
+    @inlinable public var epoch: UInt16 { UInt16(truncatingIfNeeded: rawValue >> 16) }
     /// The counted half; it goes into the record identifiers that the replica makes.
     @inlinable public var count: UInt16 { UInt16(truncatingIfNeeded: rawValue) }
     @inlinable public static func < (a: Self, b: Self) -> Bool { a.rawValue < b.rawValue }

@@ -59,6 +59,19 @@ import Testing
         #expect(words(session.committed(next: request(position: 13, cursor: "c3"), pulled: 2)) == "finish 3 6 []")
     }
 
+    /// The numbers of two logs may be the same: what was taken of one, and refused, says nothing of another.
+    @Test func anAnswerAboutAnotherLogIsNotApplied() {
+        var answer = response(taken(13, [Verdict(number: 11, reason: .forbidden)]))
+        answer.log = ReplicaID(epoch: 7, count: 2)
+        var session = ClientSession()
+        _ = session.start(request(operations: 3))
+        #expect(words(session.receive(answer)).hasPrefix("stop "))
+        answer.log = replica
+        session = ClientSession()
+        _ = session.start(request(operations: 3))
+        #expect(words(session.receive(answer)) == "commit up to 13 b, 1 refused, cursor c2, last")
+    }
+
     @Test func whatWasWrittenMeanwhileIsSentBeforeItFinishes() {
         var session = ClientSession()
         _ = session.start(request(operations: 1))

@@ -54,7 +54,7 @@ import Testing
         _ = session.committed(
             ServerSession.Receipt(answer: .taken(upTo: 12, acknowledgement: "b", verdicts: [verdict])))
         guard case .respond(let response) = session.read(page(more: true)),
-            case .taken(12, "b", [verdict]) = response.push
+            case .taken(12, "b", [verdict]) = response.push, response.log == replica
         else {
             Issue.record("the answer is not the receipt's")
             return

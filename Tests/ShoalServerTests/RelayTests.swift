@@ -438,6 +438,61 @@ import struct ShoalCRDT.Record
         try loss.expectEverythingBack()
     }
 
+    /// What an author has proven of a log stays proven when somebody comes from an epoch that nobody here has heard of: a name
+    /// that was replaced goes.
+    @Test func whatWasProvenOfALogStaysSoWhenAnotherEpochIsHeardOf() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let gone = try loss.before.replica("小兰")
+        let id = author.newID()
+        let making = Operations {
+            $0.makeCustomer(id, name: "李雷")
+            $0.rename(id, "李磊", supersedes: [Dot(author.replica, 1)])
+        }
+        try author.push(making)
+        try gone.push(Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 2)]) })
+        try gone.pullAll()
+        #expect(try loss.replay(author, making).upTo == 2)
+        let stranger = ServerSession.Push(
+            account: loss.account, epoch: 77, acknowledgement: "", cursor: "",
+            logs: [LogPosition(replica: ReplicaID(rawValue: 77), position: 0, hash: .start, end: 0)],
+            operations: Operations(), tail: [], time: loss.after.clock.now)
+        #expect(try loss.after.store.commit(group: [stranger])[0].answer.isRollback)
+        try loss.relay(gone)
+        try loss.expectEverythingBack()
+    }
+
+    /// Two copies of a home had one place, each with another server. A row that knows what replaced the one says nothing of the other.
+    @Test func aRowThatNamesAPlaceOfTwoCopiesTakesNothingAway() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let gone = try loss.before.replica("小兰")
+        let id = author.newID()
+        let making = Operations { $0.makeCustomer(id, name: "李雷") }
+        let named = { (name: String) in Operations { $0.rename(id, name, supersedes: [Dot(author.replica, 1)]) } }
+        try author.push(making)
+        try author.push(named("李磊"))
+        try gone.push(Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 2)]) })
+        try gone.pullAll()
+        // The other copy comes first, with what a server in between had acknowledged.
+        let other = Operations {
+            $0.makeCustomer(id, name: "李雷")
+            $0.rename(id, "李丽", supersedes: [Dot(author.replica, 1)])
+        }
+        #expect(try loss.replay(author, other).upTo == 2)
+        let home = try loss.after.replica(code: try loss.after.accounts.newCode(name: "小美").code)
+        let place = FormerPlace(was: Dot(author.replica, 2), now: Dot(home.replica, 1), count: 1, isProven: true)
+        let renumbered = ServerSession.Push(
+            account: loss.account, epoch: loss.after.store.epoch, acknowledgement: "", cursor: "",
+            logs: [LogPosition(replica: home.replica, position: 0, hash: .start, end: 1)], operations: named("李磊"),
+            tail: [], former: [place], time: loss.after.clock.now)
+        #expect(try loss.after.store.commit(group: [renumbered])[0].answer.upTo == 1)
+        try loss.relay(gone)
+        let row = try #require(try loss.row(id))
+        let names = row.entries[row.range(of: CellKey(.name))].filter { !$0.kind.isMarker }.map { row.text($0.slice) }
+        #expect(names.contains("李丽") && names.contains("李蕾"))
+    }
+
     /// A counter's part is a sum: what its last addition added counts where that stands now.
     @Test func aCountersPartDoesNotComeBesideItsLastAddition() throws {
         let loss = try Loss()

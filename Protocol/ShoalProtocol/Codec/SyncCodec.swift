@@ -153,6 +153,10 @@ extension SyncResponse {
         }
         frame.json.key("push")
         push.write(to: &frame.json)
+        if let log {
+            frame.json.key("log")
+            frame.json.integer(Int64(log.rawValue))
+        }
         frame.json.key("from")
         frame.json.string(from)
         frame.json.key("cursor")
@@ -199,6 +203,7 @@ extension SyncResponse {
 
     private init(from reader: inout JSONReader) throws {
         var push: PushAnswer?
+        var log: ReplicaID?
         var from: String?
         var cursor: String?
         var more: Bool?
@@ -215,6 +220,7 @@ extension SyncResponse {
             switch key {
             case "needs": try reader.readNeeds()
             case "push": push = try PushAnswer(from: &reader)
+            case "log": log = ReplicaID(rawValue: try reader.readUInt32())
             case "from": from = try reader.readString()
             case "cursor": cursor = try reader.readString()
             case "more": more = try reader.readBool()
@@ -241,6 +247,7 @@ extension SyncResponse {
         self.init(
             push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
+        self.log = log
         self.beginsFill = beginsFill
         self.moves = moves
         self.erased = erased

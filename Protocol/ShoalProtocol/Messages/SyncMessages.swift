@@ -221,6 +221,8 @@ public struct KnownOperation: Hashable, Sendable {
 /// What the server says to a replica.
 public struct SyncResponse: Sendable {
     public var push: PushAnswer
+    /// The log that the push was about, where the request named several.
+    public var log: ReplicaID?
     /// The page begins at this cursor and applies only if it is the one held.
     public var from: String
     public var page: RecordPage

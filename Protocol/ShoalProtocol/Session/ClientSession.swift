@@ -93,6 +93,9 @@ public struct ClientSession: Sendable {
         guard case .waiting(let request) = state, let log = request.logs.last else {
             return stop(.protocolError("an answer came that nobody waited for"))
         }
+        if let pushed = response.log, pushed != log.replica {
+            return stop(.protocolError("the answer is about another log"))
+        }
         let last = log.position + UInt32(truncatingIfNeeded: request.operations.count)
         var identifierTaken: UInt32?
         let taken: (upTo: UInt32, acknowledgement: String, verdicts: [Verdict])

@@ -163,16 +163,22 @@ public struct ServerSession: Sendable {
     }
 
     private func withoutPage(_ answer: PushAnswer, more: Bool) -> SyncResponse {
-        SyncResponse(
+        var response = SyncResponse(
             push: answer, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: more, isFill: false,
             positions: [], time: time)
+        response.log = pushedLog
+        return response
     }
+
+    /// Answers of several logs look alike; of one log they differ by their numbers.
+    private var pushedLog: ReplicaID? { request.logs.count > 1 ? request.logs.last?.replica : nil }
 
     public func read(_ page: Page) -> Action {
         let answer = answer ?? .taken(upTo: 0, acknowledgement: "", verdicts: [])
         var response = SyncResponse(
             push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
             isFill: page.isFill, positions: page.positions, time: time)
+        response.log = pushedLog
         response.beginsFill = page.beginsFill
         response.moves = page.moves
         response.erased = page.erased

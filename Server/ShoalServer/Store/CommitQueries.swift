@@ -183,12 +183,9 @@ final class CommitQueries {
     }
 
     /// Remembers an epoch that is over.
-    ///
-    /// - Returns: whether it was not known.
-    func addFormerEpoch(_ epoch: UInt64) throws(StoreError) -> Bool {
+    func addFormerEpoch(_ epoch: UInt64) throws(StoreError) {
         try insertFormerEpoch.bind(1, Int64(bitPattern: epoch))
         try insertFormerEpoch.run()
-        return database.changedRows > 0
     }
 
     func isFormerEpoch(_ epoch: UInt64) throws(StoreError) -> Bool {

@@ -30,6 +30,11 @@ struct EarlierPlaces {
         dot.number <= sure[dot.replica] ?? (logs[dot.replica] == nil ? 0 : .max)
     }
 
+    /// Whether whoever names a place surely means what stands there now: nothing else was acknowledged there.
+    func isUndisputed(_ dot: Dot, _ logs: [ReplicaID: LogState]) -> Bool {
+        isSure(dot, logs) && now(of: dot, logs, isProven: true).isEmpty
+    }
+
     /// Whether a place is in a log of whoever speaks of it, as far as it is known whose that is: it may have become known since.
     private func isOwn(_ dot: Dot, _ run: Run, _ logs: [ReplicaID: LogState]) -> Bool {
         logs[dot.replica].map { $0.account == run.account } ?? true
@@ -168,6 +173,15 @@ extension StoreWriter {
         state.logs[replica] != nil && state.earlier.sure[replica] == nil
     }
 
+    /// Whether a push from another epoch comes from a server that followed this one: it names a log that was handed out in this
+    /// epoch. One that is not known here is, if this server had that upper half.
+    func hasFollowed(_ push: PreparedPush) -> Bool {
+        let halves = Set(state.logs.keys.lazy.filter { self.isOfThisEpoch($0) }.map(\.epoch))
+        return push.logs.contains { log in
+            state.logs[log.replica] == nil ? halves.contains(log.replica.epoch) : isOfThisEpoch(log.replica)
+        }
+    }
+
     /// From now on all logs that another server may have gone on with are those of an earlier epoch. What was here when the
     /// server started stood there then; what was taken since may have been taken by a server that did not know yet that it was
     /// set back. Of a log that it has handed out since it started no other server has taken anything.
@@ -175,6 +189,8 @@ extension StoreWriter {
     /// - Parameter isEnding: whether the epoch ends, so that all logs are of an earlier one.
     func doubtLogs(isEnding: Bool) throws(StoreError) {
         for (replica, log) in state.logs {
+            // Of a log of an earlier epoch no more is sure than its author has proven: one server more takes nothing from that.
+            if !isEnding, state.earlier.sure[replica] != nil { continue }
             let isHandedOut = positionsAtStart[replica] == nil && state.earlier.sure[replica] == nil
             if isHandedOut, !isEnding { continue }
             let position = isHandedOut ? log.position : positionsAtStart[replica] ?? 0

@@ -29,18 +29,17 @@ extension StoreWriter {
             }
         }
         if push.epoch != state.epoch {
-            // Where a rollback was found already, whoever comes from another epoch is let in without a further one. But an
-            // epoch that this server never heard of followed its own: of what it has handed out others may know more.
-            if push.marks.isEmpty {
-                // Without a token nothing proves that this server ever was in that epoch, unless a person says so. Then another
-                // server was, and may have taken more of the logs that are known here.
-                if try !queries.isFormerEpoch(push.epoch) {
-                    guard state.recovery else { return .ends(.refused(.otherEpoch)) }
-                    _ = try queries.addFormerEpoch(push.epoch)
-                    try doubtLogs(isEnding: false)
-                }
-            } else if try queries.addFormerEpoch(push.epoch) {
-                if state.recovers { try doubtLogs(isEnding: false) } else { try beginEpoch() }
+            // Where a rollback was found already, whoever comes from another epoch is let in without a further one. Without a
+            // token nothing proves that this server ever was in that epoch, unless a person says so.
+            let isUnheard = try !queries.isFormerEpoch(push.epoch)
+            if isUnheard, push.marks.isEmpty, !state.recovery { return .ends(.refused(.otherEpoch)) }
+            if isUnheard { try queries.addFormerEpoch(push.epoch) }
+            // An epoch that this server never heard of followed its own, and an earlier one may have gone on without it: there another
+            // server may have taken more of the logs that are known here.
+            if isUnheard, !push.marks.isEmpty, !state.recovers {
+                try beginEpoch()
+            } else if isUnheard || hasFollowed(push) {
+                try doubtLogs(isEnding: false)
             }
             return .ends(try rollback(push))
         }
@@ -154,7 +153,7 @@ extension StoreWriter {
 
     /// Begins a new epoch: what comes from now on may speak of what this server lost.
     private func beginEpoch() throws(StoreError) {
-        _ = try queries.addFormerEpoch(state.epoch)
+        try queries.addFormerEpoch(state.epoch)
         state.epoch = random(8).reduce(0) { $0 << 8 | UInt64($1) }
         state.recovers = true
         state.hasRecovered = false

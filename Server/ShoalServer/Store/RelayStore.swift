@@ -171,7 +171,7 @@ extension StoreWriter {
         let common = record.common(with: relayed)
         let spared = Set(
             record.entries.map(\.dot).filter {
-                isTaken($0) && !state.earlier.isSure($0, state.logs) && !common.contains($0)
+                isTaken($0) && !state.earlier.isUndisputed($0, state.logs) && !common.contains($0)
             })
         let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true

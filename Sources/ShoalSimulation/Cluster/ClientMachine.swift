@@ -18,6 +18,8 @@ public final class ClientMachine {
     var runs = 0
     /// Of its requests: answers to an earlier one come too late.
     var attempts = 0
+    /// The key that its home was last seen to have.
+    var key = ""
     /// How often its home was enrolled again: what was sent before is somebody unknown's.
     var enrolments = 0
     /// The last position of the log that the oracle has seen.

@@ -52,6 +52,7 @@ public final class Cluster {
         let answer = try book.enroll(EnrollRequest(code: try book.newCode(name: account.name).code, key: key))
         try machine.start()
         try machine.opened().adopt(answer, key: key)
+        machine.key = key
         machines.append(machine)
     }
 

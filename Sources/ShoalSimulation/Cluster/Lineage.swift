@@ -55,6 +55,7 @@ extension Cluster {
             number: machines.count, account: machine.account, world: world, seed: seed, options: options(seed),
             image: machine.disk.snapshot(), isAhead: machine.isAhead)
         copy.witnessed = machine.witnessed
+        copy.key = machine.key
         copy.clock.set(machine.clock.fault)
         oracle.copyPlaces(from: machine.number, to: copy.number)
         try copy.start()
@@ -97,7 +98,9 @@ extension Cluster {
     func isKnown(_ machine: ClientMachine) throws -> Bool {
         guard settings.faults.recovers, oracle.isServerSetBack else { return true }
         let book = Accounts(store: try server.opened(), environment: server.environment)
-        return try book.credential(key: try machine.opened().credential().key) != nil
+        // What it has sent may come when it is down.
+        if machine.isUp { machine.key = try machine.opened().credential().key }
+        return try book.credential(key: machine.key) != nil
     }
 
     /// Enrols a machine's home again whose key the server has lost, as its operator does with a new code.

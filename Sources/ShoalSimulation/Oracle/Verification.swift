@@ -88,7 +88,8 @@ struct Verification {
         return oracle.event(at: dot, in: cell, for: -1) ?? taken
     }
 
-    private var collects: Bool { cluster.settings.faults.collects }
+    /// With `lineage` nothing is collected, whatever the seed says: every absence is there.
+    private var collects: Bool { cluster.settings.faults.collects && !cluster.settings.faults.lineage }
 
     /// Whether an absence may have been collected before somebody deleted its record, who so could not see it.
     func mayBeCollected(_ event: OperationHash, of id: RecordID) -> Bool {

@@ -63,7 +63,9 @@ extension SyncResponse {
     /// What became of the push, and what the page says.
     var words: String {
         switch push {
-        case .taken(let upTo, _, let verdicts): "taken up to \(upTo), \(verdicts.count) refused, \(pageWords)"
+        case .taken(let upTo, _, let verdicts):
+            "taken up to \(upTo), \(verdicts.count) refused, "
+                + verdicts.map { "\($0.number) as \($0.reason), " }.joined() + pageWords
         case .identifierTaken(let number, let upTo, _, _): "identifier of \(number) taken, taken up to \(upTo)"
         case .fork(let fork):
             "fork of \(fork.of.replica.rawValue) at \(fork.of.position), new replica "

@@ -253,7 +253,7 @@ public final class Simulation {
     private func serve(_ message: Message) throws {
         guard let machine = cluster.machine(message.machine) else { return }
         var answer = message
-        if faults.recovers, cluster.server.isUp, machine.isUp {
+        if faults.recovers, cluster.server.isUp {
             // Whoever has not enrolled again is unknown.
             let isCurrent = message.enrolment == machine.enrolments
             if try !isCurrent || !cluster.isKnown(machine) {
@@ -288,6 +288,8 @@ public final class Simulation {
     private func take(_ message: Message) throws {
         guard let machine = cluster.machine(message.machine) else { return }
         let isAwaited = machine.runs == message.run && machine.attempts == message.attempt
+        // What another server said to a key that the home had there: it does not come over a connection to this one.
+        guard message.enrolment == machine.enrolments else { return }
         guard machine.isUp, machine.run != nil, isAwaited || (message.isStale && chance(20)) else { return }
         if message.isBroken { return isAwaited ? try retry(machine) : () }
         cluster.trace.note("take", bytes: message.body, words: "machine \(machine.number)")

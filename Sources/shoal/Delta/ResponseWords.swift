@@ -5,6 +5,7 @@ extension SyncResponse {
     /// Prints the answer in words.
     func print(to screen: inout Screen) {
         push.print(to: &screen)
+        if let log { screen.line(.plain("of log          \(Spell.replica(log))")) }
         screen.line(.plain("server time     \(Format.time(time))"))
         if let lease { screen.line(.plain("lease           \(Format.count(lease, "day", "days"))")) }
         screen.line(.plain("page from       \(Spell.opaque(from))"))

@@ -46,8 +46,15 @@ enum GoldenMessages {
             ("response-rollback", answer(.rollback(rollback))), ("response-recovery", recovery(taken)),
             ("response-begins", beginning(taken)), ("response-moves", moving(taken)),
             ("response-types", response(taken, typedPage())), ("response-change", response(taken, changedText())),
-            ("response-lease", leased(taken)),
+            ("response-lease", leased(taken)), ("response-log", ofLog(taken)),
         ]
+    }
+
+    /// To a request that named several logs.
+    private static func ofLog(_ push: PushAnswer) -> SyncResponse {
+        var response = response(push, RecordPage())
+        response.log = first
+        return response
     }
 
     /// With the days for which the replica may go on alone, and a setting.

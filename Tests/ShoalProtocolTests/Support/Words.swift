@@ -30,7 +30,7 @@ enum Words {
             response.isFill ? response.beginsFill ? "the beginning of a fill" : "a fill" : "changes",
         ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
             + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
-            + moves(response.moves)
+            + moves(response.moves) + (response.log.map { ["of log \($0.rawValue)"] } ?? [])
             + (response.lease.map { ["lease \($0)"] } ?? [])
     }
 

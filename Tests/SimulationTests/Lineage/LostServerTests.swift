@@ -72,6 +72,43 @@ import Testing
         try expect(cluster, "2")
     }
 
+    /// Two backups of a server are put back in turn. The first knows nothing of the epoch that the second began, and goes on from
+    /// its own with what that had handed out; so the second may know less of its own logs than those who come from the first.
+    ///
+    /// - Parameter isLate: whether the second was made before everybody had their logs.
+    @Test(arguments: [false, true])
+    func aServerPutBackDoubtsItsLogsWhenAnEpochThatItKnewWentOnWithoutIt(isLate: Bool) throws {
+        let cluster = try cluster(2)
+        let (author, reader) = (cluster.machines[0], cluster.machines[1])
+        try cluster.perform(author) { _ = try $0.addCustomer(name: "c") }
+        try cluster.settle()
+        try cluster.beginRecovery()
+        let first = cluster.server.disk.snapshot()
+        try stage(cluster, author, "0")
+        try stage(cluster, reader, "0")
+        try cluster.settle()
+        try cluster.restoreServer(to: first)
+        // Both write in logs of the second epoch.
+        var second = cluster.server.disk.snapshot()
+        for machine in [author, reader] {
+            try cluster.sync(machine)
+            try stage(cluster, machine, "1")
+            try cluster.sync(machine)
+            if machine === author || !isLate { second = cluster.server.disk.snapshot() }
+        }
+        try cluster.settle()
+        try stage(cluster, author, "2")
+        try cluster.settle()
+        try cluster.restoreServer(to: first)
+        try cluster.settle()
+        try stage(cluster, reader, "3")
+        try cluster.settle()
+        try cluster.restoreServer(to: second)
+        try cluster.sync(reader)
+        try cluster.sync(author)
+        try expect(cluster, "3")
+    }
+
     /// A home is enrolled with a new server, and before it syncs with that, with an earlier state of the one that it came from:
     /// nothing tells it that this has lost something, and what it held comes back all the same.
     @Test func aHomeThatWasEnrolledElsewhereHoldsWhatItsServerHad() throws {
