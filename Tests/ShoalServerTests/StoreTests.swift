@@ -22,6 +22,7 @@ struct StoreTests {
             "7 devices": "c7b826090ae768d5",
             "9 audit": "78714afb3d961d52",
             "9 erasure": "cc78e2614901fc6e",
+            "10 relayed accounts": "1d6fae93a3aa2d1f",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

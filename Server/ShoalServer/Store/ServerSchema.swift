@@ -122,6 +122,7 @@ public enum ServerSchema {
         ),
         (AuditSchema.migration, AuditSchema.statements),
         (ErasureQueries.migration, ErasureQueries.schema),
+        (RelayedAccountQueries.migration, RelayedAccountQueries.schema),
     ]
 
     static var migrator: DatabaseMigrator {
