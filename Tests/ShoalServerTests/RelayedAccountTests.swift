@@ -288,8 +288,8 @@ import struct ShoalCRDT.Record
 
     // MARK: What the server has written since
 
-    /// A row from before the loss says nothing of what was written since, whatever its vector claims.
-    @Test func whatWasWrittenSinceTheLossIsTakenAwayByNoRelay() throws {
+    /// A row from before the loss says nothing of what the server has written since, whatever it claims to know.
+    @Test func whatTheServerHasWrittenSinceTheLossIsTakenAwayByNoRelay() throws {
         let loss = try Loss()
         let zhou = try loss.enroll("周", as: loss.zhou.account)
         let wang = try loss.enroll("王", as: loss.wang.account)
@@ -301,20 +301,24 @@ import struct ShoalCRDT.Record
                     $0.edit(CellKey(.follow, id: account), .present)
                 }
             })
-        var wanted: Record?
-        try loss.after.store.forEachRecord { if $0.id == id { wanted = $0 } }
-        // The row has something of the operation, and not the other follower.
-        var row = Record(id: id)
-        row.setEnvelope(Envelope(kind: .customer, scope: .customer(id)))
+        _ = try loss.after.accounts.handover(from: "周", to: "李", isDryRun: false)
+        func stored() throws -> Record {
+            try #require(try loss.after.store.withWriter { writer, _ in try writer.stored(id) })
+        }
+        let wanted = try stored()
+        let added = try #require(try loss.listed("李")?.id)
+        let key = CellKey(.follow, id: try #require(RecordID(text: added)))
+        let dot = wanted.entries[try #require(wanted.range(of: key).first)].dot
+        // The row has something of the hand-over, and not the new follower.
         var page = RecordPage()
-        page.begin(id, row.envelope)
+        page.begin(id, wanted.envelope)
         page.append(
             Entry(key: CellKey(.created), kind: .present, dot: Dot(zhou.replica, 1), time: 0, sequence: 0), from: [])
+        page.append(Entry(key: CellKey(.phone), kind: .absent, dot: dot, time: 0, sequence: 0), from: [])
         let request = RelayRequest(
-            epoch: loss.after.store.epoch, vector: VersionVector([zhou.replica: 1]), page: page)
+            epoch: loss.after.store.epoch, vector: VersionVector([dot.replica: dot.number]), page: page)
         _ = try loss.after.store.relay(request, account: wang.account, time: loss.after.clock.now)
-        var found: Record?
-        try loss.after.store.forEachRecord { if $0.id == id { found = $0 } }
-        #expect(try #require(found).hasSameEntries(as: try #require(wanted)))
+        #expect(try stored().range(of: key).count == 1)
+        #expect(try loss.after.dump(account: "李").contains(id.description))
     }
 }

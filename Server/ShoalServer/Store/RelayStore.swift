@@ -94,9 +94,9 @@ extension StoreWriter {
         var audited = AuditSections()
         var changes: [UInt8] = []
         for head in request.page.heads {
-            // Nobody had a role of this server's, or anything else of this epoch, before the loss.
+            // Roles are the server's own to give.
             let relayed = request.page.record(head, notAfter: time) {
-                $0.key.field == .accountRole || self.isOfThisEpoch($0.dot.replica) || self.countsAgain($0)
+                $0.key.field == .accountRole || self.countsAgain($0)
             }
             guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector, database)
             else {
@@ -182,7 +182,9 @@ extension StoreWriter {
             record.entries.map(\.dot).filter {
                 isTaken($0) && !state.earlier.isSure($0, state.logs) && !common.contains($0)
             })
-        let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
+        // Nobody knew before the loss what the server itself has written since.
+        let own = record.entries.map(\.dot).filter { isOwn($0.replica) && isOfThisEpoch($0.replica) }
+        let changed = record.join(relayed, vector: vector, sparing: spared.union(own), sequence: sequence) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
         _ = record.rename(Renaming(dots: now))
