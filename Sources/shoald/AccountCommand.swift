@@ -27,6 +27,9 @@ struct AccountCommand: AsyncParsableCommand {
             discussion: """
                   shoald account add 小美 --role expert       prints the code alone
                   shoald account add 小美 --role sales --json  {"account","code"}
+
+                After a loss an account may be there that only a relay knows. It has no role; adding it gives it one, and
+                it keeps what it had.
                 """)
         @Argument(help: "The account's name.") var name: String
         @Option(help: ArgumentHelp("expert, sales or supervisor.", valueName: "role")) var role: Role
@@ -136,10 +139,16 @@ extension Account {
             [device.replica, device.name, device.state == .active ? "" : device.state.rawValue]
                 .filter { !$0.isEmpty }.joined(separator: " ")
         }
-        var parts = ["\(id)  \(role)  \(name)"]
+        var parts = ["\(id)  \(doubt == .relayed ? "no role" : role)  \(name)"]
         let count = replicas == 1 ? "1 device" : "\(replicas) devices"
         parts.append("(\(([count] + devices).joined(separator: "; ")))")
         if let disabled { parts.append("disabled since \(disabled)") }
+        switch doubt {
+        case .relayed:
+            parts.append("known from a relay: shoald account add \(name) --role ROLE gives it a role and a code")
+        case .claimed: parts.append("its home says that this was its identifier; nobody else has said so yet")
+        case nil: break
+        }
         for code in codes { parts.append("a code that can be used until \(code)") }
         return parts.joined(separator: "  ")
     }

@@ -11,8 +11,9 @@ extension AccountCommand {
 
                   shoald account handover 小美 小红 --dry-run
                   shoald account handover 小美 小红
+                  shoald account handover 0EK2V7Q0G8000 小红   of an identifier that no account has any more
                 """)
-        @Argument(help: "Whose customers they are.") var from: String
+        @Argument(help: "Whose customers they are: a name, or an identifier.") var from: String
         @Argument(help: "Who gets them.") var to: String
         @Flag(help: "Only say how many they are.") var dryRun = false
         @OptionGroup var global: GlobalOptions

@@ -10,6 +10,11 @@ struct Recover: AsyncParsableCommand {
             holds any more cannot come back. Of a lost directory, add the accounts again (shoald account add) and let
             everybody enroll again with a new code (shoal enroll); their homes keep all that they hold.
 
+            Roles do not come back: only you give them. An account that a replica says there was is listed as known from a
+            relay; shoald account add gives it a role and a code. Which customers an account had is at first its own home's
+            word, which shoald account list says until somebody else has said the same. If others say otherwise, it is taken
+            back: that account enrolls again with a new code, and shoald audit shows it.
+
               shoald recover
               shoald recover --finish          when all have synced
             """)
@@ -24,6 +29,7 @@ struct Recover: AsyncParsableCommand {
         if global.json { return try global.printJSON(report) }
         if report.isOn {
             print("recovery is on: every replica gives back what it holds at its next sync")
+            print("roles do not come back: give those whom shoald account list calls known from a relay theirs")
             print("end it with shoald recover --finish when all have synced")
         } else {
             print("recovery is over; \(Self.counted(report.forgotten, "mark")) waited for operations that never came")

@@ -1,3 +1,4 @@
+import CSQLite
 import Foundation
 import Testing
 
@@ -79,7 +80,11 @@ struct RecoveryTests {
             try await scene.ok("a", "enroll", scene.url, code)
             #expect(try await scene.json("a", "status")["pending"] == 0)
             // The first home has brought the other accounts.
-            try await scene.ok("b", "enroll", scene.url, newCode(scene, "小张"))
+            let listed = try await scene.shoald("account", "list")
+            #expect(listed.text.split(separator: "\n").filter { $0.contains("no role") }.count == 2, "\(listed.text)")
+            let refused = try await scene.shoald("account", "code", "小张")
+            #expect(refused.status == 1 && refused.errors.contains("shoald account add 小张"), "\(refused.errors)")
+            try await scene.ok("b", "enroll", scene.url, scene.code("小张", role: "supervisor"))
             try await scene.ok("b", "sync")
             try await scene.ok("a", "sync")
             let after = try await dump(scene, "a")
@@ -89,7 +94,7 @@ struct RecoveryTests {
             #expect(
                 try await scene.json("b", "customer", "show", String(own.suffix(13)))["followers"] == followers)
             // The account of the one who is gone is there again, and can be enrolled.
-            let enrolled = try await newCode(scene, "小李")
+            let enrolled = try await scene.code("小李", role: "supervisor")
             try await scene.ok("gone2", "enroll", scene.url, enrolled)
             #expect(try await dump(scene, "gone2") == after)
             // A home that its server knows stays with it.
@@ -120,5 +125,55 @@ struct RecoveryTests {
             #expect(try await scene.json("b", "status")["account"] == "小李")
             #expect(try await scene.ok("b", "dump").contains("未发送"))
         }
+    }
+
+    /// Everybody knows everybody's identifier: it takes a line to say that one was somebody else.
+    @Test func nobodyTakesAColleaguesAccountWhileTheServerRecovers() async throws {
+        try await Scene.run { scene in
+            for (home, name) in [("wang", "小王"), ("li", "小李")] { try await scene.enroll(home, as: name, role: "sales") }
+            try await scene.enroll("boss", as: "小周", role: "supervisor")
+            try await scene.ok("li", "customer", "add", "李四")
+            for home in ["li", "boss", "wang"] { try await scene.ok(home, "sync") }
+            let files = FileManager.default
+            try files.copyItem(atPath: scene.home("wang"), toPath: scene.home("thief"))
+            try execute(
+                "UPDATE identity SET account = (SELECT id FROM account WHERE name = '小李')",
+                in: scene.home("thief") + "/replica.db")
+            try await scene.stopServer()
+            try files.removeItem(atPath: scene.home("server"))
+            try await scene.startServer()
+            let codes = (
+                wang: try await scene.code("小王", role: "sales"), li: try await scene.code("小李", role: "sales"),
+                boss: try await scene.code("小周", role: "supervisor")
+            )
+            let recovering = try await scene.shoald("recover")
+            #expect(recovering.text.contains("roles do not come back"), "\(recovering.errors)")
+            try await scene.ok("thief", "enroll", scene.url, codes.wang)
+            #expect(try await scene.shoald("account", "list").text.contains("nobody else has said so"))
+            try await scene.ok("boss", "enroll", scene.url, codes.boss)
+            try await scene.ok("boss", "sync")
+            // The truth has come: who was whom is what the others say.
+            #expect(try await scene.fails("thief", "sync").contains("does not know this replica"))
+            #expect(try await scene.shoald("audit").text.contains("account-take-back"))
+            try await scene.ok("li", "enroll", scene.url, codes.li)
+            try await scene.ok("li", "sync")
+            #expect(try await scene.ok("li", "dump").contains("李四"))
+            // Neither is 小王 locked out, in whichever home; her customers are in none of them.
+            for home in ["wang", "thief"] {
+                try await scene.ok(home, "enroll", scene.url, newCode(scene, "小王"))
+                try await scene.ok(home, "customer", "add", "王五")
+                try await scene.ok(home, "sync")
+                let dump = try await scene.ok(home, "dump")
+                #expect(!dump.contains("李四") && dump.contains("王五"))
+            }
+        }
+    }
+
+    private func execute(_ sql: String, in path: String) throws {
+        var database: OpaquePointer?
+        defer { sqlite3_close(database) }
+        try #require(sqlite3_open(path, &database) == SQLITE_OK)
+        try #require(sqlite3_exec(database, sql, nil, nil, nil) == SQLITE_OK)
+        try #require(sqlite3_changes(database) == 1)
     }
 }

@@ -269,7 +269,7 @@ import struct ShoalCRDT.Record
         #expect(account.id == gone.account.description)
         #expect(account.replicas == 0)
         #expect(try loss.after.accounts.credential(key: gone.key) == nil)
-        #expect(try loss.after.accounts.newCode(name: "小红").account == gone.account)
+        #expect(try loss.after.accounts.add(name: "小红", role: .sales).account == gone.account)
     }
 
     @Test func anAccountRelaysSoManyVectorsAndNoMore() throws {

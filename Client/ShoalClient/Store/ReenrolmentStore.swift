@@ -51,7 +51,8 @@ enum ReenrolmentStore {
         try database.execute(
             sql: "UPDATE identity SET server = ?, code = '', key = ?, account = ?, name = ?, role = ?",
             arguments: [server, key, answer.account.rawValue, answer.name, answer.role.rawValue])
-        if store.standing.epoch != answer.epoch {
+        // Tokens are an account's.
+        if store.standing.epoch != answer.epoch || answer.account != former.account {
             try StockStore(store).take(fill: store.standing.fill)
             try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = ''")
         }

@@ -6,6 +6,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
     case badName
     case nameTaken(String)
     case unknownAccount(String)
+    /// An account that only a relay knows, and to which nobody has given a role here.
+    case noRole(String)
     /// A hand-over from an account to itself.
     case sameAccount(String)
     /// Neither typed right nor ever handed out.
@@ -47,6 +49,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
         case .badName: "an account's name has 1 to 64 bytes, no control characters, and no spaces at its ends"
         case .nameTaken(let name): "there is an account \(name) already"
         case .unknownAccount(let name): "there is no account \(name)"
+        case .noRole(let name):
+            "\(name) is known from a relay only, which gives no role; shoald account add \(name) --role ROLE gives it one, and a code"
         case .sameAccount(let name): "\(name) has its own customers already"
         case .wrongCode: "the enrolment code is wrong"
         case .expiredCode: "the enrolment code has expired; ask for a new one"
@@ -80,7 +84,10 @@ public struct Account: Equatable, Sendable, Codable {
     /// 13 characters.
     public var id: String
     public var name: String
+    /// The least for an account that has none.
     public var role: String
+    /// What of it is not this server's own knowledge; nil if nothing.
+    public var doubt: Doubt?
     /// How many devices were enrolled, revoked ones too.
     public var replicas: Int
     /// Since when it is disabled, as ISO 8601; nil if it is not.
@@ -88,6 +95,14 @@ public struct Account: Equatable, Sendable, Codable {
     /// When the codes that were not used yet expire, as ISO 8601.
     public var codes: [String]
     public var devices: [Device]
+
+    /// What a server that recovers has by the word of others alone.
+    public enum Doubt: String, Sendable, Codable {
+        /// That there is such an account: it has no role.
+        case relayed
+        /// That it had this identifier: its home has said so, and nobody else yet.
+        case claimed
+    }
 }
 
 /// Who sent a request.
@@ -122,9 +137,8 @@ public struct Accounts: Sendable {
         guard Self.isName(name) else { throw AccountProblem.badName }
         let (code, hash) = try drawCode()
         let time = environment.now()
-        let salt = environment.randomUInt32()
         let account = try store.addAccount(
-            name: name, role: role, salt: salt, code: hash, expires: time + EnrolmentCode.lifetime, time: time)
+            name: name, role: role, code: hash, expires: time + EnrolmentCode.lifetime, time: time)
         return (account, code)
     }
 

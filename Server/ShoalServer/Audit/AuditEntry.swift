@@ -11,6 +11,10 @@ public enum AuditAction: String, Sendable, Codable, CaseIterable {
     case accountEnable = "account-enable"
     case accountRole = "account-role"
     case accountHandover = "account-handover"
+    /// A home said under which identifier its account was known before a loss.
+    case accountFormer = "account-former"
+    /// Others said that it was another's.
+    case accountTakeBack = "account-take-back"
     case code
     case codesCancel = "codes-cancel"
     case enroll

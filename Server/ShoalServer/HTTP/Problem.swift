@@ -106,6 +106,7 @@ struct Problem: Error, Equatable {
     private init(account error: AccountProblem) {
         switch error {
         case .badName, .badKey, .sameAccount: self = .malformed("\(error)")
+        case .noRole: self.init(.conflict, "no-role", "No role", "\(error)")
         case .nameTaken: self.init(.conflict, "name-taken", "Name taken", "\(error)")
         case .unknownAccount: self.init(.notFound, "unknown-account", "Unknown account", "\(error)")
         case .wrongCode: self.init(.forbidden, "wrong-code", "Wrong code", "\(error)")

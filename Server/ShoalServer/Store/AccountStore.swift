@@ -6,18 +6,21 @@ import ShoalStore
 
 // Accounts, enrolment codes and keys; devices are in DeviceStore. Codes and keys come and stay as SHA-256.
 extension ServerStore {
-    /// Makes an account's record through the server's own log, and a first code for it.
+    /// Makes an account's record through the server's own log, and a first code for it. One that only a relay knows is
+    /// taken as it is, with the role that it gets now.
     func addAccount(
-        name: String, role: Role, salt: UInt32, code: [UInt8], expires: Int64, time: Int64
+        name: String, role: Role, code: [UInt8], expires: Int64, time: Int64
     ) throws -> RecordID {
         try withWriter { writer, database in
             try writer.transaction {
-                guard try Self.account(database, named: name) == nil else { throw AccountProblem.nameTaken(name) }
-                let id = try newIdentifier(writer, database, time: time)
-                try writeAccount(writer, id, name: name, role: role, salt: salt, time: time)
-                try database.cachedStatement(sql: "INSERT INTO account (id, name, role) VALUES (?, ?, ?)").execute(
-                    arguments: [id.rawValue, name, role.rawValue])
-                writer.state.roles[id] = role
+                let adopted = try writer.adopt(name, role: role, time: time, database)
+                let id = try adopted ?? Self.newIdentifier(writer, database, time: time)
+                if adopted == nil {
+                    try writer.write(id, name, role, over: nil, time: time)
+                    try database.cachedStatement(sql: "INSERT INTO account (id, name, role) VALUES (?, ?, ?)").execute(
+                        arguments: [id.rawValue, name, role.rawValue])
+                    writer.state.roles[id] = role
+                }
                 try Self.insertCode(database, code, account: id, expires: expires)
                 try writer.note(
                     AuditEvent(
@@ -28,7 +31,7 @@ extension ServerStore {
         }
     }
 
-    private func newIdentifier(_ writer: StoreWriter, _ database: Database, time: Int64) throws -> RecordID {
+    static func newIdentifier(_ writer: StoreWriter, _ database: Database, time: Int64) throws -> RecordID {
         var allocator = RecordIDAllocator(
             state: try Int64.fetchOne(database.cachedStatement(sql: "SELECT allocator FROM server")) ?? -1)
         guard let id = allocator.next(time: time, replica: writer.ownReplica) else {
@@ -38,22 +41,14 @@ extension ServerStore {
         return id
     }
 
-    private func writeAccount(
-        _ writer: StoreWriter, _ id: RecordID, name: String, role: Role, salt: UInt32, time: Int64
-    ) throws {
-        try writer.writeOwn(time: time) { operations in
-            operations.begin(
-                record: id, time: time, creates: Envelope(kind: .account, scope: .workspace), salt: salt)
-            operations.edit(CellKey(.accountName), text: name)
-            operations.edit(CellKey(.accountRole), text: role.rawValue)
-        }
-    }
-
     /// Adds a code for the account of that name.
     func addCode(_ code: [UInt8], account name: String, expires: Int64, time: Int64) throws -> RecordID {
         try withWriter { writer, database in
             try writer.transaction {
                 let account = try Self.enabledAccount(database, named: name)
+                if try RelayedAccountQueries(database: database).account(account)?.origin == .relay {
+                    throw AccountProblem.noRole(name)
+                }
                 try Self.insertCode(database, code, account: account, expires: expires)
                 try writer.note(
                     AuditEvent(
@@ -86,16 +81,22 @@ extension ServerStore {
                 let rows = try Row.fetchAll(
                     database.cachedStatement(
                         sql: """
-                            SELECT id, name, role, disabled,
+                            SELECT id, name, role, disabled, origin,
                                 (SELECT count(*) FROM credential WHERE credential.account = account.id) AS replicas
                             FROM account ORDER BY name
                             """))
                 return try rows.map { row in
-                    Account(
-                        id: RecordID(rawValue: row["id"]).description, name: row["name"], role: row["role"],
+                    let id = RecordID(rawValue: row["id"])
+                    let origin = AccountOrigin(rawValue: row["origin"])
+                    let isClaimed =
+                        try origin == .home
+                        && RelayedAccountQueries.confirmations(database, of: id, named: row["name"]) == 0
+                    return Account(
+                        id: id.description, name: row["name"], role: row["role"],
+                        doubt: origin == .relay ? .relayed : isClaimed ? .claimed : nil,
                         replicas: row["replicas"], disabled: (row["disabled"] as Int64?).map(PlainTime.text),
                         codes: try Self.openCodes(database, of: row["id"], at: time).map(PlainTime.text),
-                        devices: try Self.devices(database, of: RecordID(rawValue: row["id"])))
+                        devices: try Self.devices(database, of: id))
                 }
             }
         }
@@ -134,7 +135,8 @@ extension ServerStore {
                             throw AccountProblem.otherName(name, home: formerName)
                         }
                         account = try writer.account(
-                            account, named: name, role: role, formerly: former, time: time, database)
+                            account, named: name, role: role, formerly: former, isNamed: formerName != nil, time: time,
+                            database)
                     }
                     replica = try writer.handOut(to: account)
                     try Self.use(

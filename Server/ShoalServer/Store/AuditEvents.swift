@@ -33,25 +33,25 @@ extension StoreWriter {
     func note(_ event: AuditEvent) throws(StoreError) {
         let author = AuditAuthor(
             time: event.time, account: event.account, replica: event.replica, action: event.action)
-        try note(author, about: [event.subject]) { changes in
+        try note(author, about: [event.subject]) { _, changes in
             for value in event.values { changes.append(named: value.name, from: value.from, to: value.to) }
         }
     }
 
     /// Appends a row with an entry for each of some records, in the transaction under way.
     ///
-    /// - Parameter describe: appends the changes of one.
+    /// - Parameter describe: appends the changes of one, by its place among them.
     func note(
-        _ author: AuditAuthor, about records: [RecordID], _ describe: (inout AuditChanges) -> Void
+        _ author: AuditAuthor, about records: [RecordID], _ describe: (Int, inout AuditChanges) -> Void
     ) throws(StoreError) {
         if records.isEmpty { return }
         state.auditMark &+= 1
         let mark = state.auditMark
         var sections = AuditSections(audit.drawSalt())
         var changes = AuditChanges()
-        for record in records {
+        for (place, record) in records.enumerated() {
             changes.begin(record)
-            describe(&changes)
+            describe(place, &changes)
             let head = record.rawValue == 0 ? 0 : try audit.head(of: record)
             sections.append(record, link: AuditSection.link(from: mark, to: head), &changes)
             if record.rawValue != 0 { try audit.moveHead(of: record, to: mark) }

@@ -22,7 +22,10 @@ extension ServerStore {
     /// - Parameter time: milliseconds since 1970.
     /// - Throws: `AccountProblem.unknownAccount`, `.sameAccount`, `.disabled` when the taker is; `StoreError`.
     public func handover(from: String, to: String, isDryRun: Bool, time: Int64) throws -> HandoverReport {
-        guard let giver = try account(named: from) else { throw AccountProblem.unknownAccount(from) }
+        // What an account had before a loss may stand under an identifier that nobody has any more.
+        guard let giver = try account(named: from) ?? RecordID(text: from) else {
+            throw AccountProblem.unknownAccount(from)
+        }
         let taker = try withWriter { _, database in try Self.enabledAccount(database, named: to) }
         guard giver != taker else { throw AccountProblem.sameAccount(from) }
         var report = HandoverReport(isDryRun: isDryRun)

@@ -68,8 +68,7 @@ extension ServerStore {
                     CellKey(.accountRole), text: role.rawValue,
                     supersedes: record.map { $0.liveDots(in: $0.range(of: CellKey(.accountRole))) } ?? [])
             }
-            try database.execute(
-                sql: "UPDATE account SET role = ? WHERE id = ?", arguments: [role.rawValue, account.rawValue])
+            try RelayedAccountQueries(database: database).setRole(role, of: account)
             writer.state.roles[account] = role
         }
     }

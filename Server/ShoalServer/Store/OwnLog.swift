@@ -10,6 +10,9 @@ extension StoreWriter {
     /// The server's own log since it started.
     var ownReplica: ReplicaID { ReplicaID(epoch: state.replicaEpoch, count: 0) }
 
+    /// Whether a log is one that the server has written, now or before it was started last.
+    func isOwn(_ replica: ReplicaID) -> Bool { state.logs[replica]?.account == Self.serverAccount }
+
     /// Upper halves of replicas that no log has yet.
     func drawReplicaEpoch() -> UInt16 {
         let taken = Set(state.logs.keys.map { UInt16(truncatingIfNeeded: $0.rawValue >> 16) })

@@ -17,7 +17,6 @@ final class RelayQueries {
     private let deleteRecords: Statement
     private let updateRecovery: Statement
     private let selectAfter: Statement
-    private let insertAccount: Statement
     private let database: Database
 
     init(_ database: Database) throws(StoreError) {
@@ -30,7 +29,6 @@ final class RelayQueries {
         deleteRecords = try Statement(database, "DELETE FROM relay_record WHERE source = ?1")
         updateRecovery = try Statement(database, "UPDATE server SET recovery = ?1")
         selectAfter = try Statement(database, RecordTable.selectAfter)
-        insertAccount = try Statement(database, "INSERT OR IGNORE INTO account (id, name, role) VALUES (?1, ?2, ?3)")
     }
 
     func isRecovering() throws(StoreError) -> Bool {
@@ -118,15 +116,5 @@ final class RelayQueries {
             if record.isOpen { return (record, selectAfter.integer(1)) }
         }
         return nil
-    }
-
-    // MARK: Accounts
-
-    /// Adds an account that came back with its record. One whose name has been given again stays away.
-    func addAccount(_ id: RecordID, name: String, role: String) throws(StoreError) {
-        try insertAccount.bind(1, id.rawValue)
-        try insertAccount.bind(2, name)
-        try insertAccount.bind(3, role)
-        try insertAccount.run()
     }
 }

@@ -21,11 +21,12 @@ extension ServerStore {
     ///
     /// - Throws: `SyncProblem.otherEpoch`, `.noRecovery`, `.tooManyVectors`; `StoreError`.
     public func relay(_ request: RelayRequest, account: RecordID, time: Int64) throws -> RelayResponse {
-        try withWriter { writer, _ in
+        try withWriter { writer, database in
             guard request.epoch == writer.state.epoch else { throw SyncProblem.relayOfOtherEpoch }
             guard writer.state.recovery else { throw SyncProblem.noRecovery }
             return try writer.transaction {
-                let taken = try writer.join(request, account: account, time: time)
+                let taken = try writer.join(request, account: account, time: time, database)
+                try writer.hear(request.page, from: account, time: time, database)
                 return RelayResponse(taken: taken, more: true)
             }
         }
@@ -52,9 +53,10 @@ extension ServerStore {
     /// The vectors of relays stay until the logs have reached them: whoever comes late must not bring back what others
     /// are known to have removed.
     public func finishRecovery() throws -> RecoveryReport {
-        try withWriter { writer, _ in
+        try withWriter { writer, database in
             let forgotten = try writer.transaction {
                 writer.state.recovery = false
+                try RelayedAccountQueries(database: database).settle()
                 try writer.relays.setRecovering(false)
                 try writer.forgetReachedSources()
                 return try writer.forgetMarks()
@@ -83,24 +85,28 @@ extension StoreWriter {
     /// Joins the records of a relay, in the transaction under way.
     ///
     /// - Returns: how many of them are joined.
-    func join(_ request: RelayRequest, account: RecordID, time: Int64) throws -> Int {
+    func join(_ request: RelayRequest, account: RecordID, time: Int64, _ database: Database) throws -> Int {
         // Rows from before the loss know nothing of logs that were handed out since.
         let vector = VersionVector(request.vector.positions.filter { !isOfThisEpoch($0.key) })
         let source = try source(vector, account: account)
         let before = state.sequence
         var taken = 0
-        var audited: [RecordID] = []
+        var audited: [RecordPage.Head] = []
         for head in request.page.heads {
-            let relayed = request.page.record(head, notAfter: time) { self.countsAgain($0) }
-            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector) else {
+            // Roles are the server's own to give.
+            let relayed = request.page.record(head, notAfter: time) {
+                $0.key.field == .accountRole || self.countsAgain($0)
+            }
+            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector, database)
+            else {
                 continue
             }
             try relays.addRecord(head.id, source: source)
             taken += 1
-            audited.append(head.id)
+            audited.append(head)
         }
         let author = AuditAuthor(time: time, account: account, replica: ReplicaID(rawValue: 0), action: .relay)
-        try note(author, about: audited) { _ in }
+        try note(author, about: audited.map(\.id)) { describe(audited[$0], of: request.page, to: &$1) }
         if state.sequence > before { try markCommit() }
         return taken
     }
@@ -149,7 +155,7 @@ extension StoreWriter {
 
     /// - Returns: whether the record is joined: it is not where another stands under its identifier, or where it would
     ///   become larger than a page can carry.
-    private func join(_ relayed: Record, vector: VersionVector) throws -> Bool {
+    private func join(_ relayed: Record, vector: VersionVector, _ database: Database) throws -> Bool {
         let stored = try stored(relayed.id)
         var record = stored ?? Record(id: relayed.id)
         let before = stored.map { viewers(of: $0) }
@@ -173,7 +179,9 @@ extension StoreWriter {
             record.entries.map(\.dot).filter {
                 isTaken($0) && !state.earlier.isUndisputed($0, state.logs) && !common.contains($0)
             })
-        let changed = record.join(relayed, vector: vector, sparing: spared, sequence: sequence) {
+        // Nobody knew before the loss what the server itself has written since.
+        let own = record.entries.map(\.dot).filter { isOwn($0.replica) && isOfThisEpoch($0.replica) }
+        let changed = record.join(relayed, vector: vector, sparing: spared.union(own), sequence: sequence) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
         _ = record.rename(Renaming(dots: now))
@@ -191,7 +199,7 @@ extension StoreWriter {
             try noteViewers(of: record, before: before, sequence: sequence)
             try noteMade(record)
         }
-        if record.envelope.kind == .account { try deriveAccount(record) }
+        if record.envelope.kind == .account { try deriveAccount(record, database) }
         return true
     }
 
@@ -219,16 +227,6 @@ extension StoreWriter {
     private func countsAgain(_ entry: Entry) -> Bool {
         entry.kind == .count && !isTaken(entry.dot)
             && state.earlier.now(of: entry.dot, state.logs).contains { isTaken($0) }
-    }
-
-    /// An account comes back with its record, and without a key.
-    private func deriveAccount(_ record: Record) throws(StoreError) {
-        guard let name = record.shown(in: record.range(of: CellKey(.accountName))), name.kind == .text,
-            let role = record.shown(in: record.range(of: CellKey(.accountRole))), role.kind == .text,
-            let known = Role(rawValue: record.text(role.slice))
-        else { return }
-        try relays.addAccount(record.id, name: record.text(name.slice), role: known.rawValue)
-        if state.roles[record.id] == nil { state.roles[record.id] = known }
     }
 
     /// Forgets the vectors that the logs have reached: what they say is said by the logs' positions.

@@ -125,6 +125,7 @@ public enum ServerSchema {
         (ErasureQueries.formerMembersMigration, ErasureQueries.formerMembers),
         (AuditSchema.linksMigration, AuditSchema.links),
         (VisibilitySchema.indexMigration, VisibilitySchema.index),
+        (RelayedAccountQueries.migration, RelayedAccountQueries.schema),
     ]
 
     static var migrator: DatabaseMigrator {

@@ -12,7 +12,8 @@ extension StoreWriter.State {
 extension ServerStore {
     /// Reads what every commit needs to know of rights.
     static func readRights(_ database: Database, into state: inout StoreWriter.State) throws {
-        let rows = try Row.fetchCursor(database, sql: "SELECT id, role FROM account")
+        let rows = try Row.fetchCursor(
+            database, sql: "SELECT id, role FROM account WHERE origin <> ?", arguments: [AccountOrigin.relay.rawValue])
         while let row = try rows.next() {
             state.roles[try RecordID(rawValue: row.checked("id"))] = try Role(rawValue: row.checked("role")) ?? .least
         }
