@@ -309,6 +309,32 @@ struct VisibilityTests {
         #expect(page.moves.entered == [id] && !page.isFill)
     }
 
+    /// Whoever sees or saw everything when it begins to follow a customer may hold an earlier state of it.
+    @Test func aRoleThatChangesBetweenCommitsCountsForWhatIsFollowedThen() throws {
+        var states: [Int] = []
+        for role in [Role.expert, .supervisor, .expert] {
+            try server.accounts.setRole(role, name: "bert")
+            // Two in one commit: what was asked for the one holds for the other.
+            let ids = [bert.newID(), bert.newID()]
+            try bert.push(
+                Operations {
+                    for (index, id) in ids.enumerated() {
+                        $0.makeCustomer(id, name: "张三", salt: UInt32(index))
+                        follow(bert.account)(&$0)
+                    }
+                })
+            states += try server.store.withWriter { _, database in
+                try ids.map {
+                    try #require(
+                        try Int.fetchOne(
+                            database, sql: "SELECT state FROM visibility WHERE account = ? AND scope = ?",
+                            arguments: [bert.account.rawValue, $0.rawValue]))
+                }
+            }
+        }
+        #expect(states == [1, 1, 2, 2, 2, 2])
+    }
+
     @Test func bothRoleChangesBetweenTwoPullsEndRight() throws {
         let id = try customer(anna)
         let (note, _) = try note(anna, of: id)

@@ -15,46 +15,57 @@ extension [UInt8] {
             for byte in text where byte & 0xC0 != 0x80 { units += byte < 0xF0 ? 1 : 2 }
             if units * 2 >= text.count { return false }
             let start = count
-            reserveCapacity(start + units * 2 + 5)
             appendVarint(units)
-            var place = 0
-            while place < text.count {
-                guard let (scalar, length) = Self.scalar(text, place) else {
-                    // It is no UTF-8: it stays what it is.
-                    removeSubrange(start...)
-                    return false
-                }
-                place += length
-                if scalar < 0x1_0000 {
-                    append(unit: scalar)
-                } else {
-                    append(unit: 0xD7C0 + scalar >> 10)
-                    append(unit: 0xDC00 | scalar & 0x3FF)
-                }
+            let body = count
+            append(contentsOf: repeatElement(0, count: units * 2))
+            let isText = withUnsafeMutableBytes {
+                Self.widen(text, to: UnsafeMutableRawBufferPointer(rebasing: $0[body...]))
             }
-            return true
+            // What is no UTF-8 stays what it is.
+            if !isText { removeSubrange(start...) }
+            return isText
         }
     }
 
-    private mutating func append(unit: UInt32) {
-        append(UInt8(truncatingIfNeeded: unit))
-        append(UInt8(truncatingIfNeeded: unit >> 8))
+    /// - Parameter wide: room for as many units as there are leading bytes, and one more for each of four.
+    private static func widen(_ text: UnsafeBufferPointer<UInt8>, to wide: UnsafeMutableRawBufferPointer) -> Bool {
+        var place = 0
+        var end = 0
+        func append(_ unit: UInt32) {
+            wide[end] = UInt8(truncatingIfNeeded: unit)
+            wide[end + 1] = UInt8(truncatingIfNeeded: unit >> 8)
+            end += 2
+        }
+        while place < text.count {
+            guard let (scalar, length) = scalar(text, place) else { return false }
+            place += length
+            if scalar < 0x1_0000 {
+                append(scalar)
+            } else {
+                append(0xD7C0 + scalar >> 10)
+                append(0xDC00 | scalar & 0x3FF)
+            }
+        }
+        return true
     }
 
     /// The character at a place and how many bytes it takes; nil if there is none.
+    @inline(__always)
     private static func scalar(_ text: UnsafeBufferPointer<UInt8>, _ place: Int) -> (UInt32, Int)? {
         let first = UInt32(text[place])
-        if first < 0x80 { return (first, 1) }
-        let length = first >= 0xF0 ? 4 : first >= 0xE0 ? 3 : 2
-        if first < 0xC2 || first > 0xF4 || place + length > text.count { return nil }
-        var scalar = first & (0x7F >> UInt32(length))
-        for next in 1..<length {
-            let byte = UInt32(text[place + next])
-            if byte & 0xC0 != 0x80 { return nil }
-            scalar = scalar << 6 | byte & 0x3F
+        func next(_ distance: Int) -> UInt32? {
+            guard place + distance < text.count, text[place + distance] & 0xC0 == 0x80 else { return nil }
+            return UInt32(text[place + distance] & 0x3F)
         }
-        // Surrogates and what is written too long: another text would come back.
-        let least: [UInt32] = [0, 0, 0x80, 0x800, 0x1_0000]
-        return scalar < least[length] || scalar > 0x10_FFFF || scalar >> 11 == 0x1B ? nil : (scalar, length)
+        // Surrogates and what is written too long are refused: another text would come back.
+        if first & 0xF0 == 0xE0, let second = next(1), let third = next(2) {
+            let scalar = (first & 0x0F) << 12 | second << 6 | third
+            return scalar < 0x800 || scalar >> 11 == 0x1B ? nil : (scalar, 3)
+        }
+        if first < 0x80 { return (first, 1) }
+        if first & 0xE0 == 0xC0, first >= 0xC2, let second = next(1) { return ((first & 0x1F) << 6 | second, 2) }
+        guard first & 0xF8 == 0xF0, let second = next(1), let third = next(2), let fourth = next(3) else { return nil }
+        let scalar = (first & 0x07) << 18 | second << 12 | third << 6 | fourth
+        return scalar < 0x1_0000 || scalar > 0x10_FFFF ? nil : (scalar, 4)
     }
 }
