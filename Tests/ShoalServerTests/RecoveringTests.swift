@@ -157,6 +157,32 @@ struct RecoveringTests {
         #expect(try server.store.unprovenFollows().isEmpty)
     }
 
+    /// What a relay has brought counts; that its author comes with it later, of whom nobody knows that she follows, takes nothing away.
+    @Test func whatARelayHasBroughtCountsWhenItsAuthorComes() throws {
+        let bert = try server.replica("bert", role: .sales)
+        try come(chief)
+        _ = try server.store.beginRecovery()
+        let customer = try chiefs
+        let added = Operations {
+            $0.begin(record: customer, time: 0, salt: 1)
+            $0.edit(CellKey(.follow, id: bert.account), .present)
+        }
+        let place = anna.dot()
+        var row = try #require(chief.rows[customer])
+        row.apply(0, of: added, dot: place, time: 0)
+        var page = RecordPage()
+        page.begin(customer, row.envelope)
+        for entry in row.entries { page.append(entry, from: row.arena) }
+        let relay = RelayRequest(
+            epoch: server.store.epoch, vector: VersionVector([place.replica: place.number]), page: page)
+        #expect(try server.store.relay(relay, account: chief.account, time: server.clock.now).taken == 1)
+        _ = try hear(anna)
+        #expect(try send(anna, added, earlier: 1).upTo == place.number)
+        #expect(try server.store.unprovenFollows().isEmpty)
+        try bert.pullAll()
+        #expect(bert.rows[customer] != nil)
+    }
+
     /// A note came whose customer nobody has brought yet: supervisors see it, and nobody else.
     @Test func whatBelongsToACustomerThatHasNotComeLeavesWithEverything() throws {
         try come(chief)

@@ -438,9 +438,10 @@ import struct ShoalCRDT.Record
         try loss.expectEverythingBack()
     }
 
-    /// What an author has proven of a log stays proven when somebody comes from an epoch that nobody here has heard of: a name
-    /// that was replaced goes.
-    @Test func whatWasProvenOfALogStaysSoWhenAnotherEpochIsHeardOf() throws {
+    /// What an author has proven of a log stays proven when somebody comes from an epoch that nobody here has heard of, and when the
+    /// epoch ends: a name that was replaced goes.
+    @Test(arguments: [false, true])
+    func whatWasProvenOfALogStaysSoWhenAnotherEpochIsHeardOf(isEnding: Bool) throws {
         let loss = try Loss()
         let author = try loss.before.replica("小红")
         let gone = try loss.before.replica("小兰")
@@ -453,11 +454,16 @@ import struct ShoalCRDT.Record
         try gone.push(Operations { $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 2)]) })
         try gone.pullAll()
         #expect(try loss.replay(author, making).upTo == 2)
+        let lost = CommitMark(sequence: 1_000, tag: 7)
+        let epoch = loss.after.store.epoch
         let stranger = ServerSession.Push(
-            account: loss.account, epoch: 77, acknowledgement: "", cursor: "",
+            account: loss.account, epoch: isEnding ? epoch : 77,
+            acknowledgement: isEnding ? loss.after.store.seal.of(epoch: epoch).close(lost, for: loss.account) : "",
+            cursor: "",
             logs: [LogPosition(replica: ReplicaID(rawValue: 77), position: 0, hash: .start, end: 0)],
             operations: Operations(), tail: [], time: loss.after.clock.now)
         #expect(try loss.after.store.commit(group: [stranger])[0].answer.isRollback)
+        #expect((loss.after.store.epoch != epoch) == isEnding)
         try loss.relay(gone)
         try loss.expectEverythingBack()
     }

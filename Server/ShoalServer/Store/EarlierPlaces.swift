@@ -81,9 +81,6 @@ struct EarlierPlaces {
     }
 
     fileprivate mutating func setSure(_ number: UInt32, of replica: ReplicaID) { sure[replica] = number }
-
-    /// Up to where it is sure what stands in a log when an epoch begins, of so many operations at most.
-    fileprivate func sure(_ position: UInt32, of replica: ReplicaID) -> UInt32 { min(position, sure[replica] ?? .max) }
 }
 
 /// Their statements, prepared once on the writer connection.
@@ -188,13 +185,11 @@ extension StoreWriter {
     ///
     /// - Parameter isEnding: whether the epoch ends, so that all logs are of an earlier one.
     func doubtLogs(isEnding: Bool) throws(StoreError) {
-        for (replica, log) in state.logs {
-            // Of a log of an earlier epoch no more is sure than its author has proven: one server more takes nothing from that.
-            if !isEnding, state.earlier.sure[replica] != nil { continue }
-            let isHandedOut = positionsAtStart[replica] == nil && state.earlier.sure[replica] == nil
+        // Of a log of an earlier epoch no more is sure than its author has proven: one server more takes nothing from that.
+        for (replica, log) in state.logs where state.earlier.sure[replica] == nil {
+            let isHandedOut = positionsAtStart[replica] == nil
             if isHandedOut, !isEnding { continue }
-            let position = isHandedOut ? log.position : positionsAtStart[replica] ?? 0
-            try setSure(state.earlier.sure(position, of: replica), of: replica)
+            try setSure(isHandedOut ? log.position : positionsAtStart[replica] ?? 0, of: replica)
         }
     }
 

@@ -61,13 +61,13 @@ extension StoreWriter {
         }
         for log in push.logs {
             guard let state = state.logs[log.replica], state.account == push.account else { continue }
-            if log.position > state.position { return .ends(try rollback(push)) }
+            if log.position > state.position { return .ends(try rollbackWithin(push)) }
             guard let hash = try storedHash(log.replica, log.position, state) else {
                 // Forgotten with what is older than the lease: a copy from then, if it is not the log's own writer.
                 if state.position > log.position, self.state.collection.hashes > 0 { continue }
-                return .ends(try rollback(push))
+                return .ends(try rollbackWithin(push))
             }
-            if hash != log.hash { return .ends(try rollback(push)) }
+            if hash != log.hash { return .ends(try rollbackWithin(push)) }
         }
         guard let log = push.logs.last, let state = state.logs[log.replica] else { return .continues(firstNew: 0) }
         if log.end < state.position { return .ends(try fork(push, log)) }
@@ -159,6 +159,13 @@ extension StoreWriter {
         state.hasRecovered = false
         try queries.updateServer(state)
         try doubtLogs(isEnding: true)
+    }
+
+    /// Within one epoch somebody has more than the server, without a token that would prove it: what the server lacks here it may lack
+    /// of other logs.
+    private func rollbackWithin(_ push: PreparedPush) throws(StoreError) -> PushOutcome {
+        if state.recovers { try doubtLogs(isEnding: false) }
+        return try rollback(push)
     }
 
     /// From where the logs of the push go on in this epoch.

@@ -117,12 +117,24 @@ extension GroupFold {
             let operation = push.operations.operations[index]
             for edit in push.operations.edits[operation.edits]
             where edit.key.field == .follow && edit.kind == .present && edit.key.elementKind == .id {
-                if try isProven(index, of: push) {
+                var counts = try isProven(index, of: push)
+                if !counts { counts = try isCounted(log.dot(index), edit.key, in: operation.record) }
+                if counts {
                     rights.noteFollower(edit.key.elementID, operation.record)
                 } else {
                     try writer.doubt(log.dot(index), of: operation.record)
                 }
             }
+        }
+    }
+
+    /// Whether a relay has brought an addition before its author comes: it counts already, and goes on counting.
+    private func isCounted(_ dot: Dot, _ cell: CellKey, in id: RecordID) throws(StoreError) -> Bool {
+        guard let record = try writer.stored(id) else { return false }
+        let places = [dot] + writer.state.earlier.was(of: dot, writer.state.logs).map(\.place)
+        return record.entries[record.range(of: cell)].contains { entry in
+            entry.kind == .present && places.contains(entry.dot)
+                && writer.state.unproven[id]?.contains(entry.dot) != true
         }
     }
 

@@ -82,9 +82,8 @@ extension Verification {
 
     private func isRightlyRefused(_ event: Event) -> Bool {
         if event.isForbidden { return true }
-        guard let account = cluster.machines.first(where: { $0.number == event.machine })?.account.id else {
-            return false
-        }
+        // Whoever was given up since may have been refused too.
+        guard let account = oracle.accountOf[event.machine] else { return false }
         let envelope = event.creates ?? envelope(of: event.record)
         if case .customer(let customer)? = envelope?.scope, oracle.mayHaveLost(account, customer) { return true }
         // Another account's follow relation.

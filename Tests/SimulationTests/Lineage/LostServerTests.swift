@@ -109,6 +109,31 @@ import Testing
         try expect(cluster, "3")
     }
 
+    /// Homes were enrolled elsewhere and come back without a token to a server that was put back in their epoch.
+    @Test func aServerPutBackDoubtsItsLogsWhenAHomeHasMoreOfItsEpoch() throws {
+        let cluster = try cluster(2)
+        let (author, reader) = (cluster.machines[0], cluster.machines[1])
+        try cluster.wipeServer()
+        try cluster.settle()
+        try cluster.perform(author) { _ = try $0.addCustomer(name: "c") }
+        for machine in [author, reader] {
+            try cluster.settle()
+            try stage(cluster, machine, "1")
+        }
+        try cluster.settle()
+        let backup = cluster.server.disk.snapshot()
+        for (machine, value) in [(author, "2"), (reader, "3")] {
+            try stage(cluster, machine, value)
+            try cluster.settle()
+        }
+        try cluster.wipeServer()
+        for machine in [author, reader] { try cluster.admit(machine) }
+        try cluster.restoreServer(to: backup)
+        try cluster.sync(reader)
+        try cluster.sync(author)
+        try expect(cluster, "3")
+    }
+
     /// A home is enrolled with a new server, and before it syncs with that, with an earlier state of the one that it came from:
     /// nothing tells it that this has lost something, and what it held comes back all the same.
     @Test func aHomeThatWasEnrolledElsewhereHoldsWhatItsServerHad() throws {

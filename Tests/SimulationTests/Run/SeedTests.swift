@@ -95,10 +95,12 @@ import Testing
     /// - 22417: a home's vector was that of another server than its rows.
     /// - 22424: a counter's part was renamed beside another one of its log.
     /// - 23323: an answer about one log was taken for one about another, with what it refused.
+    /// - 23381: who came from an epoch that went on elsewhere named only a log that was handed out after the backup.
     /// - 30266: another epoch took from what was proven of a log, and a value stayed that was replaced.
     /// - 40092: an epoch that had ended went on at another server, and what was deleted there came back.
     @Test(
-        arguments: [24, 68, 21_234, 21_263, 21_284, 22_069, 22_225, 22_417, 22_424, 23_323, 30_266, 40_092] as [UInt64])
+        arguments: [24, 68, 21_234, 21_263, 21_284, 22_069, 22_225, 22_417, 22_424, 23_323, 23_381, 30_266, 40_092]
+            as [UInt64])
     func whatFailedOnceInRecovery(seed: UInt64) { Self.expectCleanRecovery(seed) }
 
     /// Accounts see only what they follow while homes are copied and homes and server set back.
