@@ -240,6 +240,27 @@ import struct ShoalCRDT.Record
         #expect(try isKnown(zhou) && isKnown(liar))
     }
 
+    /// Nor does it give anybody what somebody else has, who is confirmed as well.
+    @Test func whatSomebodyHasIsNotGivenByOneWord() throws {
+        let loss = try Loss()
+        let li = try loss.enroll("李", as: loss.li.account)
+        try loss.relay(from: try loss.enroll("周", as: loss.zhou.account).account)
+        try loss.relay(from: try loss.after.replica("钱", role: .sales).account, forged(loss.li.account, "王"))
+        let own = try #require(try loss.listed("王")?.id)
+        #expect(try loss.enroll("王", as: loss.li.account).account.description == own)
+        #expect(try isKnown(li))
+    }
+
+    /// An accomplice who spoke first does not outweigh two who say the truth.
+    @Test func theMostOfTheOthersAreBelieved() throws {
+        let loss = try Loss()
+        try loss.relay(from: try loss.after.replica("钱", role: .sales).account, forged(loss.zhou.account, "王"))
+        for name in ["孙", "吴"] { try loss.relay(from: try loss.after.replica(name, role: .sales).account) }
+        let own = try #require(try loss.listed("王")?.id)
+        #expect(try loss.enroll("王", as: loss.zhou.account).account.description == own)
+        #expect(try loss.enroll("周", as: loss.zhou.account).account == loss.zhou.account)
+    }
+
     /// What the operator adds by the word of a relay is taken back like what a home says.
     @Test func anAccountThatWasAddedByTheWordOfARelayIsTakenBackToo() throws {
         let loss = try Loss(adding: ["王", "周"])
