@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import ShoalCRDT
 import ShoalProtocol
 import ShoalStore
@@ -42,6 +43,29 @@ struct ErasureTests {
                 $0.edit(CellKey(.body), text: canary)
             })
         return (person, note)
+    }
+
+    /// However many follow: each is told, and none keeps it in its view.
+    @Test func everyFollowerIsToldAndNoneIsLeft() throws {
+        let server = try TestServer()
+        let replicas = try ["anna", "bert", "cora"].map { try server.replica($0) }
+        let (person, _) = try Self.makePerson(replicas[0])
+        for other in replicas.dropFirst() {
+            try replicas[0].push(
+                Operations {
+                    $0.begin(record: person, time: 1_700_000_000_000, salt: 4)
+                    $0.edit(CellKey(.follow, id: other.account), .present)
+                })
+        }
+        let views = {
+            try server.store.withWriter { _, database in
+                try Int.fetchOne(
+                    database, sql: "SELECT count(*) FROM visibility WHERE scope = ?", arguments: [person.rawValue]) ?? 0
+            }
+        }
+        #expect(try views() == 3)
+        #expect(try server.store.erase(person, by: "root", time: server.clock.now).accounts == 3)
+        #expect(try views() == 0)
     }
 
     private static func edit(_ record: RecordID, _ field: Field = .name) -> Operations {
