@@ -48,7 +48,7 @@ struct ErasureTests {
     /// However many follow: each is told, and none keeps it in its view.
     @Test func everyFollowerIsToldAndNoneIsLeft() throws {
         let server = try TestServer()
-        let replicas = try ["anna", "bert", "cora"].map { try server.replica($0) }
+        let replicas = try ["anna", "bert", "cora"].map { try server.replica($0, role: .sales) }
         let (person, _) = try Self.makePerson(replicas[0])
         for other in replicas.dropFirst() {
             try replicas[0].push(
