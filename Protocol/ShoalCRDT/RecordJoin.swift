@@ -80,12 +80,14 @@ extension Record {
     }
 
     /// Up to where the logs are surely the same of which both rows speak: of an entry that both have, with its value and time, they
-    /// mean the same operation, and whoever shares one shares all before it.
+    /// mean the same operation, and whoever shares one shares all before it. So they do of one that makes the record, whatever its
+    /// time, which each server may have lowered: an identifier is drawn once, but a derived one.
     public func common(with other: Record) -> VersionVector {
         var common = VersionVector()
         for entry in entries where !entry.kind.isMarker && common[entry.dot.replica] < entry.dot.number {
             let its = other.entries[other.range(of: entry.key, in: arena)].first { $0.dot == entry.dot }
-            guard let its, its.kind == entry.kind, its.time == entry.time,
+            let isMaker = entry.key.field == .created && !id.isDerived
+            guard let its, its.kind == entry.kind, isMaker || its.time == entry.time,
                 entry.kind.isSlice
                     ? compareBytes(arena, entry.slice, other.arena, its.slice) == 0 : entry.integer == its.integer
             else { continue }

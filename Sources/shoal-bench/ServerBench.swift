@@ -20,7 +20,12 @@ final class ServerBench {
     private(set) var members: [Member] = []
     static let environment = ServerEnvironment(
         now: { Int64(Date().timeIntervalSince1970 * 1000) },
-        random: { count in (0..<count).map { _ in UInt8.random(in: 0...255) } },
+        random: { count in
+            var generator = SystemRandomNumberGenerator()
+            var bytes: [UInt8] = []
+            while bytes.count < count { withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) } }
+            return Array(bytes.prefix(count))
+        },
         sleep: { try await Task.sleep(for: .milliseconds($0)) })
 
     init(path: String, accounts: [String], role: Role = .supervisor) throws {

@@ -136,13 +136,17 @@ extension Account {
     /// How it is listed: one line, whatever it has.
     fileprivate var line: String {
         let devices = devices.map { device in
-            [device.replica, device.name, device.state == .active ? "" : device.state.rawValue]
+            [device.replica, Self.listed(device.name), device.state == .active ? "" : device.state.rawValue]
                 .filter { !$0.isEmpty }.joined(separator: " ")
         }
-        var parts = ["\(id)  \(doubt == .relayed ? "no role" : role)  \(name)"]
+        var parts = ["\(id)  \(doubt == .relayed ? "no role" : role)  \(Self.listed(name))"]
         let count = replicas == 1 ? "1 device" : "\(replicas) devices"
         parts.append("(\(([count] + devices).joined(separator: "; ")))")
         if let disabled { parts.append("disabled since \(disabled)") }
+        if let leftAlone, leftAlone > 0 {
+            let customers = leftAlone == 1 ? "1 customer" : "\(leftAlone) customers"
+            parts.append("\(customers) that nobody else follows: shoald account handover \(name) NAME gives them away")
+        }
         switch doubt {
         case .relayed:
             parts.append("known from a relay: shoald account add \(name) --role ROLE gives it a role and a code")
@@ -151,6 +155,13 @@ extension Account {
         }
         for code in codes { parts.append("a code that can be used until \(code)") }
         return parts.joined(separator: "  ")
+    }
+
+    /// A name in quotes if it could be taken for what the program says of it.
+    private static func listed(_ name: String) -> String {
+        let isPlain = !name.contains { "();\"\\".contains($0) } && !name.contains("  ")
+        if isPlain { return name }
+        return "\"" + name.replacing("\\", with: "\\\\").replacing("\"", with: "\\\"") + "\""
     }
 }
 

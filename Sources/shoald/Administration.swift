@@ -195,9 +195,22 @@ struct RemoteServer {
     }
 
     func stream(_ path: String, _ body: some Encodable, _ write: ([UInt8]) throws -> Void) async throws {
-        for try await chunk in try await send(try request(path, body)).body {
+        var chunks = try await send(try request(path, body)).body.makeAsyncIterator()
+        while true {
+            let chunk: ByteBuffer?
+            do { chunk = try await chunks.next() } catch { throw Self.broken }
+            guard let chunk else { return }
             try write(Array(chunk.readableBytesView))
         }
+    }
+
+    /// A server that was ended while it worked may have done it or not.
+    private static let broken = Failure(
+        "the running server ended or did not answer in time; what was asked for may be done: look, and ask again if it is not"
+    )
+
+    private static func collected(_ response: HTTPClientResponse, upTo limit: Int) async throws -> ByteBuffer {
+        do { return try await response.body.collect(upTo: limit) } catch { throw broken }
     }
 
     private func request(_ path: String, _ body: some Encodable) throws -> HTTPClientRequest {
@@ -211,17 +224,17 @@ struct RemoteServer {
     private func send(_ request: HTTPClientRequest) async throws -> HTTPClientResponse {
         let response: HTTPClientResponse
         do { response = try await HTTPClient.shared.execute(request, timeout: .seconds(600)) } catch {
-            throw Failure("the running server did not answer: \(error)")
+            throw Self.broken
         }
         if (200..<300).contains(Int(response.status.code)) { return response }
         struct Problem: Decodable { var detail: String }
-        let body = try await response.body.collect(upTo: 1 << 20)
+        let body = try await Self.collected(response, upTo: 1 << 20)
         let problem = try? JSONDecoder().decode(Problem.self, from: Data(body.readableBytesView))
         throw Failure(problem?.detail ?? "the running server answered with status \(response.status.code)")
     }
 
     private func decode<T: Decodable>(_ response: HTTPClientResponse) async throws -> T {
-        let body = try await response.body.collect(upTo: 64 << 20)
+        let body = try await Self.collected(response, upTo: 64 << 20)
         return try JSONDecoder().decode(T.self, from: Data(body.readableBytesView))
     }
 }

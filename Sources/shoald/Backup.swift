@@ -39,7 +39,9 @@ struct Restore: AsyncParsableCommand {
         abstract: "Begin a data directory with a backup.",
         discussion: """
             The backup is checked first, and a database that is there is never overwritten. The server must not run. It is
-            an earlier state of itself then: replicas notice and push what it lost.
+            an earlier state of itself then: replicas notice and push what it lost. Persons that were erased are erased
+            again. Accounts, roles, devices and codes are as they were when the backup was made: whoever was disabled or
+            revoked since then must be again, before the server is started.
 
               shoald restore /backups/monday.db
             """)
@@ -53,7 +55,9 @@ struct Restore: AsyncParsableCommand {
         let lock = try await directory.exclusively("restore a backup")
         defer { withExtendedLifetime(lock) {} }
         try ServerStore.restore(DataDirectory.absolute(file), to: directory.database)
-        if global.json { try global.printJSON([String: String]()) }
+        if global.json { return try global.printJSON([String: String]()) }
+        print("accounts, roles and devices are as they were when the backup was made;")
+        print("disable and revoke again whom you did since, before the server is started (shoald account list)")
     }
 }
 

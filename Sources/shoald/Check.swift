@@ -23,7 +23,11 @@ struct Check: AsyncParsableCommand {
     func run() async throws {
         let directory = try global.directory
         guard directory.hasDatabase else { throw Failure("there is no database in \(directory.path)") }
-        let report = try await self.report(directory)
+        // Before the database is opened, which needs a ledger that can be read.
+        let ledger = try directory.ledger.problems()
+        if mend != nil, let problem = ledger.first { throw Failure(problem) }
+        var report = try await self.report(directory)
+        report.problems += ledger
         if global.json {
             try global.printJSON(report)
         } else {

@@ -1,8 +1,9 @@
 import Foundation
 import Glibc
 import ShoalServer
+import ShoalStore
 
-/// The directory in which a server keeps everything: `shoald.db`, `erasures`, `lock` and, while it runs, `shoald.sock`.
+/// The directory in which a server keeps everything: `shoald.db`, `shoald.db.reserve`, `erasures`, `lock` and, while it runs, `shoald.sock`.
 struct DataDirectory {
     let path: String
 
@@ -96,9 +97,27 @@ struct DataDirectory {
         return lock
     }
 
+    /// The store; the lock is held.
+    ///
     /// - Parameter lease: for how many milliseconds collection waits for a silent replica.
     func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
-        try ServerStore(path: database, environment: .system, lease: lease, ledger: ledger)
+        ServerStore.removeLeftovers(of: database)
+        func opened() throws -> ServerStore {
+            try ServerStore(path: database, environment: .system, lease: lease, ledger: ledger)
+        }
+        let reserve = DiskReserve(path: ServerStore.reserve(of: database))
+        let store: ServerStore
+        do { store = try opened() } catch let error as StoreError {
+            switch error {
+            // The index of the log may not fit either, which looks like a failure.
+            case .full, .inputOutput:
+                guard reserve.release() else { throw error }
+                store = try opened()
+            default: throw error
+            }
+        }
+        reserve.keep()
+        return store
     }
 }
 
@@ -112,7 +131,9 @@ extension ServerEnvironment {
         },
         random: { count in
             var generator = SystemRandomNumberGenerator()
-            return (0..<count).map { _ in UInt8.random(in: .min ... .max, using: &generator) }
+            var bytes: [UInt8] = []
+            while bytes.count < count { withUnsafeBytes(of: generator.next()) { bytes.append(contentsOf: $0) } }
+            return Array(bytes.prefix(count))
         },
         sleep: { try await Task.sleep(for: .milliseconds($0)) })
 }

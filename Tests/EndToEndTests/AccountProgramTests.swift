@@ -84,6 +84,59 @@ struct AccountProgramTests {
         }
     }
 
+    @Test func everyCopyOfARevokedHomeHandsOverAndWhatIsRefusedIsKept() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("c", as: "主管")
+            try await scene.enroll("a", as: "小王", role: "sales")
+            let id = String(try await scene.ok("a", "customer", "add", "王小明").suffix(13))
+            try await scene.ok("a", "tags", "add", "老客")
+            try await scene.ok("a", "sync")
+            let homes = ["a", "b", "d"]
+            for copy in homes.dropFirst() {
+                try FileManager.default.copyItem(atPath: scene.home("a"), toPath: scene.home(copy))
+            }
+            for home in homes { try await scene.ok(home, "note", "add", id, "在 \(home) 写的") }
+            try await scene.ok("b", "note", "add", id, "在 b 又写的")
+            try await scene.ok("d", "tags", "rename", "老客", "复购")
+            #expect(try await scene.shoald("setting", "tag-editors", "supervisors").status == 0)
+            #expect(try await scene.shoald("account", "disable", "小王").status == 0)
+            for home in homes {
+                let sentence = try await scene.fails(home, "sync")
+                #expect(sentence.contains("was disabled") && sentence.contains("its data was removed"), "\(sentence)")
+                #expect(sentence.contains("1 change that it had refused") == (home == "d"), "\(sentence)")
+                #expect(!sentence.contains("no longer takes"), "\(sentence)")
+            }
+            try await scene.ok("c", "sync")
+            let notes = try await scene.json("c", "note", "list", id).items.map { $0["body"].text }
+            #expect(Set(notes) == ["在 a 写的", "在 b 写的", "在 d 写的", "在 b 又写的"])
+            #expect(notes.count == 4)
+            let audit = try await scene.shoald("audit").text
+            #expect(
+                audit.contains("handover-refuse") && audit.contains("复购") && audit.contains("forbidden"), "\(audit)")
+            #expect(try await scene.json("c", "tags", "list").items.map(\.["name"]).isEmpty == false)
+            #expect(try await scene.ok("c", "dump").contains("复购") == false)
+            #expect(try await scene.shoald("check").status == 0)
+        }
+    }
+
+    @Test func aNameSaysNothingThatTheProgramSays() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美", role: "sales")
+            let code = try await scene.shoald("account", "add", "b  supervisor", "--role", "sales").text
+            let outcome = try await scene.shoal(
+                "b",
+                [
+                    "enroll", scene.url, code.trimmingCharacters(in: .whitespacesAndNewlines), "--device",
+                    "x) disabled since 2026 (1 device; \"y",
+                ])
+            #expect(outcome.status == 0, "\(outcome.errors)")
+            let list = try await scene.shoald("account", "list").text
+            #expect(list.contains("sales  \"b  supervisor\"  (1 device;"), "\(list)")
+            #expect(list.contains(#""x) disabled since 2026 (1 device; \"y")"#), "\(list)")
+            #expect(list.contains("sales  小美  (1 device;"))
+        }
+    }
+
     @Test func rolesCodesAndSettingsAreTheAdministrators() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小美", role: "sales")

@@ -197,13 +197,53 @@ struct CommandTests {
         }
     }
 
+    @Test func theTagBookIsPutInOrder() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            try await scene.enroll("b", as: "小李", role: "sales")
+            let id = String(try await scene.ok("a", "customer", "add", "王小明").suffix(13))
+            try await scene.ok("a", "tag", id, "+油性", "+老客")
+            try await scene.ok("a", "tags", "add", "肤质/油皮")
+            try await scene.ok("a", "tags", "merge", "油性", "肤质/油皮")
+            try await scene.ok("a", "tags", "rename", "老客", "复购")
+            for home in ["a", "b"] { try await scene.ok(home, "sync") }
+            let tags = try await scene.json("b", "tags", "list").items
+            #expect(tags.map(\.["name"]) == ["复购", "油皮"])
+            #expect(tags[1]["merged"] == ["油性"])
+            #expect(try await scene.ok("b", "tags", "list").contains("also 油性"))
+            try await scene.ok("b", "tags", "delete", "复购")
+            #expect(try await scene.fails("b", "tags", "merge", "没有", "复购").contains("没有"))
+            #expect(try await scene.fails("b", "tags", "split", "复购").contains("was not merged"))
+            for home in ["b", "a"] { try await scene.ok(home, "sync") }
+            #expect(try await scene.ok("a", "tags", "list").contains("archived"))
+            let other = String(try await scene.ok("a", "customer", "add", "李四").suffix(13))
+            #expect(try await scene.fails("a", "tag", other, "+复购").contains("was deleted"))
+            try await scene.ok("a", "tags", "split", "油性")
+            try await scene.ok("a", "tags", "add", "复购")
+            try await scene.ok("a", "tag", other, "+复购")
+            #expect(try await scene.shoald("setting", "tag-editors", "supervisors").status == 0)
+            for home in ["a", "b"] { try await scene.ok(home, "sync") }
+            for words in [["rename", "油性", "x"], ["merge", "油性", "复购"], ["delete", "油性"]] {
+                let outcome = try await scene.shoal("b", ["tags"] + words)
+                #expect(outcome.status == 1 && outcome.errors.contains("only supervisors"), "\(words)")
+            }
+            // Nobody's own customers, but everybody's book.
+            for home in ["a", "b"] {
+                let tags = try await scene.json(home, "tags", "list").items
+                #expect(tags.map(\.["name"]) == ["复购", "油性", "油皮"])
+                #expect(tags.allSatisfy { $0["merged"] == [] })
+            }
+        }
+    }
+
     @Test func helpTeachesAndSucceeds() async throws {
         try await Scene.run(server: false) { scene in
             #expect(try await scene.ok("a").contains("SUBCOMMANDS"))
             for words in [
                 ["enroll"], ["status"], ["sync"], ["customer", "add"], ["customer", "set"], ["customer", "show"],
                 ["customer", "list"], ["customer", "delete"], ["follow"], ["unfollow"], ["tag"], ["tags", "list"],
-                ["tags", "add"], ["note", "add"], ["note", "edit"], ["note", "show"], ["note", "list"],
+                ["tags", "add"], ["tags", "rename"], ["tags", "merge"], ["tags", "split"], ["tags", "delete"],
+                ["note", "add"], ["note", "edit"], ["note", "show"], ["note", "list"],
                 ["note", "delete"],
                 ["search"], ["conflicts", "list"], ["conflicts", "show"], ["conflicts", "settle"], ["dump"],
                 ["debug", "delta"],

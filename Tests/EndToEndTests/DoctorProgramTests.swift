@@ -176,6 +176,26 @@ import Testing
         }
     }
 
+    @Test func aDamagedErasureLedgerIsFoundAndCanBePutRight() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "anna")
+            let id = String(try await scene.ok("a", "customer", "add", "Chen").suffix(13))
+            try await scene.ok("a", "sync")
+            #expect(try await scene.shoald("erase", id).status == 0)
+            try await scene.stopServer()
+            let ledger = scene.home("server") + "/erasures"
+            let sound = try Data(contentsOf: URL(fileURLWithPath: ledger))
+            try (sound + Data("junk\n".utf8)).write(to: URL(fileURLWithPath: ledger))
+            let check = try await scene.shoald("check")
+            #expect(check.status == 1 && check.text.contains("line 2 of \(ledger) is not in form"), "\(check.text)")
+            #expect(try await scene.shoald("check", "--mend", "/nowhere").errors.contains("line 2"))
+            try sound.write(to: URL(fileURLWithPath: ledger))
+            #expect(try await scene.shoald("check").status == 0)
+            try await scene.startServer()
+            try await scene.ok("a", "sync")
+        }
+    }
+
     @Test func aBackupIsRestoredByTheDocumentedCommands() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "anna")
@@ -191,8 +211,22 @@ import Testing
                 try? FileManager.default.moveItem(
                     atPath: scene.home("server") + "/shoald.db" + suffix, toPath: scene.home("old.db") + suffix)
             }
-            #expect(try await scene.shoald("restore", backup).status == 0)
+            // What a backup and a restoration that were killed have left is not kept for ever.
+            let leftovers = [
+                "\(backup).part", scene.home("server") + "/shoald.db.part",
+                scene.home("server") + "/shoald.db.part-wal",
+            ]
+            for path in leftovers { try Data("everybody".utf8).write(to: URL(fileURLWithPath: path)) }
+            let restored = try await scene.shoald("restore", backup)
+            #expect(restored.status == 0 && restored.text.contains("revoke again"))
+            #expect(leftovers.map { access($0, F_OK) == 0 } == [true, false, false])
+            for path in leftovers { try Data("everybody".utf8).write(to: URL(fileURLWithPath: path)) }
             try await scene.startServer()
+            #expect(leftovers.map { access($0, F_OK) == 0 } == [true, false, false])
+            #expect(try await scene.shoald("backup", scene.home("monday.db") + "2").status == 0)
+            unlink(backup)
+            #expect(try await scene.shoald("backup", backup).status == 0)
+            #expect(leftovers.allSatisfy { access($0, F_OK) != 0 })
             #expect(try await scene.shoald("dump").text == before)
             #expect(try await scene.shoald("check").status == 0)
             try await scene.ok("a", "sync")

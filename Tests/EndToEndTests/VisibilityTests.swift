@@ -66,6 +66,44 @@ struct VisibilityTests {
         }
     }
 
+    /// She is disabled and her customers are given away before her device has brought what it wrote.
+    @Test func whatALeaversDeviceBringsAfterTheHandOverIsToldAndTaken() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("wang", as: "小王", role: "sales")
+            try await scene.enroll("li", as: "小李", role: "sales")
+            try await scene.enroll("chief", as: "主管")
+            try await scene.enroll("chen", as: "小陈", role: "sales")
+            let id = try await scene.ok("wang", "customer", "add", "甲客户")
+            try await syncAll(scene)
+            try await scene.ok("wang", "follow", id, "--account", "小陈")
+            try await scene.ok("wang", "customer", "add", "乙客户")
+            #expect(try await scene.shoald("account", "handover", "小王", "小李").text.hasPrefix("1 customer is"))
+            #expect(try await scene.shoald("account", "disable", "小王").status == 0)
+            #expect(try await scene.shoald("account", "list").text.contains("nobody else follows") == false)
+
+            let sentence = try await scene.fails("wang", "sync")
+            #expect(
+                sentence.contains("its data was removed, with 1 change that it had refused"), "\(sentence)")
+            try await scene.ok("li", "sync")
+            #expect(try await names("li", scene) == ["甲客户"])
+            let told = try await scene.json("li", "log", id)["entries"].items.filter {
+                $0["action"] == "handover-refuse"
+            }
+            #expect(told.count == 1 && told.first?["by"] == "小王", "\(told)")
+            let shown = try await scene.ok("li", "log", id)
+            #expect(shown.contains("小陈") && shown.contains("forbidden"), "\(shown)")
+            let listed = try await scene.shoald("account", "list")
+            #expect(
+                listed.text.contains("1 customer that nobody else follows: shoald account handover 小王 NAME"),
+                "\(listed.text)")
+            let again = try await scene.shoald("account", "handover", "小王", "小李")
+            #expect(again.text.hasPrefix("1 customer is handed over"), "\(again.text)")
+            try await scene.ok("li", "sync")
+            #expect(try await names("li", scene) == ["乙客户", "甲客户"])
+            #expect(try await scene.shoald("account", "list").text.contains("nobody else follows") == false)
+        }
+    }
+
     @Test func aRoleDecidesWhoSeesEverything() async throws {
         try await Scene.run { scene in
             try await scene.enroll("wang", as: "小王", role: "sales")

@@ -279,18 +279,27 @@ struct DoctorTests {
     @Test(
         arguments: [
             "DELETE FROM standing", "DELETE FROM own_log", "DELETE FROM own_log; DELETE FROM standing",
-            "DELETE FROM identity; DELETE FROM own_log; DELETE FROM standing", "",
+            "DELETE FROM identity; DELETE FROM own_log; DELETE FROM standing", "0", "127", "255", "random", "sizes",
         ])
-    func aHomeThatForgotWhereItStandsIsMendedByItsSparePages(_ sql: String) throws {
+    func aHomeThatForgotWhereItStandsIsMendedByItsSparePages(_ damage: String) throws {
         let scene = try Scene()
         let before = try scene.replica.dumpLines
         try scene.close()
-        let queue = try DatabaseQueue(path: scene.path)
-        try queue.write { try $0.execute(sql: sql) }
-        try queue.close()
-        if sql.isEmpty {
+        if damage.hasPrefix("DELETE") {
+            let queue = try DatabaseQueue(path: scene.path)
+            try queue.write { try $0.execute(sql: damage) }
+            try queue.close()
+        } else {
             var bytes = try Data(contentsOf: URL(fileURLWithPath: scene.path))
-            bytes.replaceSubrange(0..<4_096, with: Data(count: 4_096))
+            var random = Seeded(7)
+            let page =
+                switch damage {
+                case "random": Data((0..<4_096).map { _ in UInt8.random(in: 0...255, using: &random) })
+                // Pages without number and behind a sound beginning.
+                case "sizes": bytes[..<20] + Data(repeating: 255, count: 4_076)
+                default: Data(repeating: UInt8(damage) ?? 0, count: 4_096)
+                }
+            bytes.replaceSubrange(0..<4_096, with: page)
             try bytes.write(to: URL(fileURLWithPath: scene.path))
         }
         #expect(try !scene.doctor().isEmpty)
@@ -299,6 +308,20 @@ struct DoctorTests {
         try scene.replica.sync(scene.server)
         #expect(try scene.replica.dumpLines == scene.server.dump && scene.replica.status().pending == 0)
         #expect(try scene.replica.examine() == [])
+    }
+
+    /// It is not taken for a new one, and made anew.
+    @Test func aHomeWhoseDatabaseWasEmptiedIsLeftAsItIs() throws {
+        let scene = try Scene()
+        try scene.close()
+        let spare = try Data(contentsOf: URL(fileURLWithPath: scene.path + ".spare"))
+        try Data().write(to: URL(fileURLWithPath: scene.path))
+        for _ in 0..<2 {
+            #expect(throws: ReplicaError.self) { try scene.open() }
+            #expect(throws: ReplicaError.self) { _ = try scene.doctor() }
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path)).isEmpty)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path + ".spare")) == spare)
     }
 
     /// The copy of the first page is older than the file: what came behind the end that it names is there all the same.

@@ -42,6 +42,35 @@ import Testing
         #expect(!ahead.isExpired(now: 109 * Self.day, offset: -365 * Self.day))
     }
 
+    /// A machine whose battery is dead showed 2000 at the contact; then its clock was put right.
+    @Test func aClockThatWasFarBehindAndIsPutRightEndsNoLease() {
+        let contact = 20_000 * Self.day
+        let lease = lease(at: contact)
+        let offset = 9_000 * Self.day
+        #expect(!lease.isExpired(now: contact + 3 * Self.day, offset: offset))
+        #expect(lease.isExpired(now: contact + 11 * Self.day, offset: offset))
+        // Not put right, it counts as ever.
+        #expect(!lease.isExpired(now: contact - offset + 9 * Self.day, offset: offset))
+        #expect(lease.isExpired(now: contact - offset + 11 * Self.day, offset: offset))
+    }
+
+    @Test(arguments: [
+        // Right, wrong by minutes and by years: the offset holds while the clock goes on.
+        (contact: 1_000, offset: 0, now: 1_005, shown: 1_005), (1_000_000, -300_000, 1_300_050, 1_000_050),
+        (1_000_000, 300_000, 700_050, 1_000_050),
+        // Ahead by a hundred years, and put right; ahead by five minutes, and put right.
+        (20_000 * day, -36_500 * day, 20_001 * day, 20_001 * day), (1_000_000, -300_000, 1_000_050, 1_000_050),
+        // Set back by a second, as clocks are.
+        (1_000_000, -300_000, 1_299_000, 1_000_000), (1_000_000, -300_000, 1_298_000, 1_000_000),
+        // Behind by years, and put right; set back to the beginning.
+        (20_000 * day, 9_000 * day, 20_003 * day, 20_003 * day), (20_000 * day, 0, 0, 20_000 * day),
+        // Before any contact.
+        (0, 0, 77, 77),
+    ])
+    func theTimeIsAsNearAsOneContactAllows(_ one: (contact: Int64, offset: Int64, now: Int64, shown: Int64)) {
+        #expect(ServerTime.now(one.now, offset: one.offset, contact: one.contact) == one.shown)
+    }
+
     @Test func noValueFromAFileTraps() {
         for contact in [Int64.min, 0, .max] {
             for seen in [Int64.min, 0, .max] {
@@ -50,6 +79,7 @@ import Testing
                         let lease = ContactLease(days: 3_650, contact: contact, seen: seen)
                         _ = lease.isExpired(now: now, offset: offset)
                         _ = lease.isWorthStoring(now: now, offset: offset)
+                        _ = ServerTime.now(now, offset: offset, contact: contact)
                     }
                 }
             }

@@ -174,6 +174,14 @@ import Testing
         let one = try await prepared()
         one.transport.script([Self.problem("revoked"), Self.problem("handover-closed")])
         await expectLocked(.revoked, .wiped) { try await one.sync() }
+        // It is said how much went with it.
+        do {
+            _ = try Replica(home: one.home.path, environment: one.world.environment)
+            Issue.record("the home is locked")
+        } catch ReplicaError.locked(_, let lockout) {
+            #expect(lockout.untaken == 1 && lockout.refused == 0)
+            #expect("\(ReplicaError.locked(home: "h", lockout))".contains("1 change that the server no longer takes"))
+        }
         #expect(!one.transport.dump.contains { $0.contains("unsent") })
         #expect(try Self.holds(Self.canary, one.home.path).isEmpty)
     }

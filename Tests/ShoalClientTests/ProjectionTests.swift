@@ -10,7 +10,8 @@ import struct ShoalCRDT.Record
 /// Random work of several operators over one server, checked after every step.
 @Suite struct ProjectionTests {
     static let tables = [
-        "customer", "customer_tag", "follow", "note", "tag_group", "tag", "account", "author", "conflict",
+        "customer", "customer_tag", "follow", "note", "tag_group", "tag", "tag_merge", "account", "author",
+        "conflict",
     ]
 
     static func tables(_ replica: Replica) throws -> [String: [String]] {
@@ -29,7 +30,22 @@ import struct ShoalCRDT.Record
         one.world.time += Int64.random(in: 0...2_000, using: &random)
         let customers = try replica.customers().map(\.id)
         let target = customers.randomElement(using: &random)
-        switch Int.random(in: 0..<12, using: &random) {
+        switch Int.random(in: 0..<13, using: &random) {
+        case 12:
+            let tags = try replica.tags().map { $0.group.isEmpty ? $0.name : "\($0.group)/\($0.name)" }
+            guard let tag = tags.randomElement(using: &random), let other = tags.randomElement(using: &random) else {
+                return
+            }
+            do {
+                switch random.next() % 5 {
+                case 0: try replica.renameTag(tag, to: "r\(random.next() % 3)")
+                case 1, 2: try replica.mergeTag(tag, into: other)
+                case 3:
+                    let merged = try replica.tags().flatMap(\.merged)
+                    try replica.splitTag(merged.randomElement(using: &random) ?? tag)
+                default: try replica.deleteTag(tag)
+                }
+            } catch ReplicaError.invalidTag, ReplicaError.notMerged, ReplicaError.ambiguousTag {}
         case 0, 1: _ = try replica.addCustomer(name: "c\(random.next() % 100)")
         case 2, 3:
             guard let target else { return }
@@ -39,7 +55,9 @@ import struct ShoalCRDT.Record
         case 4, 5, 6:
             guard let target else { return }
             let tag = ["A/x", "A/y", "A/z", "B/x", "v", "Ｖ"].randomElement(using: &random) ?? "v"
-            try replica.editTags(of: [target], [.add(tag)])
+            do { try replica.editTags(of: [target], [.add(tag)]) } catch ReplicaError.archivedTag,
+                ReplicaError.ambiguousTag
+            { _ = try? replica.addTag(tag) }
         case 7:
             guard let target, let tag = try replica.tags().randomElement(using: &random) else { return }
             try replica.editTags(of: [target], [.remove(tag.group.isEmpty ? tag.name : "\(tag.group)/\(tag.name)")])

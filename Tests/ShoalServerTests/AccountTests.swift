@@ -71,6 +71,14 @@ struct AccountTests {
         ] {
             #expect(throws: AccountProblem.badName) { try server.accounts.add(name: name, role: .sales) }
         }
+        _ = try server.accounts.add(name: "Bo Li", role: .sales)
+        for name in ["bo li", "BOLI", "ｂｏ　ｌｉ"] {
+            #expect(throws: AccountProblem.nameTaken("Bo Li")) { try server.accounts.add(name: name, role: .sales) }
+        }
+        let other = try server.accounts.add(name: "b", role: .sales).account
+        #expect(throws: AccountProblem.badName) {
+            try server.accounts.add(name: other.description, role: .supervisor)
+        }
         #expect(throws: AccountProblem.unknownAccount("nobody")) { try server.accounts.newCode(name: "nobody") }
     }
 

@@ -192,6 +192,18 @@ struct AuditLinkTests {
         }
     }
 
+    /// One that is erased in a row could else be made of what another row still tells.
+    @Test func noTwoRowsHaveOneSalt() throws {
+        let ids = try customers(["甲", "乙"])
+        for id in ids { try anna.push(Operations { $0.rename(id, "丙", salt: 1) }) }
+        try ben.push(Operations { $0.makeCustomer(ben.newID(), name: "丁", salt: 1) })
+        let salts = try rows().compactMap { row -> [UInt8]? in
+            if case .linked(let salt) = row.form { salt.bytes } else { nil }
+        }
+        #expect(salts.count > 3)
+        #expect(Set(salts).count == salts.count)
+    }
+
     /// The salt of a row tells those of all its sections: with it the value that was erased could be guessed.
     @Test func aRowOfWhichSomethingIsErasedKeepsNothingThatTellsItsSalt() throws {
         let ids = try customers(["甲", "乙", "丙", "丁"])

@@ -97,6 +97,38 @@ struct ErasureTests {
         #expect(try server.store.erase(person, by: "root", time: server.clock.now).isRepeated)
     }
 
+    /// What a revoked device handed over and was refused is in no record, and the audit has what it said.
+    @Test func whatWasRefusedOfAHandOverGoesWithThePersonThatItWasAbout() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna", role: .sales)
+        let bert = try server.replica("bert", role: .sales)
+        let (person, _) = try Self.makePerson(anna)
+        let (stranger, note) = (bert.newID(), bert.newID())
+        let written = "柚子茶-canary"
+        var push = bert.push(
+            of: bert.request(
+                Operations {
+                    $0.begin(
+                        record: note, time: server.clock.now,
+                        creates: Envelope(kind: .note, scope: .customer(person)), salt: 3)
+                    $0.edit(CellKey(.body), text: written)
+                    // A customer whom nobody but this device ever had.
+                    $0.makeCustomer(stranger, name: written, salt: 4)
+                    $0.edit(CellKey(.addWay, id: anna.account), text: "1")
+                }))
+        push.isHandover = true
+        let answer = try server.store.commit(group: [push])[0].answer
+        #expect(answer.verdicts.map(\.reason) == [.unknownRecord, .forbidden])
+        let kept = try server.store.audit(AuditQuery()).entries.filter { $0.action == .handoverRefuse }
+        #expect(kept.count == 2 && kept.allSatisfy { "\($0.changes)".contains(written) && $0.by == "bert" })
+        #expect(try !Self.holding(written, server).isEmpty)
+        for erased in [person, stranger] {
+            try server.store.erase(erased, by: "root", time: server.clock.now)
+        }
+        #expect(try Self.holding(written, server).isEmpty)
+        #expect(try server.store.check().isSound)
+    }
+
     @Test func nobodyErasesWhatIsNoCustomerOrWasNever() throws {
         let server = try TestServer()
         let anna = try server.replica("anna")

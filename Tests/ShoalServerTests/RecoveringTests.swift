@@ -76,6 +76,34 @@ struct RecoveringTests {
         #expect(try again.withWriter { writer, _ in !writer.state.recovers && writer.state.hasRecovered })
     }
 
+    /// A server that was set back may have handed out any log that it does not know, and then others may have seen more of those
+    /// that it does.
+    @Test func aLogThatIsNotKnownPutsThoseOfTheEpochInDoubt() throws {
+        let newer = try hear(anna)
+        let again = try ServerStore(path: server.store.path, environment: server.environment)
+        defer { try? again.close() }
+        #expect(try again.withWriter { writer, _ in writer.isOfThisEpoch(newer) })
+        var late = chief.request(Operations())
+        late.logs = [LogPosition(replica: ReplicaID(rawValue: 77), position: 0, hash: .start, end: 0)]
+        #expect(try again.commit(group: [chief.push(of: late)])[0].answer.isRollback)
+        #expect(try again.withWriter { writer, _ in !writer.isOfThisEpoch(newer) })
+    }
+
+    /// It followed one that this server was in, and there others may have seen more of the logs of this one.
+    @Test func anEpochThatWasNeverHeardOfPutsTheLogsOfThisOneInDoubt() throws {
+        let newer = try hear(anna)
+        let again = try ServerStore(path: server.store.path, environment: server.environment)
+        defer { try? again.close() }
+        let unheard = again.epoch ^ 1
+        var late = chief.request(Operations())
+        late.epoch = unheard
+        late.cursor = ""
+        late.acknowledgement = again.seal.of(epoch: unheard).close(CommitMark(sequence: 5, tag: 7), for: chief.account)
+        #expect(try again.withWriter { writer, _ in writer.isOfThisEpoch(newer) })
+        #expect(try again.commit(group: [chief.push(of: late)])[0].answer.isRollback)
+        #expect(try again.withWriter { writer, _ in !writer.isOfThisEpoch(newer) })
+    }
+
     @Test func itEndsALeaseAfterTheFirstOneCameWhoeverHoldsItUp() throws {
         try come(chief)
         let newer = try hear(anna)

@@ -25,7 +25,7 @@ struct StoreTests {
             "10 former members": "6ccbf2d8b753795a",
             "10 audit links": "115ed7042afc1d2b",
             "11 visibility without an index of scopes": "83eeee0858b11b4e",
-            "10 relayed accounts": "1d6fae93a3aa2d1f",
+            "10 relayed accounts": "1d6fae93a3aa2d1f", "12 handovers": "22cfb18738fd10cd",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

@@ -79,6 +79,34 @@ struct VisibilityTests {
         }
     }
 
+    @Test func theListSaysWhatALeaverHasThatNobodyElseFollows() throws {
+        func leftAlone() throws -> [String: Int?] {
+            Dictionary(uniqueKeysWithValues: try server.accounts.list().map { ($0.name, $0.leftAlone) })
+        }
+        let (alone, gone) = (try customer(anna, "甲"), try customer(anna, "乙"))
+        let (shared, lost) = (try customer(anna, "丙"), try customer(anna, "丁"))
+        let cora = try server.replica("cora", role: .sales)
+        #expect(try setFollow(bert.account, of: shared, by: anna).verdicts.isEmpty)
+        #expect(try setFollow(cora.account, of: lost, by: anna).verdicts.isEmpty)
+        _ = try customer(bert, "戊")
+        let record = try #require(try stored(gone))
+        try chief.push(
+            Operations {
+                $0.begin(record: gone, time: server.clock.now, salt: 9)
+                $0.cover(record.uncoveredDots())
+            })
+        #expect(try leftAlone() == ["anna": nil, "bert": nil, "chief": nil, "cora": nil])
+        try server.accounts.setDisabled(true, name: "anna")
+        #expect(try leftAlone()["anna"] == 1)
+        // Who follows it beside her leaves too.
+        try server.accounts.setDisabled(true, name: "cora")
+        #expect(try leftAlone() == ["anna": 2, "bert": nil, "chief": nil, "cora": 1])
+        #expect(try server.accounts.handover(from: "anna", to: "bert", isDryRun: false).customers == 4)
+        #expect(try leftAlone() == ["anna": 0, "bert": nil, "chief": nil, "cora": 0])
+        try expectViews(bert)
+        #expect([alone, shared, lost].allSatisfy { bert.rows[$0] != nil })
+    }
+
     // MARK: What is pulled
 
     @Test func aCustomerAndAllThatBelongsToItGoesToItsFollowersAndSupervisorsOnly() throws {

@@ -36,6 +36,7 @@ public struct HomeDoctor {
         guard try environment.homes.keyFile(home) == opened?.file else {
             throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
         }
+        try HomeDirectory.refuseEmptied(home)
         var faults = try FileExamination.faults(path, cipher)
         let forgotten = faults.isEmpty ? try FileExamination.forgotten(path, cipher) : nil
         if let forgotten { faults.append(forgotten) }
@@ -140,6 +141,9 @@ public struct HomeDoctor {
         return cipher.map { $0.sealed(plain, index: 0) ?? page } ?? plain
     }
 
+    /// No home is longer; a damaged page may say so.
+    private static let longest: off_t = 1 << 38
+
     /// How long a database should be that is shorter than its first page says; nil for any other.
     private func missing(of path: String, _ cipher: PageCipher?) throws -> off_t? {
         let descriptor = open(path, O_RDONLY | O_CLOEXEC)
@@ -157,8 +161,12 @@ public struct HomeDoctor {
         func number(_ place: Range<Int>) -> Int { header[place].reduce(0) { $0 << 8 | Int($1) } }
         // A size of 65,536 is written as 1.
         let size = number(16..<18) == 1 ? 65_536 : number(16..<18)
+        // A page that is no first page says nothing.
+        guard header.starts(with: Array("SQLite format 3\0".utf8)), (512...65_536).contains(size),
+            size.nonzeroBitCount == 1
+        else { return nil }
         let length = off_t(size * number(28..<32))
-        return status.st_size < length ? length : nil
+        return status.st_size < length && length <= Self.longest ? length : nil
     }
 
     /// Puts the draft in the place of the database, which stays under another name.

@@ -196,7 +196,13 @@ extension Commands {
                 draft(of: effective, field), to: effective.display(entries[choice]),
                 settling: effective.liveDots(in: effective.range(of: CellKey(field))))
         case .cell(let element, let field, let entries):
-            try write([CellEdit(field, element, effective.value(of: entries[choice]))], to: effective)
+            var edits = [CellEdit(field, element, effective.value(of: entries[choice]))]
+            // A name is compared by its folded form, which lists no conflict of its own.
+            let folded: Field? = field == .tagName ? .tagFolded : field == .groupName ? .groupFolded : nil
+            if let folded {
+                edits.append(CellEdit(folded, .none, .text(Folding.fold(effective.display(entries[choice])))))
+            }
+            try write(edits, to: effective)
         case .group(let views):
             let losers = views.indices.filter { $0 != choice }.flatMap { views[$0].members }
             let edits = losers.map { CellEdit(.tagged, .id($0), .absent) }

@@ -65,7 +65,7 @@ extension Commands {
 
     private func account(_ name: String) throws -> RecordID {
         let book = try store.readBook()
-        if let account = book.account(named: name) { return account.id }
+        if let account = try book.account(named: name) { return account.id }
         // Before the first sync only the own account is known.
         if name == store.standing.accountName { return store.standing.account }
         throw ReplicaError.unknownAccount(name, near: NearNames.of(name, among: book.accounts.map(\.name)))

@@ -1,3 +1,5 @@
+import ShoalProtocol
+
 /// Names that look like a mistyped one.
 enum NearNames {
     /// At most three, the nearest first: those that differ by few edits, or contain one another.

@@ -68,7 +68,10 @@ extension Commands {
         let book = try store.readBook()
         for view in removed { for member in view.members { set(member, false) } }
         for view in added {
-            if !view.members.contains(where: { record.hasElement(CellKey(.tagged, id: $0)) }) { set(view.id, true) }
+            if !view.members.contains(where: { record.hasElement(CellKey(.tagged, id: $0)) }) {
+                if view.isArchived { throw ReplicaError.archivedTag(view.path) }
+                set(view.id, true)
+            }
             guard view.isSingle else { continue }
             var replaces = false
             record.forEachCell(in: record.range(of: Field.tagged)) { cell in
@@ -97,6 +100,11 @@ extension Commands {
         return found.first
     }
 
+    private func known(_ text: String) throws -> TagBook.View {
+        if let view = try find(text) { return view }
+        throw ReplicaError.unknownTag(text, near: NearNames.meant(by: text, among: try store.readBook().views))
+    }
+
     /// Makes a tag, NAME or GROUP/NAME, and its group; one that is there already (when folded) is returned.
     ///
     /// - Parameter single: makes the group a single-choice one.
@@ -110,7 +118,90 @@ extension Commands {
             let known = try store.readBook().view(key)
             let view = try known ?? createTag(text, single: single)
             if single, known != nil { _ = try group(path.group, single: true) }
+            if view.isArchived {
+                for tag in view.tags { try change([CellEdit(.tagArchived, .none, .absent)], of: tag) }
+            }
             return view.id
+        }
+    }
+
+    /// Writes those of the edits that change what the tag shows.
+    private func change(_ edits: [CellEdit], of tag: RecordID) throws {
+        let record = try store.effective(tag)
+        try write(edits.filter { !$0.isShown(in: record) }, to: record)
+    }
+
+    /// Gives a tag another name, NAME or GROUP/NAME; without a group it stays where it is.
+    ///
+    /// - Throws: `unknownTag`, `ambiguousTag`, `invalidTag` for a name that another tag has, `mayNotEditTags`.
+    public func renameTag(_ text: String, to name: String) throws {
+        try command {
+            let view = try known(text)
+            let path = TagBook.split(name) ?? TagBook.Key(group: view.group, tag: name)
+            try FieldNames.check(name, field: "the tag")
+            let key = TagBook.Key(group: Folding.fold(path.group), tag: Folding.fold(path.tag))
+            if key.tag.isEmpty { throw ReplicaError.invalidTag(name, reason: "it has no name") }
+            if key.group.isEmpty, !view.groupFolded.isEmpty {
+                throw ReplicaError.invalidTag(name, reason: "a tag of a group stays in one")
+            }
+            if let other = try store.readBook().view(key), other.id != view.id {
+                throw ReplicaError.invalidTag(name, reason: "it is there already; merging makes the two one")
+            }
+            var edits = [CellEdit(.tagName, .none, .text(path.tag)), CellEdit(.tagFolded, .none, .text(key.tag))]
+            if key.group != view.groupFolded {
+                edits.append(CellEdit(.tagGroup, .none, .integer(try group(path.group, single: false).rawValue)))
+            }
+            for tag in view.tags { try change(edits, of: tag) }
+        }
+    }
+
+    /// Makes two tags one: customers that have `text`, or get it from somebody who does not know yet, have `other`. What
+    /// was assigned stays as it was, so that `splitTag` takes nothing with it.
+    public func mergeTag(_ text: String, into other: String) throws {
+        try command {
+            let (view, target) = (try known(text), try known(other))
+            if view.id == target.id { return }
+            for tag in view.tags {
+                let record = try store.effective(tag)
+                // A link that a cycle had left without effect would stand beside this one.
+                var edits = [CellEdit(.tagMerged, .id(target.id), .present)]
+                record.forEachCell(in: record.range(of: Field.tagMerged)) { cell in
+                    guard ProjectionStore.hasElement(record, cell), let first = cell.first else { return }
+                    let link = record.entries[first].key.elementID
+                    if link != target.id { edits.append(CellEdit(.tagMerged, .id(link), .absent)) }
+                }
+                try write(edits, to: record)
+            }
+        }
+    }
+
+    /// Takes a tag out of the one that it was merged into: all that was assigned under its name is its own again.
+    public func splitTag(_ text: String) throws {
+        try command {
+            let former = try store.readBook().former(text)
+            if former.isEmpty {
+                throw ReplicaError.notMerged(try known(text).path)
+            }
+            let paths = Set(former.map(\.path)).sorted()
+            if paths.count > 1 {
+                throw ReplicaError.ambiguousTag(text, groups: paths.map { TagBook.split($0)?.group ?? "" })
+            }
+            for tag in former.map(\.id) {
+                let record = try store.effective(tag)
+                var edits: [CellEdit] = []
+                record.forEachCell(in: record.range(of: Field.tagMerged)) { cell in
+                    guard ProjectionStore.hasElement(record, cell), let first = cell.first else { return }
+                    edits.append(CellEdit(.tagMerged, .id(record.entries[first].key.elementID), .absent))
+                }
+                try write(edits, to: record)
+            }
+        }
+    }
+
+    /// Archives a tag: nobody gets it any more, and where it is it is shown as such. `addTag` brings it back.
+    public func deleteTag(_ text: String) throws {
+        try command {
+            for tag in try known(text).members { try change([CellEdit(.tagArchived, .none, .present)], of: tag) }
         }
     }
 
@@ -130,7 +221,7 @@ extension Commands {
         let made = try store.readBook().view(of: id)
         return made
             ?? TagBook.View(
-                members: [id], name: path.tag, folded: folded, group: path.group, groupFolded: groupFolded,
+                tags: [id], name: path.tag, folded: folded, group: path.group, groupFolded: groupFolded,
                 isSingle: single, isArchived: false)
     }
 

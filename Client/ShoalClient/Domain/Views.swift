@@ -68,7 +68,7 @@ public struct CustomerRow: Hashable, Sendable {
 
 /// A tag of the book: one for all live tags that are equal in group and folded name.
 public struct TagView: Hashable, Sendable {
-    /// The smallest of the members' identifiers.
+    /// The smallest of the identifiers of those that are equal.
     public var id: RecordID
     public var members: [RecordID]
     public var group: String
@@ -78,6 +78,8 @@ public struct TagView: Hashable, Sendable {
     public var isArchived: Bool
     /// How many customers have it.
     public var customers: Int
+    /// What was merged into it, as it was called.
+    public var merged: [String]
 }
 
 /// What is to happen to a tag on some customers.

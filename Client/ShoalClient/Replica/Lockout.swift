@@ -20,6 +20,18 @@ public struct Lockout: Hashable, Sendable {
     public var account: String
     public var server: String
     public var stage = Stage.handingOver
+    /// How many changes the server did not take before the home was emptied.
+    public var untaken = 0
+    /// How many it had refused, and nobody had decided on.
+    public var refused = 0
+
+    private var losses: String {
+        func count(_ number: Int) -> String { number == 1 ? "1 change" : "\(number) changes" }
+        var parts: [String] = []
+        if untaken > 0 { parts.append("\(count(untaken)) that the server no longer takes") }
+        if refused > 0 { parts.append("\(count(refused)) that it had refused") }
+        return parts.isEmpty ? "" : ", with " + parts.joined(separator: " and ")
+    }
 
     /// One sentence for a person.
     func sentence(home: String) -> String {
@@ -34,7 +46,7 @@ public struct Lockout: Hashable, Sendable {
             switch stage {
             case .handingOver: "what was not sent yet is still here, and shoal sync hands it over"
             case .wiping: "its data is being removed, which the next command finishes"
-            case .wiped: "its data was removed, and shoal enroll begins anew with another code"
+            case .wiped: "its data was removed\(losses), and shoal enroll begins anew with another code"
             }
         return "\(home) was locked at \(at) because \(what); \(next)"
     }

@@ -354,6 +354,12 @@ extension Replica {
     public func addTag(_ name: String, single: Bool = false) throws -> RecordID {
         try write { try $0.addTag(name, single: single) }
     }
+    public func renameTag(_ tag: String, to name: String) throws { try write { try $0.renameTag(tag, to: name) } }
+    public func mergeTag(_ tag: String, into other: String) throws {
+        try write { try $0.mergeTag(tag, into: other) }
+    }
+    public func splitTag(_ tag: String) throws { try write { try $0.splitTag(tag) } }
+    public func deleteTag(_ tag: String) throws { try write { try $0.deleteTag(tag) } }
     public func addNote(to customer: RecordID, _ body: String) throws -> RecordID {
         try write { try $0.addNote(to: customer, body) }
     }

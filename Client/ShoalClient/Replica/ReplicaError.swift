@@ -35,7 +35,13 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     case unknownTag(String, near: [String])
     /// The name stands in several groups; name one as GROUP/NAME.
     case ambiguousTag(String, groups: [String])
+    /// Several accounts are called so but for case, width and white space.
+    case ambiguousAccount(String, names: [String])
     case invalidTag(String, reason: String)
+    /// A tag that was deleted is not put on customers.
+    case archivedTag(String)
+    /// Only a tag that was merged into another can be split from it.
+    case notMerged(String)
     case unknownAccount(String, near: [String])
     case invalidQuery(String, reason: String)
 
@@ -95,7 +101,11 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .unknownTag(let name, let near): "there is no tag \"\(name)\"\(Self.suggestion(near))"
         case .ambiguousTag(let name, let groups):
             "the tag \"\(name)\" is in several groups: write \(groups.map { "\($0)/\(name)" }.joined(separator: " or "))"
+        case .ambiguousAccount(let name, let names):
+            "several accounts are called like \"\(name)\": write \(names.joined(separator: " or "))"
         case .invalidTag(let name, let reason): "\"\(name)\" cannot be a tag: \(reason)"
+        case .archivedTag(let name): "the tag \"\(name)\" was deleted; adding it to the tag book brings it back"
+        case .notMerged(let name): "the tag \"\(name)\" was not merged into another"
         case .unknownAccount(let name, let near): "there is no account \"\(name)\"\(Self.suggestion(near))"
         case .invalidQuery(let query, let reason): "the query \"\(query)\" cannot be read: \(reason)"
         case .mayNotUnfollow(let account): "only \(account) or a supervisor removes \(account) from the followers"

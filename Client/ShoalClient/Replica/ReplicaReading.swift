@@ -155,7 +155,8 @@ extension Replica {
                 if view.isArchived, customers == 0 { return nil }
                 return TagView(
                     id: view.id, members: view.members, group: view.group, name: view.name, isSingle: view.isSingle,
-                    isArchived: view.isArchived, customers: customers)
+                    isArchived: view.isArchived, customers: customers,
+                    merged: Set(view.merged.map(\.path)).sorted())
             }.sorted { ($0.group, $0.name, $0.id) < ($1.group, $1.name, $1.id) }
         }
     }

@@ -91,7 +91,7 @@ struct Finder {
 
     private func account(_ name: String) throws -> RecordID {
         let book = try store.readBook()
-        if let account = book.account(named: name) { return account.id }
+        if let account = try book.account(named: name) { return account.id }
         if name == store.standing.accountName { return store.standing.account }
         throw ReplicaError.unknownAccount(name, near: NearNames.of(name, among: book.accounts.map(\.name)))
     }

@@ -27,11 +27,9 @@ struct ContactLease: Hashable, Sendable {
     ///
     /// - Parameters:
     ///   - now: this machine's clock.
-    ///   - offset: by how much the server's was ahead of it at the last contact. If this clock shows less than then it
-    ///     was set since, and nothing is known of its offset any more.
+    ///   - offset: by how much the server's was ahead of it at the last contact.
     func latest(now: Int64, offset: Int64) -> Int64 {
-        let wasSetBack = now < contact &- offset
-        return max(seen, wasSetBack ? now : now &+ offset)
+        max(seen, ServerTime.now(now, offset: offset, contact: contact))
     }
 
     /// Whether the server must be asked before anything is shown or changed.

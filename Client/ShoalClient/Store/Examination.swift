@@ -270,7 +270,7 @@ struct Examination {
     private func derivedHashes() throws -> [String: UInt64] {
         let orders = [
             "customer": "id", "customer_tag": "tag, customer", "follow": "account, customer", "note": "customer, id",
-            "tag_group": "id", "tag": "id", "account": "id", "author": "replica",
+            "tag_group": "id", "tag": "id", "tag_merge": "tag, into_tag", "account": "id", "author": "replica",
             "conflict": "record, field, element",
         ]
         var hashes: [String: UInt64] = [:]

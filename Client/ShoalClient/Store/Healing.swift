@@ -60,6 +60,8 @@ struct Healing {
         }
         let rest = start + Int64(fork.known.count)
         let count = end - rest
+        // What was sent may have been taken by a server that was set back since without a word, and be in others' rows.
+        log.claimed = max(log.claimed, log.sent)
         try noteFormerPlaces(of: log, after: log.acknowledgedPosition)
         log.end = log.acknowledged
         if index == logs.count - 1 || count > 0 {

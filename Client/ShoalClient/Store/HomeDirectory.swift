@@ -22,6 +22,24 @@ public struct HomeDirectory: HomeFiles {
         throw Self.failure(home)
     }
 
+    /// Refuses a home whose database was emptied by something else, which the copies of its first pages tell from one that is
+    /// new: opened, it would be made anew, and the copies with it.
+    static func refuseEmptied(_ home: String) throws {
+        func isEmpty(_ path: String) -> Bool? {
+            var status = stat()
+            return stat(path, &status) == 0 ? status.st_size == 0 : nil
+        }
+        let path = databasePath(home)
+        guard isEmpty(path) == true, isEmpty(path + "-wal") ?? true, isEmpty(SparePages.path(home)) == false else {
+            return
+        }
+        throw ReplicaError.home(
+            home,
+            reason:
+                "its database is empty, and what was in it is gone; put a copy of it back, or move the home away and enroll anew"
+        )
+    }
+
     /// Makes the directory and what leads to it, and an empty database file; both for their owner only.
     public func create(_ home: String) throws {
         var path = home.hasPrefix("/") ? "" : "."

@@ -6,13 +6,14 @@ enum LockoutStore {
     static func read(_ database: Database) throws -> Lockout? {
         guard
             let row = try Row.fetchOne(
-                database.cachedStatement(sql: "SELECT reason, time, account, server, stage FROM locked"))
+                database.cachedStatement(sql: "SELECT * FROM locked"))
         else { return nil }
         // Whatever a damaged row says, the home is locked.
         return try Lockout(
             reason: Lockout.Reason(rawValue: row.checked("reason")) ?? .revoked, time: row.checked("time"),
             account: row.checked("account"), server: row.checked("server"),
-            stage: Lockout.Stage(rawValue: row.checked("stage")) ?? .handingOver)
+            stage: Lockout.Stage(rawValue: row.checked("stage")) ?? .handingOver,
+            untaken: row.checked("untaken"), refused: row.checked("refused"))
     }
 
     static func lock(_ reason: Lockout.Reason, _ store: ReplicaStore) throws {
@@ -34,7 +35,10 @@ enum LockoutStore {
     /// is a transaction of its own, so that the log needs room for one only; a crash leaves some of them empty.
     static func wipe(_ store: ReplicaStore) throws {
         let database = store.database
-        try store.transaction(enrolled: false) { try setStage(.wiping, database) }
+        try store.transaction(enrolled: false) {
+            try noteLosses(store)
+            try setStage(.wiping, database)
+        }
         let tables = try String.fetchAll(
             database,
             sql: """
@@ -52,6 +56,15 @@ enum LockoutStore {
         }
         // Zeros first (`secure_delete`), then the file is written anew without them, and shorter.
         try store.scrub()
+    }
+
+    /// Counts what goes with the home: what the server has not taken, and what it refused and nobody has decided on. A home
+    /// that is damaged goes uncounted.
+    private static func noteLosses(_ store: ReplicaStore) throws {
+        guard try read(store.database)?.stage == .handingOver, (try? store.refresh()) != nil else { return }
+        let refused = try? ConflictReading(store).refused.asides().count
+        try store.database.execute(
+            sql: "UPDATE locked SET untaken = ?, refused = ?", arguments: [store.pending, refused ?? 0])
     }
 
     /// Nothing is left.

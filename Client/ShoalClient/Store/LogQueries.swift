@@ -32,12 +32,13 @@ extension ReplicaStore {
     func formerPlaces() throws -> [(dot: Dot, hash: OperationHash, isProven: Bool)] {
         var places: [(dot: Dot, hash: OperationHash, isProven: Bool)] = []
         let rows = try Row.fetchCursor(
-            database,
-            sql: """
-                SELECT former_place.replica, former_place.number + log.position - former_place.position - 1, log.hash, former_place.proven
-                FROM former_place JOIN log ON log.position > former_place.position
-                    AND log.position <= former_place.position + former_place.count
-                """)
+            database.cachedStatement(
+                sql: """
+                    SELECT former_place.replica, former_place.number + log.position - former_place.position - 1, log.hash,
+                        former_place.proven
+                    FROM former_place JOIN log ON log.position > former_place.position
+                        AND log.position <= former_place.position + former_place.count
+                    """))
         while let row = try rows.next() {
             let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row[0] as Int64))
             places.append(

@@ -116,11 +116,11 @@ final class ProjectionStore {
         if let now { try table.writeBook(kind, now) } else { try table.removeBook(kind, new.id) }
         try CellDifference.forEach(was, now) { before, after in
             guard let key = Self.key(was, before, now, after) else { return }
-            if key.field == .accountReplica {
-                let isThere = Self.hasElement(now, after)
-                try table.setAuthor(key.elementID, new.id, isThere)
-            } else if key.field != .tagFolded, key.field != .groupFolded {
-                try updateConflict(new.id, was, before, now, after)
+            switch key.field {
+            case .accountReplica: try table.setAuthor(key.elementID, new.id, Self.hasElement(now, after))
+            case .tagMerged: try table.setMerge(new.id, into: key.elementID, Self.hasElement(now, after))
+            case .tagFolded, .groupFolded: break
+            default: try updateConflict(new.id, was, before, now, after)
             }
         }
     }

@@ -28,6 +28,8 @@ final class ProjectionTables {
     private let deleteAccount: Statement
     private let insertAuthor: Statement
     private let deleteAuthor: Statement
+    private let insertMerge: Statement
+    private let deleteMerge: Statement
     private let insertQueue: Statement
 
     /// Records put into the text queue since it was last drained by this process: a bound, not a count.
@@ -59,6 +61,8 @@ final class ProjectionTables {
         deleteAccount = try make("DELETE FROM account WHERE id = ?1")
         insertAuthor = try make("REPLACE INTO author (replica, account) VALUES (?1, ?2)")
         deleteAuthor = try make("DELETE FROM author WHERE replica = ?1 AND account = ?2")
+        insertMerge = try make("INSERT OR IGNORE INTO tag_merge (tag, into_tag) VALUES (?1, ?2)")
+        deleteMerge = try make("DELETE FROM tag_merge WHERE tag = ?1 AND into_tag = ?2")
         insertQueue = try make("INSERT OR IGNORE INTO text_queue (record) VALUES (?1)")
     }
 
@@ -93,6 +97,9 @@ final class ProjectionTables {
     }
     func removeNote(_ customer: RecordID, _ note: RecordID) throws {
         try run(deleteNote, customer.rawValue, note.rawValue)
+    }
+    func setMerge(_ tag: RecordID, into other: RecordID, _ isThere: Bool) throws {
+        try run(isThere ? insertMerge : deleteMerge, tag.rawValue, other.rawValue)
     }
     func setAuthor(_ replica: RecordID, _ account: RecordID, _ isThere: Bool) throws {
         try run(isThere ? insertAuthor : deleteAuthor, replica.rawValue, account.rawValue)

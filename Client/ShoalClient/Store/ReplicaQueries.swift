@@ -202,8 +202,8 @@ extension ReplicaStore {
     func rebuildProjections() throws {
         forgetCached()
         for table in [
-            "customer", "customer_tag", "follow", "note", "tag_group", "tag", "account", "author", "conflict",
-            "text_queue", "member",
+            "customer", "customer_tag", "follow", "note", "tag_group", "tag", "tag_merge", "account", "author",
+            "conflict", "text_queue", "member",
         ] {
             try database.execute(sql: "DELETE FROM \(table)")
         }

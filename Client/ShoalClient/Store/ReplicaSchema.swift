@@ -20,6 +20,8 @@ enum ReplicaSchema {
         Migration(name: "8 trust", sql: trust),
         Migration(name: "9 erasure", sql: erasure),
         Migration(name: "10 renamed", sql: renamed),
+        Migration(name: "11 tag merges", sql: tagMerges),
+        Migration(name: "12 lockout losses", sql: lockoutLosses),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -316,6 +318,18 @@ enum ReplicaSchema {
     private static let renamed = """
         -- The identifiers with which records of this log were written that have another one now.
         CREATE TABLE renamed (record INTEGER PRIMARY KEY, original INTEGER NOT NULL);
+        """
+
+    private static let lockoutLosses = """
+        -- How many changes were not taken from a home that was emptied, and how many of it the server had refused.
+        ALTER TABLE locked ADD COLUMN untaken INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE locked ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let tagMerges = """
+        -- The tags that tags were merged into: derived from their records.
+        CREATE TABLE tag_merge (tag INTEGER NOT NULL, into_tag INTEGER NOT NULL, PRIMARY KEY (tag, into_tag)) WITHOUT ROWID;
+        INSERT OR IGNORE INTO underived (id) SELECT 1 WHERE EXISTS (SELECT 1 FROM tag);
         """
 
     private static let texts = """

@@ -28,6 +28,7 @@ final class ReplicaStore {
     private let wal: WriteAheadLog
     private let beginStatement: Statement
     private let beginReading: Statement
+    private let rollbackStatement: Statement
     private let commitStatement: Statement
     private let dataVersion: Statement
     private let lastLog: Statement
@@ -69,6 +70,7 @@ final class ReplicaStore {
         beginStatement = try Statement(database, "BEGIN IMMEDIATE")
         beginReading = try Statement(database, "BEGIN DEFERRED")
         commitStatement = try Statement(database, "COMMIT")
+        rollbackStatement = try Statement(database, "ROLLBACK")
         dataVersion = try Statement(database, "PRAGMA data_version")
         lastLog = try Statement(database, "SELECT position, hash, allocator FROM log ORDER BY position DESC LIMIT 1")
     }
@@ -183,19 +185,15 @@ final class ReplicaStore {
     /// Runs `body` on one state of the database, which others may go on writing.
     func reading<T>(_ body: () throws -> T) throws -> T {
         try beginReading.run()
-        defer { undoReading() }
+        // A failed rollback leaves the transaction to the next BEGIN, which then fails and says so.
+        defer { try? rollbackStatement.run() }
         try refresh()
         return try body()
     }
 
-    private func undoReading() {
-        if let connection = database.sqliteConnection { sqlite3_exec(connection, "ROLLBACK", nil, nil, nil) }
-    }
-
     private func undo() {
         if let connection = database.sqliteConnection, sqlite3_get_autocommit(connection) == 0 {
-            // A failed rollback leaves the transaction to the next BEGIN, which then fails and says so.
-            sqlite3_exec(connection, "ROLLBACK", nil, nil, nil)
+            try? rollbackStatement.run()
         }
         isStale = true
         cached = nil
@@ -305,7 +303,9 @@ final class ReplicaStore {
     // MARK: Writing
 
     /// The time that operations of this transaction carry by the corrected clock.
-    var correctedTime: Int64 { environment.now() &+ standing.clockOffset }
+    var correctedTime: Int64 {
+        ServerTime.now(environment.now(), offset: standing.clockOffset, contact: standing.lease.contact)
+    }
 
     /// Draws an identifier that is not written down with an operation, but with the last one written.
     func replacementID(time: Int64) throws -> RecordID {

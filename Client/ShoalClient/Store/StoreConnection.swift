@@ -31,6 +31,7 @@ final class StoreConnection: @unchecked Sendable {
         }
         defer { lock.release() }
         try environment.homes.finish(home)
+        try HomeDirectory.refuseEmptied(home)
         guard try environment.homes.keyFile(home) == opened?.file else {
             throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
         }

@@ -9,10 +9,15 @@ extension TagBook {
                 id: RecordID(rawValue: row["id"]), name: row["name"], folded: row["folded"], isSingle: row["single"],
                 isArchived: row["archived"])
         }
+        var merged: [RecordID: [RecordID]] = [:]
+        for row in try Row.fetchAll(database.cachedStatement(sql: "SELECT tag, into_tag FROM tag_merge")) {
+            merged[RecordID(rawValue: row[0]), default: []].append(RecordID(rawValue: row[1]))
+        }
         let tags = try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM tag")).map { row in
-            Tag(
-                id: RecordID(rawValue: row["id"]), name: row["name"], folded: row["folded"],
-                group: RecordID(rawValue: row["tag_group"]), isArchived: row["archived"])
+            let id = RecordID(rawValue: row["id"])
+            return Tag(
+                id: id, name: row["name"], folded: row["folded"], group: RecordID(rawValue: row["tag_group"]),
+                isArchived: row["archived"], merged: merged[id] ?? [])
         }
         let accounts = try Row.fetchAll(database.cachedStatement(sql: "SELECT * FROM account ORDER BY name")).map {
             row in

@@ -318,6 +318,8 @@ public enum Limits {
     public static let operations = 5_000
     /// The most runs of former places that a request names.
     public static let formerPlaces = 4_096
+    /// How often a revoked device, each time another copy of it, may hand over what it had not sent.
+    public static let handovers = 8
     public static let header = 16 << 10
     public static let headerFields = 100
     /// A page is closed when its weight reaches this many bytes.

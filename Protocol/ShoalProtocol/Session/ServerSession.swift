@@ -35,6 +35,8 @@ public struct ServerSession: Sendable {
         public var erased: [Erasure] = []
         /// The replica that the credential was given to; nil where there is none.
         public var device: ReplicaID?
+        /// Whether a revoked device hands over what it had not sent.
+        public var isHandover = false
         /// Milliseconds since 1970 by the server's clock: the latest time that an operation may carry.
         public var time: Int64
 

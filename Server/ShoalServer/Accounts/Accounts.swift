@@ -46,7 +46,8 @@ public enum AccountProblem: Error, Equatable, Sendable, CustomStringConvertible 
 
     public var description: String {
         switch self {
-        case .badName: "an account's name has 1 to 64 bytes, no control characters, and no spaces at its ends"
+        case .badName:
+            "an account's name has 1 to 64 bytes, no control characters, no spaces at its ends, and is no identifier"
         case .nameTaken(let name): "there is an account \(name) already"
         case .unknownAccount(let name): "there is no account \(name)"
         case .noRole(let name):
@@ -92,6 +93,8 @@ public struct Account: Equatable, Sendable, Codable {
     public var replicas: Int
     /// Since when it is disabled, as ISO 8601; nil if it is not.
     public var disabled: String?
+    /// Of a disabled one, how many customers it follows and no account that is enabled; nil if it is not disabled.
+    public var leftAlone: Int?
     /// When the codes that were not used yet expire, as ISO 8601.
     public var codes: [String]
     public var devices: [Device]
@@ -114,8 +117,8 @@ public struct Credential: Equatable, Sendable {
     public var standing = Standing.active
     /// Whether not even its unsent work is taken.
     public var isDiscarded = false
-    /// Whether its unsent work was handed over to the end.
-    public var isHandedOver = false
+    /// How often its unsent work was handed over to the end: once, and once more for each copy of its home.
+    public var handovers = 0
 
     public enum Standing: Sendable { case active, revoked, disabled }
 }
@@ -132,9 +135,10 @@ public struct Accounts: Sendable {
 
     /// Makes an account and a code to enroll a replica of it.
     ///
-    /// - Throws: `AccountProblem.badName`, `.nameTaken`; `StoreError`.
+    /// - Throws: `AccountProblem.badName`, `.nameTaken` for a name that is equal when folded; `StoreError`.
     public func add(name: String, role: Role) throws -> (account: RecordID, code: String) {
-        guard Self.isName(name) else { throw AccountProblem.badName }
+        // Where an account is asked for, its identifier will do too.
+        guard Self.isName(name), RecordID(text: name) == nil else { throw AccountProblem.badName }
         let (code, hash) = try drawCode()
         let time = environment.now()
         let account = try store.addAccount(

@@ -22,6 +22,8 @@ public enum AuditAction: String, Sendable, Codable, CaseIterable {
     case deviceRevoke = "device-revoke"
     /// A revoked device brought what it had not sent, to the end.
     case deviceHandover = "device-handover"
+    /// Something of that was refused: what it said, and why.
+    case handoverRefuse = "handover-refuse"
     case setting
     /// A supervisor's replica began to fetch the whole workspace.
     case fill

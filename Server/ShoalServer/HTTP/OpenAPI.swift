@@ -44,7 +44,7 @@ enum OpenAPI {
         "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},
         "responses":{"200":{"description":"What was taken, and a page","content":{"application/vnd.shoal.v1+json":{}}},
         "default":{"$ref":"#/components/responses/Problem"}}}},
-        "/v1/handover":{"post":{"summary":"Bring what a revoked device had not sent; then nothing more is taken from it",\
+        "/v1/handover":{"post":{"summary":"Bring what a revoked device, or a copy of it, had not sent",\
         "security":[{"key":[]}],
         "parameters":[{"name":"Content-Encoding","in":"header","required":true,"schema":{"const":"deflate"}}],
         "requestBody":{"content":{"application/vnd.shoal.v1+json":{}}},

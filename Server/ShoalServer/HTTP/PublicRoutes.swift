@@ -79,7 +79,11 @@ extension Services {
         try limits.count(credential.account, now: .now())
         let place = try gate.enter(credential.account)
         var query = AuditQuery()
+        var given: Set<Substring> = []
         for (name, value) in request.uri.queryParameters {
+            guard given.insert(name).inserted else {
+                throw Problem.malformed("record, before and limit are given once")
+            }
             switch name {
             case "record": query.record = String(value)
             case "before": query.before = try Self.number(value)
@@ -95,7 +99,9 @@ extension Services {
     }
 
     private static func number<T: FixedWidthInteger>(_ text: Substring) throws -> T {
-        guard let number = T(text), number > 0 else { throw Problem.malformed("before and limit are positive numbers") }
+        guard text.utf8.first != UInt8(ascii: "+"), let number = T(text), number > 0 else {
+            throw Problem.malformed("before and limit are positive numbers")
+        }
         return number
     }
 

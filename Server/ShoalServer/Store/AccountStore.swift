@@ -13,6 +13,7 @@ extension ServerStore {
     ) throws -> RecordID {
         try withWriter { writer, database in
             try writer.transaction {
+                try Self.refuseNamesake(of: name, database)
                 let adopted = try writer.adopt(name, role: role, time: time, database)
                 let id = try adopted ?? Self.newIdentifier(writer, database, time: time)
                 if adopted == nil {
@@ -28,6 +29,15 @@ extension ServerStore {
                         values: [.init("name", to: name), .init("role", to: role.rawValue)], time: time))
                 return id
             }
+        }
+    }
+
+    /// Clients take names that are equal but for case, width and white space for one.
+    private static func refuseNamesake(of name: String, _ database: Database) throws {
+        let folded = Folding.fold(name)
+        let names = try String.fetchAll(database.cachedStatement(sql: "SELECT name FROM account"))
+        if let other = names.first(where: { $0 != name && Folding.fold($0) == folded }) {
+            throw AccountProblem.nameTaken(other)
         }
     }
 
@@ -95,6 +105,7 @@ extension ServerStore {
                         id: id.description, name: row["name"], role: row["role"],
                         doubt: origin == .relay ? .relayed : isClaimed ? .claimed : nil,
                         replicas: row["replicas"], disabled: (row["disabled"] as Int64?).map(PlainTime.text),
+                        leftAlone: try row["disabled"] as Int64? == nil ? nil : Self.leftAlone(database, by: id),
                         codes: try Self.openCodes(database, of: row["id"], at: time).map(PlainTime.text),
                         devices: try Self.devices(database, of: id))
                 }
@@ -177,7 +188,7 @@ extension ServerStore {
             try pool.read { database in
                 let statement = try database.cachedStatement(
                     sql: """
-                        SELECT key, account, replica, revoked, discarded, handed_over, disabled
+                        SELECT key, account, replica, revoked, discarded, handovers, disabled
                         FROM credential LEFT JOIN account ON account.id = credential.account WHERE key = ?
                         """)
                 guard let row = try Row.fetchOne(statement, arguments: [Data(key)]),
@@ -189,7 +200,7 @@ extension ServerStore {
                     account: RecordID(rawValue: row["account"]),
                     replica: ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
                     standing: isDisabled ? .disabled : isRevoked ? .revoked : .active,
-                    isDiscarded: row["discarded"], isHandedOver: row["handed_over"] as Int64? != nil)
+                    isDiscarded: row["discarded"], handovers: row["handovers"])
             }
         }
     }

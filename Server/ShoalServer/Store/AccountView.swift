@@ -89,21 +89,33 @@ final class AccountView {
         var isIn: Bool
         /// Whether the replica may hold an earlier state of it.
         var isAgain: Bool
+
+        /// The next row of `moves`; nil when there are no more.
+        init?(next statement: Statement) throws {
+            guard try statement.step() else { return nil }
+            sequence = statement.integer(0)
+            scope = statement.integer(1)
+            isIn = statement.integer(2) > 0
+            isAgain = statement.integer(2) == 2
+        }
     }
 
-    /// The first move after `sequence`, or with it if `isUnderWay`. Who sees everything has no moves after the one that
-    /// brought it.
-    func move(after sequence: Int64, isUnderWay: Bool = false) throws -> Move? {
-        let statement = try statement(.move)
-        try statement.bind(1, account.rawValue)
-        try statement.bind(2, isUnderWay ? sequence - 1 : sequence)
-        try statement.bind(3, everythingSince ?? .max)
+    /// The move with this sequence, if no other has followed it.
+    func move(at sequence: Int64) throws -> Move? {
+        let statement = try moves(after: sequence - 1)
         defer { statement.reset() }
-        guard try statement.step() else { return nil }
-        let move = Move(
-            sequence: statement.integer(0), scope: statement.integer(1), isIn: statement.integer(2) > 0,
-            isAgain: statement.integer(2) == 2)
-        return isUnderWay && move.sequence != sequence ? nil : move
+        guard let move = try Move(next: statement), move.sequence == sequence else { return nil }
+        return move
+    }
+
+    /// The moves after `sequence`, in their order, for `Move(next:)`. Who sees everything has none after the one that
+    /// brought it.
+    func moves(after sequence: Int64) throws -> Statement {
+        let statement = try statement(.moves)
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, sequence)
+        try statement.bind(3, everythingSince ?? .max)
+        return statement
     }
 
     /// The changes after `sequence` that the account sees, in their order: record, sequence, cells. Those of a scope that
@@ -138,7 +150,7 @@ final class AccountView {
 extension AccountView {
     /// What a view asks the database, prepared once a view.
     enum Query: Int, CaseIterable {
-        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherScope, move, feed, identifiers, members, workspace
+        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherScope, moves, feed, identifiers, members, workspace
 
         fileprivate var text: String {
             switch self {
@@ -159,20 +171,18 @@ extension AccountView {
                     ORDER BY scope LIMIT 1)
                 ORDER BY 1 LIMIT 1
                 """
-            case .move:
+            case .moves:
                 """
                 SELECT sequence, scope, state FROM visibility
-                WHERE account = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence LIMIT 1
+                WHERE account = ?1 AND sequence > ?2 AND sequence <= ?3 ORDER BY sequence
                 """
             case .feed:
                 """
-                SELECT feed.record, feed.sequence, record.cells
-                FROM feed CROSS JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
-                WHERE feed.sequence > ?1 AND \(Self.seen)
-                UNION ALL
-                SELECT feed.record, feed.sequence, detail.cells
-                FROM feed CROSS JOIN detail ON detail.id = feed.record AND detail.sequence = feed.sequence
-                WHERE feed.sequence > ?1 AND \(Self.seen) ORDER BY 2
+                SELECT feed.record, feed.sequence, coalesce(record.cells, detail.cells)
+                FROM feed LEFT JOIN record ON record.id = feed.record AND record.sequence = feed.sequence
+                LEFT JOIN detail ON detail.id = feed.record AND detail.sequence = feed.sequence
+                WHERE feed.sequence > ?1 AND \(Self.seen) AND (record.id IS NOT NULL OR detail.id IS NOT NULL)
+                ORDER BY feed.sequence
                 """
             case .identifiers:
                 """

@@ -40,15 +40,31 @@ extension ServerStore {
         if !folder.isEmpty, stat(folder, &status) != 0 || status.st_mode & S_IFMT != S_IFDIR {
             throw BackupProblem.noFolder(folder)
         }
-        let part = path + ".part-\(getpid())"
-        unlink(part)
+        let part = Self.part(of: path)
+        // Held while it is written; one that nobody holds is left from a backup that was killed.
+        let descriptor = open(part, O_RDWR | O_CREAT | O_CLOEXEC, 0o600)
+        guard descriptor >= 0 else { throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno))) }
+        defer { Glibc.close(descriptor) }
+        guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw BackupProblem.exists(part) }
         defer { unlink(part) }
+        guard ftruncate(descriptor, 0) == 0 else {
+            throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno)))
+        }
         try StoreError.mapping(path: path) {
             // Outside a transaction; the statement reads from a snapshot of its own.
             try pool.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [part]) }
         }
         chmod(part, 0o600)
         try Self.publish(part, as: path)
+    }
+
+    /// Where a file is written before it gets its name. The name is always the same, so that whatever a killed program
+    /// left there, which may hold what is erased meanwhile, is found.
+    private static func part(of path: String) -> String { path + ".part" }
+
+    /// Removes what a restoration that was killed has left beside the database; the data directory's lock is held.
+    public static func removeLeftovers(of path: String) {
+        for suffix in ["", "-wal", "-shm", "-journal"] { unlink(part(of: path) + suffix) }
     }
 
     /// Copies a backup to where a server looks for its database, if it is sound and nothing is there.
@@ -61,10 +77,9 @@ extension ServerStore {
         guard access(backup, R_OK) == 0 else {
             throw BackupProblem.unsound(backup, reason: String(cString: strerror(errno)))
         }
-        let part = path + ".part-\(getpid())"
-        let names = ["", "-wal", "-shm"].map { part + $0 }
-        for name in names { unlink(name) }
-        defer { for name in names { unlink(name) } }
+        let part = part(of: path)
+        removeLeftovers(of: path)
+        defer { removeLeftovers(of: path) }
         do { try FileManager.default.copyItem(atPath: backup, toPath: part) } catch {
             throw BackupProblem.cannotWrite(path, reason: error.localizedDescription)
         }
@@ -75,7 +90,7 @@ extension ServerStore {
             throw BackupProblem.unsound(
                 backup, reason: report.problems.first ?? "it has records in quarantine")
         }
-        for name in names.dropFirst() { unlink(name) }
+        for suffix in ["-wal", "-shm"] { unlink(part + suffix) }
         try publish(part, as: path)
     }
 

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import ShoalCRDT
 import ShoalProtocol
@@ -44,6 +45,31 @@ extension ServerStore {
             report.customers += counts.customers
             report.shared += counts.shared
         }
+    }
+
+    /// How many customers of an account nobody follows whose account is enabled. What a leaver's device brings after the
+    /// hand-over is among them.
+    static func leftAlone(_ database: Database, by account: RecordID) throws -> Int {
+        let rows = try Row.fetchCursor(
+            database.cachedStatement(
+                sql: """
+                    SELECT id, record.sequence, cells FROM visibility AS own JOIN record ON record.id = own.scope
+                    WHERE own.account = ?1 AND own.state > 0 AND NOT EXISTS (
+                        SELECT 1 FROM account CROSS JOIN visibility AS other
+                        WHERE account.disabled IS NULL AND other.account = account.id AND other.scope = own.scope
+                            AND other.state > 0)
+                    """), arguments: [account.rawValue])
+        var count = 0
+        while let row = try rows.next() {
+            let id = try RecordID(rawValue: row.checked(0))
+            let packed = try row.checked(2, as: Data.self)
+            // What cannot be read is set aside when it is met; a deleted one needs nobody.
+            let record = try? packed.withUnsafeBytes {
+                try RecordTable.record(id, sequence: row.checked(1), packed: $0)
+            }
+            if record?.isPresent == true { count += 1 }
+        }
+        return count
     }
 
     /// So many customers move in one transaction.

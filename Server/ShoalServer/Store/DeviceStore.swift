@@ -16,17 +16,28 @@ extension ServerStore {
         return account
     }
 
+    /// Where the room is that is kept for changes of accounts and devices.
+    public static func reserve(of database: String) -> String { database + ".reserve" }
+
+    /// Runs `body` in one durable transaction; on a full disk once more, in the room that is kept for it.
+    private func changing<T>(_ body: (StoreWriter, Database) throws -> T) throws -> T {
+        func run() throws -> T {
+            try withWriter { writer, database in try writer.transaction { try body(writer, database) } }
+        }
+        do { return try run() } catch StoreError.full where DiskReserve(path: Self.reserve(of: path)).release() {
+            return try run()
+        }
+    }
+
     /// Runs `body` on the account of that name in one durable transaction.
     private func changing<T>(
         account name: String, _ body: (StoreWriter, Database, RecordID) throws -> T
     ) throws -> T {
-        try withWriter { writer, database in
-            try writer.transaction {
-                guard let account = try Self.account(database, named: name) else {
-                    throw AccountProblem.unknownAccount(name)
-                }
-                return try body(writer, database, account)
+        try changing { writer, database in
+            guard let account = try Self.account(database, named: name) else {
+                throw AccountProblem.unknownAccount(name)
             }
+            return try body(writer, database, account)
         }
     }
 
@@ -156,18 +167,16 @@ extension ServerStore {
         device text: String, _ body: (StoreWriter, Database, Int64, _ name: String, RecordID) throws -> Void
     ) throws {
         guard let replica = ReplicaID(text: text) else { throw AccountProblem.unknownDevice(text) }
-        try withWriter { writer, database in
-            try writer.transaction {
-                let row = try Row.fetchOne(
-                    database.cachedStatement(
-                        sql: """
-                            SELECT device, credential.name, credential.account FROM device_replica
-                            JOIN credential ON credential.replica = device WHERE device_replica.replica = ?
-                            """),
-                    arguments: [Int64(replica.rawValue)])
-                guard let row else { throw AccountProblem.unknownDevice(text) }
-                try body(writer, database, row[0], row[1], RecordID(rawValue: row[2]))
-            }
+        try changing { writer, database in
+            let row = try Row.fetchOne(
+                database.cachedStatement(
+                    sql: """
+                        SELECT device, credential.name, credential.account FROM device_replica
+                        JOIN credential ON credential.replica = device WHERE device_replica.replica = ?
+                        """),
+                arguments: [Int64(replica.rawValue)])
+            guard let row else { throw AccountProblem.unknownDevice(text) }
+            try body(writer, database, row[0], row[1], RecordID(rawValue: row[2]))
         }
     }
 
@@ -206,7 +215,7 @@ extension ServerStore {
         }
     }
 
-    /// Closes a revoked device: its work was taken to the end.
+    /// The work of a revoked device, or of a copy of it, was taken to the end.
     func noteHandedOver(_ device: ReplicaID, of account: RecordID, time: Int64) throws {
         try withWriter { writer, database in
             try writer.transaction {
@@ -214,7 +223,10 @@ extension ServerStore {
                     AuditEvent(
                         action: .deviceHandover, subject: account, account: account, replica: device, time: time))
                 try database.execute(
-                    sql: "UPDATE credential SET handed_over = coalesce(handed_over, ?) WHERE replica = ?",
+                    sql: """
+                        UPDATE credential SET handed_over = coalesce(handed_over, ?), handovers = handovers + 1
+                        WHERE replica = ?
+                        """,
                     arguments: [time, Int64(device.rawValue)])
             }
         }

@@ -45,7 +45,9 @@ extension ServerStore {
         let first = try Int64.fetchOne(database.cachedStatement(sql: "SELECT min(sequence) FROM feed"))
         guard (first ?? now.sequence + 1) <= cursor.floor + 1 else { return (behind, []) }
         // What moved into or out of the view since is for a sync to tell.
-        guard try view.move(after: cursor.floor) == nil else { return (behind, []) }
+        let moves = try view.moves(after: cursor.floor)
+        defer { moves.reset() }
+        guard try !moves.step() else { return (behind, []) }
         let changed = try Int64.fetchAll(
             database.cachedStatement(sql: "SELECT DISTINCT record FROM feed WHERE sequence > ? LIMIT ?"),
             arguments: [max(cursor.floor, request.seen), Limits.digestWanted + 1])

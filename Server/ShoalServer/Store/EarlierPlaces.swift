@@ -170,13 +170,10 @@ extension StoreWriter {
         state.logs[replica] != nil && state.earlier.sure[replica] == nil
     }
 
-    /// Whether a push from another epoch comes from a server that followed this one: it names a log that was handed out in this
-    /// epoch. One that is not known here is, if this server had that upper half.
+    /// Whether a push from another epoch may come from a server that followed this one: it names a log that was handed out in
+    /// this epoch, or one that is not known here. This server may have handed that out too, after what it was set back to.
     func hasFollowed(_ push: PreparedPush) -> Bool {
-        let halves = Set(state.logs.keys.lazy.filter { self.isOfThisEpoch($0) }.map(\.epoch))
-        return push.logs.contains { log in
-            state.logs[log.replica] == nil ? halves.contains(log.replica.epoch) : isOfThisEpoch(log.replica)
-        }
+        push.logs.contains { state.logs[$0.replica] == nil || isOfThisEpoch($0.replica) }
     }
 
     /// From now on all logs that another server may have gone on with are those of an earlier epoch. What was here when the

@@ -31,17 +31,26 @@ public struct ErasureLedger: Sendable {
     ///
     /// - Throws: `StoreError.damaged` for any other line that is not in form: what it said must not be passed over.
     func entries() throws(StoreError) -> [Entry] {
+        let lines = try lines()
+        if let index = lines.firstIndex(where: { $0 == nil }) {
+            throw .damaged(path: path, reason: "line \(index + 1) of the erasure ledger is not in form")
+        }
+        return lines.compactMap(\.self)
+    }
+
+    /// What is wrong with the file, a sentence each; empty for a sound one.
+    public func problems() throws -> [String] {
+        try lines().enumerated().filter { $0.element == nil }.map { index, _ in
+            "line \(index + 1) of \(path) is not in form: put a copy of the file there, or take the line out; whom it named "
+                + "is erased in the database, but a backup from before would bring them back"
+        }
+    }
+
+    /// The whole lines, nil for one that is not in form.
+    private func lines() throws(StoreError) -> [Entry?] {
         let bytes = try read()
         guard let end = bytes.lastIndex(of: Self.newline) else { return [] }
-        var entries: [Entry] = []
-        for (index, line) in bytes[..<end].split(separator: Self.newline, omittingEmptySubsequences: false).enumerated()
-        {
-            guard let entry = Self.entry(line) else {
-                throw .damaged(path: path, reason: "line \(index + 1) of the erasure ledger is not in form")
-            }
-            entries.append(entry)
-        }
-        return entries
+        return bytes[..<end].split(separator: Self.newline, omittingEmptySubsequences: false).map(Self.entry)
     }
 
     private static let newline = UInt8(ascii: "\n")

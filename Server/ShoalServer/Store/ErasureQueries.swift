@@ -50,6 +50,8 @@ final class ErasureQueries {
     /// What is left about a record, but for its row in `member`.
     private let deletions: [Statement]
     private let deleteMembers: Statement
+    private let insertFormerMember: Statement
+    private let insertFormerView: Statement
 
     init(_ database: Database) throws(StoreError) {
         self.database = database
@@ -67,6 +69,10 @@ final class ErasureQueries {
         }
         self.deletions = deletions
         deleteMembers = try Statement(database, "DELETE FROM member WHERE scope = ?1")
+        insertFormerMember = try Statement(
+            database, "INSERT OR IGNORE INTO former_member (scope, record) VALUES (?1, ?2)")
+        insertFormerView = try Statement(
+            database, "INSERT OR IGNORE INTO former_view (scope, account) VALUES (?1, ?2)")
     }
 
     // MARK: Reading
@@ -139,6 +145,17 @@ final class ErasureQueries {
             try insertNotice.bind(Int32(place + 1), value)
         }
         try insertNotice.run()
+    }
+
+    /// Remembers that an account has written a record about a customer of which there is no row: the audit has what it said.
+    func remember(_ record: RecordID, of customer: RecordID, _ account: RecordID) throws(StoreError) {
+        try insertFormerView.bind(1, customer.rawValue)
+        try insertFormerView.bind(2, account.rawValue)
+        try insertFormerView.run()
+        if record == customer { return }
+        try insertFormerMember.bind(1, customer.rawValue)
+        try insertFormerMember.bind(2, record.rawValue)
+        try insertFormerMember.run()
     }
 
     /// Deletes the rows of a record, wherever they lie.

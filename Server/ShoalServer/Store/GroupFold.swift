@@ -58,6 +58,7 @@ struct GroupFold {
     var packed: [UInt8] = []
     var texts = FoldedTexts()
     private var audit: FoldAudit
+    private var handoverRefusals = HandoverRefusals()
     var rights: Rights
     var progress: [Progress?]
 
@@ -97,6 +98,7 @@ struct GroupFold {
         let isChanged =
             writer.state.epoch != epoch || writer.state.sequence != sequence || writer.state.replicas != replicas
         guard !moved.isEmpty || isChanged else { return }
+        try handoverRefusals.write(group, writer)
         try writer.markCommit()
         for replica in moved {
             guard let state = writer.state.logs[replica] else { continue }
@@ -218,6 +220,7 @@ struct GroupFold {
                     let number = log.position + UInt32(operation + 1)
                     let known = push.refused[number] ?? (operation == at ? reason : .command)
                     try writer.queries.appendVerdict(log.replica, Verdict(number: number, reason: known))
+                    if push.isHandover { handoverRefusals.note(operation, of: index, known) }
                 }
                 state.refusals += Int64(end - start)
                 // Later operations of this push may name the refused ones.

@@ -131,7 +131,7 @@ struct PageReader {
         if let place = cursor.move {
             cursor.move = nil
             // A move that another one has followed comes with that.
-            if let move = try view.move(after: cursor.sequence, isUnderWay: true),
+            if let move = try view.move(at: cursor.sequence),
                 let place = try tell(move, view, from: place)
             {
                 cursor.move = place
@@ -142,7 +142,9 @@ struct PageReader {
         let feed = try view.feed(after: start)
         defer { feed.reset() }
         var hasChange = try feed.step()
-        var move = try view.move(after: start)
+        let moves = try view.moves(after: start)
+        defer { moves.reset() }
+        var move = try AccountView.Move(next: moves)
         while hasChange || move != nil {
             // An account's change of role has the sequence of its record: neither is told without the other.
             if isFull, cursor.sequence > start, move?.sequence != cursor.sequence { return }
@@ -150,7 +152,7 @@ struct PageReader {
                 cursor.sequence = next.sequence
                 cursor.move = try tell(next, view, from: nil)
                 if cursor.move != nil { return }
-                move = try view.move(after: next.sequence)
+                move = try AccountView.Move(next: moves)
             } else {
                 cursor.sequence = feed.integer(1)
                 if let record = try record(feed), !whole.contains(record.id), try isSeen(record, view) {

@@ -36,6 +36,16 @@ extension GroupFold {
     ) -> Bool {
         let (earlier, logs) = (writer.state.earlier, writer.state.logs)
         let isEarlier = index < push.earlier
+        // What the pushing replica itself had at a place in the earlier epoch, whatever copies of it had there.
+        func own(_ dot: Dot) -> [Dot] { isEarlier ? push.former.compactMap { $0.now(of: dot) } : [] }
+        func named(_ dot: Dot) -> [Dot] {
+            if push.isOwn(dot) { return passedOver(dot, record) }
+            if !isEarlier { return [] }
+            let own = own(dot)
+            return own.isEmpty
+                ? earlier.now(of: dot, logs)
+                : own.filter { $0 != dot && logs[$0.replica]?.account == push.account }
+        }
         let formerly = earlier.was(of: dot, logs)
         let isPassedOver =
             relayed?.contains(dot) == true
@@ -45,17 +55,13 @@ extension GroupFold {
                 index, of: batch, dot: dot, time: time, sequence: sequence, clock: push.time, dropsText: false,
                 isPassedOver: isPassedOver,
                 isKnown: {
-                    (isEarlier && !push.isOwn($0) ? writer.isMeant($0) : writer.isTaken($0))
+                    (isEarlier && !push.isOwn($0) && !own($0).contains($0) ? writer.isMeant($0) : writer.isTaken($0))
                         || relayed?.contains($0) == true || writer.isOfThisEpoch($0.replica)
                 }) == true
         }
         var changed =
-            isEarlier && !earlier.isEmpty
-            ? apply(
-                0,
-                of: push.operations.naming(at: index) {
-                    push.isOwn($0) ? passedOver($0, record) : earlier.now(of: $0, logs)
-                })
+            !earlier.isEmpty
+            ? apply(0, of: push.operations.naming(at: index, places: named))
             : apply(index, of: push.operations)
         if isPassedOver { return changed }
         for (place, _) in formerly {

@@ -126,6 +126,14 @@ public enum ServerSchema {
         (AuditSchema.linksMigration, AuditSchema.links),
         (VisibilitySchema.indexMigration, VisibilitySchema.index),
         (RelayedAccountQueries.migration, RelayedAccountQueries.schema),
+        (
+            "12 handovers",
+            [
+                // How often a revoked device, or a copy of it, has handed over to the end.
+                "ALTER TABLE credential ADD COLUMN handovers INTEGER NOT NULL DEFAULT 0",
+                "UPDATE credential SET handovers = 1 WHERE handed_over IS NOT NULL",
+            ]
+        ),
     ]
 
     static var migrator: DatabaseMigrator {

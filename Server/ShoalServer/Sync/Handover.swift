@@ -7,26 +7,27 @@ extension SyncHandler {
     /// Answers the body of `POST /v1/handover`: a push without a page.
     ///
     /// It is taken like any push of the account. When everything that the request's logs are said to have is here the device
-    /// is closed; the same request again, whose answer was lost, has nothing new and is answered again.
+    /// has handed over; the same request again, whose answer was lost, has nothing new and is answered again. What comes
+    /// then and is not here is a copy's, which hands over too: so many copies, and then the device is closed.
     ///
     /// - Throws: `AccountProblem.notRevoked`, `.handoverClosed`; `FrameError`, `SyncProblem`, `StoreError`.
     func handOver(_ body: [UInt8], by credential: Credential) async throws -> [UInt8] {
         guard credential.standing != .active else { throw AccountProblem.notRevoked }
         guard !credential.isDiscarded else { throw AccountProblem.handoverClosed }
         var request = try request(body)
-        if credential.isHandedOver, try !store.hasTaken(request.logs, of: credential.account) {
-            throw AccountProblem.handoverClosed
-        }
+        let isRepeated = try store.hasTaken(request.logs, of: credential.account)
+        if !isRepeated, credential.handovers >= Limits.handovers { throw AccountProblem.handoverClosed }
         request.wantsPage = false
         var session = ServerSession(
             request, account: credential.account, device: credential.replica, time: environment.now())
-        guard case .commit(let push) = session.start() else { throw SyncProblem.malformed("there is no push") }
+        guard case .commit(var push) = session.start() else { throw SyncProblem.malformed("there is no push") }
+        push.isHandover = true
         let receipt = try await committer.commit(try store.prepare(push))
         note(receipt.answer, push)
         guard case .respond(let response) = session.committed(receipt) else {
             throw SyncProblem.malformed("there is no answer")
         }
-        if case .taken = receipt.answer, !credential.isHandedOver,
+        if case .taken = receipt.answer, !isRepeated || credential.handovers == 0,
             try store.hasTaken(request.logs, of: credential.account)
         {
             try store.noteHandedOver(credential.replica, of: credential.account, time: environment.now())

@@ -87,6 +87,8 @@ public final class PreparedPush: Sendable {
     let sequence: Int64?
     /// Whether the server itself writes this, which alone may write accounts.
     let isServer: Bool
+    /// Whether a revoked device hands over what it had not sent.
+    let isHandover: Bool
 
     /// - Parameters:
     ///   - seal: of any epoch of this server: tokens are opened under the epoch that the push names.
@@ -105,6 +107,7 @@ public final class PreparedPush: Sendable {
         erased = push.erased.filter { seal.proves($0) }.map(\.person)
         time = push.time
         self.isServer = isServer
+        isHandover = push.isHandover
         guard let log = logs.last else { throw .malformed("the request names no log") }
         guard Set(logs.map(\.replica)).count == logs.count else { throw .malformed("the request names a log twice") }
         for log in logs where log.end < log.position {

@@ -36,6 +36,21 @@ import Testing
         #expect(record.entries.map(\.time) == [3])
     }
 
+    /// Servers lower times each by its own clock. A derived identifier may be drawn by two.
+    @Test func whoMadeTheRecordIsTheSameWhateverItsTime() {
+        func common(_ id: RecordID, _ field: Field, _ kind: ValueKind) -> UInt32 {
+            let rows = ([3, 7] as [Int64]).map { time in
+                var row = Record(id: id)
+                row.appendInOrder(entry(field, kind, Dot(there, 4), time: time), from: [])
+                return row
+            }
+            return rows[0].common(with: rows[1])[there]
+        }
+        #expect(common(.sample, .created, .present) == 4)
+        #expect(common(.sample, .year, .integer) == 0)
+        #expect(common(RecordID(rawValue: 1 << 62 | 5), .created, .present) == 0)
+    }
+
     @Test func whatEmptiesACellSaysSo() {
         var record = row([entry(.year, .integer, Dot(there, 1), sequence: 1)])
         #expect(record.join(row([]), vector: VersionVector([there: 1]), sequence: 2) { _ in true })

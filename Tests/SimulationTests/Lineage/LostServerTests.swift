@@ -1,3 +1,4 @@
+import ShoalCRDT
 import ShoalClient
 import ShoalSimulation
 import Testing
@@ -48,6 +49,41 @@ import Testing
         try cluster.sync(reader)
         try cluster.sync(author)
         try expect(cluster, "2")
+    }
+
+    /// The same where the author hears of no loss: its server was set back within the epoch and to what it had acknowledged.
+    @Test func aDeletionFindsARelayedOperationThatGotAnotherPlaceWithoutAnotherEpoch() throws {
+        let cluster = try cluster(2)
+        let (author, reader) = (cluster.machines[0], cluster.machines[1])
+        var note = RecordID(rawValue: 0)
+        try cluster.perform(author) { note = try $0.addNote(to: $0.addCustomer(name: "c"), "a") }
+        try cluster.settle()
+        let backup = cluster.server.disk.snapshot()
+        try cluster.perform(author, on: note) { try $0.editNote(note, "ab") }
+        try stage(cluster, author, "1")
+        // The answer is lost.
+        var run = SyncRun(try #require(author.replica))
+        guard case .send(let body) = try run.next() else {
+            Issue.record("nothing is sent")
+            return
+        }
+        _ = try cluster.server.answer(body, to: author)
+        try cluster.sync(reader)
+        try stage(cluster, reader, "2")
+        try cluster.sync(reader)
+        try cluster.wipeServer()
+        try cluster.admit(reader)
+        try cluster.restoreServer(to: backup)
+        try cluster.beginRecovery()
+        try cluster.admit(reader)
+        try cluster.sync(reader)
+        try cluster.perform(author, on: note) { try $0.deleteNote(note) }
+        try cluster.settle()
+        #expect(try cluster.verify().sentences == [])
+        for machine in cluster.machines {
+            let replica = try #require(machine.replica)
+            #expect(try replica.notes(of: try #require(try replica.customers().first).id).isEmpty)
+        }
     }
 
     /// A backup of a server is put back that was wiped afterwards: its successor had taken more of the logs that it knows.
