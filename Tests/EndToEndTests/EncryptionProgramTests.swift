@@ -107,7 +107,8 @@ struct EncryptionProgramTests {
             }
             #expect(refusal.contains("in use") && !FileManager.default.fileExists(atPath: scene.home("a") + "/key"))
             watcher.signal(SIGINT)
-            #expect(try await watcher.end().status == 0)
+            let watched = try await watcher.end()
+            #expect(watched.status == 0, "\(watched.errors)")
             _ = try await ok(scene, "encrypt")
             #expect(try await ok(scene, "status").contains("小王"))
         }

@@ -22,7 +22,9 @@ extension Commands {
                     if let view = try find(text) {
                         added.append(view)
                     } else {
-                        let near = NearNames.of(text, among: try store.readBook().views)
+                        let near =
+                            store.daysOutOfContact == nil
+                            ? NearNames.of(text, among: try store.readBook().views) : []
                         let view = try createTag(text)
                         created.append(CreatedTag(id: view.id, name: view.path, near: near))
                         added.append(view)

@@ -147,12 +147,16 @@ public final class Replica: Sendable {
 
     /// Runs several commands in one durable transaction: all of them happen or, if `body` throws, none.
     ///
-    /// The lock is held while `body` runs: do not wait for a network or a person in it.
+    /// The lock is held while `body` runs: do not wait for a network or a person in it. A home that is out of contact takes
+    /// commands as ever, since a clock that jumped ahead looks the same; they name nothing that they were not given.
     @discardableResult
     public func write<T>(_ body: (Commands) throws -> T) throws -> T {
         try transaction(isRemote: false) { store in
-            try store.admit()
-            return try body(Commands(store))
+            try store.admit(needsContact: false)
+            do { return try body(Commands(store)) } catch let error as ReplicaError {
+                guard let days = store.daysOutOfContact else { throw error }
+                throw error.withoutNames(days: days)
+            }
         }
     }
 

@@ -16,7 +16,7 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
     case home(String, reason: String)
     /// The server has locked this home.
     case locked(home: String, Lockout)
-    /// The server must be asked before anything is shown or changed: it was not for longer than its lease.
+    /// The server must be asked before anything is shown: it was not for longer than its lease.
     case outOfContact(days: Int)
 
     /// The home is encrypted, and nobody gave its secret.
@@ -87,7 +87,7 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .home(let home, let reason): "\(home) cannot be used: \(reason)"
         case .locked(let home, let lockout): lockout.sentence(home: home)
         case .outOfContact(let days):
-            "this home has not been in contact with its server for more than \(days) days; run shoal sync first (nothing is lost)"
+            "this home has not been in contact with its server for more than \(days) days and shows nothing; run shoal sync first (nothing is lost)"
         case .noSecret(let home): "\(home) is encrypted, and its passphrase is not known here"
         case .wrongSecret(let home): "that is not the passphrase of \(home): nothing was changed"
         case .idTooShort(let text): "\"\(text)\" is too short for an id: give at least 4 characters of it"
@@ -124,6 +124,18 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         case .tooLarge(let reason): "that is too much: \(reason)"
         case .noMoreIDs: "this replica has used up its ids: enroll a new one"
         case .logFull: "this replica's log is full: enroll a new one"
+        }
+    }
+
+    /// The same without names that the command was not given, for a home that shows nothing.
+    ///
+    /// - Parameter days: its lease.
+    func withoutNames(days: Int) -> ReplicaError {
+        switch self {
+        case .unknownTag(let name, _): .unknownTag(name, near: [])
+        case .unknownAccount(let name, _): .unknownAccount(name, near: [])
+        case .ambiguousTag, .ambiguousAccount: .outOfContact(days: days)
+        default: self
         }
     }
 

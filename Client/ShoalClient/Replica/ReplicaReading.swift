@@ -12,7 +12,7 @@ extension Replica {
     /// - Parameter kind: finds only records of this kind, and a record of another kind is `wrongKind`.
     public func resolve(_ text: String, kind: Kind? = nil) throws -> RecordID {
         let part = try IdentifierPart(text)
-        return try read { store in
+        return try read(needsContact: false) { store in
             let wanted = try store.identifiers(of: kind, in: part.range, mask: part.mask, bits: part.bits)
             if wanted.count > 1 { throw ReplicaError.ambiguousID(text, wanted.map(\.0)) }
             if let first = wanted.first { return first.0 }
@@ -26,7 +26,7 @@ extension Replica {
     /// The same among records of which something was refused as well: those may not be here, or not any more.
     public func resolveConflict(_ text: String) throws -> RecordID {
         let part = try IdentifierPart(text)
-        let refused = try read { store in
+        let refused = try read(needsContact: false) { store in
             Set(try ConflictReading(store).refused.all(of: nil).map(\.place.record)).filter(part.fits)
         }
         do {

@@ -32,7 +32,7 @@ struct ContactLease: Hashable, Sendable {
         max(seen, ServerTime.now(now, offset: offset, contact: contact))
     }
 
-    /// Whether the server must be asked before anything is shown or changed.
+    /// Whether the server must be asked before anything is shown.
     func isExpired(now: Int64, offset: Int64) -> Bool {
         guard let days else { return false }
         let (age, overflow) = latest(now: now, offset: offset).subtractingReportingOverflow(contact)

@@ -165,7 +165,12 @@ final class ReplicaStore {
 
     // MARK: Admission
 
-    /// Throws if the home is locked, or if the server must be asked before anything is shown or changed.
+    /// The days of the lease, if the server must be asked before anything is shown.
+    var daysOutOfContact: Int? {
+        standing.lease.isExpired(now: environment.now(), offset: standing.clockOffset) ? standing.lease.days : nil
+    }
+
+    /// Throws if the home is locked, or if the server must be asked before anything is shown.
     func admit(needsContact: Bool = true) throws {
         try standing.admit(to: home, needsContact: needsContact, now: environment.now)
     }

@@ -27,7 +27,7 @@ struct Standing: Sendable {
 
     enum Fill: Int64 { case none = 0, initial = 1, replacing = 2 }
 
-    /// Throws if the home is locked, or if the server must be asked before anything is shown or changed.
+    /// Throws if the home is locked, or if the server must be asked before anything is shown.
     func admit(to home: String, needsContact: Bool = true, now: () -> Int64) throws {
         if let lockout { throw ReplicaError.locked(home: home, lockout) }
         guard needsContact, let days = lease.days else { return }

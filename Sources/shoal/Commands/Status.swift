@@ -37,7 +37,7 @@ struct StatusCommand: ReplicaCommand {
         if let sentence = status.erasure { row(&screen, "erased", [.plain(sentence)]) }
         if let healed = status.healed { row(&screen, "history", [.plain(Self.sentence(healed))]) }
         if status.needsContact {
-            return row(&screen, "contact", [.warning("needed before anything else: run shoal sync")])
+            return row(&screen, "contact", [.warning("needed before anything is shown: run shoal sync")])
         }
         if status.refused > 0 {
             let what = Format.count(status.refused, "change of yours was", "changes of yours were")

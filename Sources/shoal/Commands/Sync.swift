@@ -26,13 +26,19 @@ struct SyncCommand: AsyncParsableCommand {
 
     func run() async throws {
         let replica = try global.replica(mayHandOver: true)
-        try await Network.use(replica.trust()) { transport in
-            if watch {
-                try await keepSyncing(replica, transport)
-            } else {
-                try await syncOnce(replica, transport)
-            }
+        guard watch else {
+            return try await Network.use(replica.trust()) { try await syncOnce(replica, $0) }
         }
+        // Before the network, whose setting up takes a while.
+        let work = Task { [isJSON = global.json] in
+            try await Network.use(replica.trust()) { try await Self.keepSyncing(replica, $0, isJSON: isJSON) }
+        }
+        let interruption = Interruption { work.cancel() }
+        defer { interruption.stop() }
+        do { try await work.value } catch {
+            guard work.isCancelled else { throw error }
+        }
+        replica.leave()
     }
 
     private func syncOnce(_ replica: Replica, _ transport: HTTPTransport) async throws {
@@ -47,20 +53,13 @@ struct SyncCommand: AsyncParsableCommand {
         }
     }
 
-    private func keepSyncing(_ replica: Replica, _ transport: HTTPTransport) async throws {
+    private static func keepSyncing(_ replica: Replica, _ transport: HTTPTransport, isJSON: Bool) async throws {
         try replica.stayOpen()
-        let log = WatchLog(isJSON: global.json)
-        let driver = SyncDriver(replica: replica, transport: transport)
         if isatty(STDERR_FILENO) == 1 {
             Screen.say("keeping in step with \(try replica.status().server); Ctrl-C ends it")
         }
-        let work = Task { try await driver.watch { log.show($0) } }
-        let interruption = Interruption { work.cancel() }
-        defer { interruption.stop() }
-        do { try await work.value } catch {
-            guard work.isCancelled else { throw error }
-        }
-        replica.leave()
+        let log = WatchLog(isJSON: isJSON)
+        try await SyncDriver(replica: replica, transport: transport).watch { log.show($0) }
     }
 }
 
