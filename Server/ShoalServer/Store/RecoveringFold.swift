@@ -23,7 +23,7 @@ extension GroupFold {
     private func passedOver(_ dot: Dot, _ record: Record?) -> [Dot] {
         guard let record, !record.entries.contains(where: { $0.dot == dot }) else { return [] }
         return writer.state.earlier.was(of: dot, writer.state.logs).map(\.place).filter { place in
-            !writer.isTaken(place) && record.entries.contains { $0.dot == place }
+            !writer.isTaken(place) && record.entries.contains { $0.dot == place && !$0.kind.isMarker }
         }
     }
 

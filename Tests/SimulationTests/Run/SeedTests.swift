@@ -36,10 +36,13 @@ import Testing
     /// - 46078, 56152: after a rollback a copy did not learn that another copy had found the identifier of their record taken.
     /// - 104070: a copy that had found an identifier taken did not learn that the server has the record under it after all.
     /// - 151322, 154342: a row of the epoch before held an operation under the place that another one had just got.
+    /// - 703738: another home's word about a place was taken for that of whoever pushed.
+    /// - 1000408: a mark was taken for the operation that it waits for, and a deletion covered what nobody deleted.
     @Test(
-        arguments: [9, 10, 15, 16, 57, 74, 126, 145, 46_078, 56_152, 104_070, 151_322, 154_342, 6_303_076, 7_300_340]
-            as [UInt64]
-    )
+        arguments: [
+            9, 10, 15, 16, 57, 74, 126, 145, 46_078, 56_152, 104_070, 151_322, 154_342, 703_738, 1_000_408, 6_303_076,
+            7_300_340,
+        ] as [UInt64])
     func whatFailedOnce(seed: UInt64) {
         Self.expectClean(Settings(seed: seed))
     }
