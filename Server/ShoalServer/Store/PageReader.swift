@@ -18,6 +18,8 @@ struct PageReader {
     private let budget: Int
     /// Records that this page has whole and could meet again: pairs, and, where it tells moves, all of what entered.
     private var whole: Set<RecordID> = []
+    /// Heads of such records that nobody has asked for yet, which a move of many customers never does.
+    private var wholeHeads: [Range<Int>] = []
     private var tellsMoves = false
 
     init(own: ServerSession.Holdings, budget: Int) {
@@ -155,7 +157,9 @@ struct PageReader {
                 move = try AccountView.Move(next: moves)
             } else {
                 cursor.sequence = feed.integer(1)
-                if let record = try record(feed), !whole.contains(record.id), try isSeen(record, view) {
+                if !isWhole(RecordID(rawValue: feed.integer(0))), let record = try record(feed),
+                    try isSeen(record, view)
+                {
                     append(record, newerThan: cursor.floor)
                 }
                 hasChange = try feed.step()
@@ -235,8 +239,30 @@ struct PageReader {
     private mutating func append(_ record: Record, newerThan sequence: Int64) {
         // Edits that came before what makes the record: it follows whole when that comes.
         guard record.isMade, sequence > 0 || !record.isEmptied else { return }
-        if sequence == 0, tellsMoves || record.isPair { whole.insert(record.id) }
+        let place = page.heads.count
         page.append(record, newerThan: sequence, own)
+        if sequence > 0 { return }
+        if record.isPair {
+            whole.insert(record.id)
+        } else if tellsMoves {
+            noteWhole(place..<page.heads.count)
+        }
+    }
+
+    private mutating func noteWhole(_ heads: Range<Int>) {
+        if let last = wholeHeads.last, last.upperBound == heads.lowerBound {
+            wholeHeads[wholeHeads.count - 1] = last.lowerBound..<heads.upperBound
+        } else {
+            wholeHeads.append(heads)
+        }
+    }
+
+    private mutating func isWhole(_ id: RecordID) -> Bool {
+        for heads in wholeHeads {
+            for head in page.heads[heads] { whole.insert(head.id) }
+        }
+        wholeHeads.removeAll()
+        return whole.contains(id)
     }
 }
 
