@@ -27,6 +27,10 @@ public struct Faults: Sendable, Equatable {
     /// be told that what it edits was collected.
     public var collects = false
 
+    /// Whether devices are revoked and accounts disabled, where accounts see only what they follow. Not with `lineage`: a
+    /// server that was set back has revoked nobody.
+    public var revokes = false
+
     public init() {}
 
     /// None at all.
@@ -41,7 +45,7 @@ public struct Faults: Sendable, Equatable {
             ("clocks", { $0.hasWrongClocks = false }), ("crash", { $0.crash = 0 }),
             ("power", { $0.losesPower = false }),
             ("lineage", { $0.lineage = false }), ("recovery", { $0.recovers = false }),
-            ("collection", { $0.collects = false }),
+            ("collection", { $0.collects = false }), ("revocation", { $0.revokes = false }),
         ]
     }
 
@@ -103,6 +107,8 @@ public struct Settings: Sendable, Equatable {
         settings.replicas = max(settings.replicas, settings.accounts)
         // Homes and servers are set back only where that is asked for as well.
         settings.faults.lineage = false
+        var random = SplitMix64(seed: seed ^ 0x0E0D)
+        settings.faults.revokes = random.below(2) == 0
         return settings
     }
 }

@@ -19,7 +19,8 @@ struct SimulateCommand: ParsableCommand {
     @Option(help: "A kind of fault to leave out; repeatable.") var without: [String] = []
     @Flag(help: "Homes are copied and restored, and the server is set back, whatever the seed says.") var lineage =
         false
-    @Flag(help: "Accounts see only what they follow, and follow relations and roles change.") var visibility = false
+    @Flag(help: "Accounts see only what they follow; follow relations and roles change, and devices are revoked.")
+    var visibility = false
     @Flag(help: "With --lineage the server is wiped too, people leave, and the others are asked for what they hold.")
     var recovery =
         false

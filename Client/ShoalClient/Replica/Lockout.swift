@@ -54,7 +54,7 @@ public struct Lockout: Hashable, Sendable {
 
 extension Replica {
     /// Why this home takes no commands; nil if it does.
-    func lockout() throws -> Lockout? { try connection.access { try LockoutStore.read($0.database) } }
+    public func lockout() throws -> Lockout? { try connection.access { try LockoutStore.read($0.database) } }
 
     /// Locks the home, durably: from then on nothing is written to its log and nothing of it is shown.
     func lockOut(_ reason: Lockout.Reason) throws {

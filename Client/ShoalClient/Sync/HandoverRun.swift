@@ -4,8 +4,8 @@ import ShoalProtocol
 ///
 /// It is the pushing half of a sync. The first request is sent even when nothing is left: by it the server learns that
 /// nothing will come.
-struct HandoverRun {
-    enum Step {
+public struct HandoverRun {
+    public enum Step {
         /// Send this to `/v1/handover`, then call `received`. It may be sent again.
         case send([UInt8])
         /// Everything is at the server.
@@ -18,9 +18,17 @@ struct HandoverRun {
     private var session = ClientSession()
     private var state = State.beginning
 
-    init(_ replica: Replica) { self.replica = replica }
+    /// Locks the home if it is not.
+    ///
+    /// - Parameter reason: what the server said just now; nil to go on with a home that is locked.
+    /// - Throws: `ReplicaError.locked` if another process has got further meanwhile.
+    public init(_ replica: Replica, _ reason: Lockout.Reason? = nil) throws {
+        self.replica = replica
+        if let reason { try replica.lockOut(reason) }
+        try replica.refuseLocked(allowing: .handingOver)
+    }
 
-    mutating func next() throws -> Step {
+    public mutating func next() throws -> Step {
         while true {
             switch state {
             case .beginning: state = .acting(session.start(try request()))
@@ -46,7 +54,15 @@ struct HandoverRun {
         }
     }
 
-    mutating func received(_ body: [UInt8]) throws {
+    /// Empties the home, to which nothing is left to do.
+    ///
+    /// - Throws: `ReplicaError.locked` in the end.
+    public func finish() throws {
+        try replica.wipe()
+        try replica.refuseLocked()
+    }
+
+    public mutating func received(_ body: [UInt8]) throws {
         let response: SyncResponse
         do throws(FrameError) { response = try SyncResponse(decoding: body) } catch {
             throw Endpoint.unreadable(error)
@@ -68,12 +84,9 @@ extension SyncDriver {
     /// - Parameter reason: what the server said just now; nil to go on with a home that is locked.
     /// - Throws: `ReplicaError.locked` in the end, whatever came of it.
     func handOver(_ reason: Lockout.Reason? = nil) async throws {
-        if let reason { try replica.lockOut(reason) }
-        // Another process may have got further meanwhile.
-        try replica.refuseLocked(allowing: .handingOver)
+        var run = try HandoverRun(replica, reason)
         let credential = try replica.credential()
         let endpoint = Endpoint(server: credential.server, key: credential.key, transport: transport)
-        var run = HandoverRun(replica)
         do {
             while case .send(let body) = try run.next() {
                 try Task.checkCancellation()
@@ -87,7 +100,6 @@ extension SyncDriver {
             guard let lockout = try replica.lockout(), error.helpsToRetry else { throw error }
             throw ReplicaError.locked(home: replica.home, lockout)
         }
-        try replica.wipe()
-        try replica.refuseLocked()
+        try run.finish()
     }
 }

@@ -12,6 +12,27 @@ extension SyncHandler {
     ///
     /// - Throws: `AccountProblem.notRevoked`, `.handoverClosed`; `FrameError`, `SyncProblem`, `StoreError`.
     func handOver(_ body: [UInt8], by credential: Credential) async throws -> [UInt8] {
+        var handover = try begin(body, by: credential)
+        let receipt = try await committer.commit(try store.prepare(handover.push))
+        return try end(&handover, receipt, by: credential)
+    }
+
+    /// The same on the calling thread, in a commit of its own.
+    public func handOverAlone(_ body: [UInt8], by credential: Credential) throws -> [UInt8] {
+        var handover = try begin(body, by: credential)
+        let receipt = try committer.commitAlone(try store.prepare(handover.push))
+        return try end(&handover, receipt, by: credential)
+    }
+
+    private struct Handover {
+        var session: ServerSession
+        var push: ServerSession.Push
+        var logs: [LogPosition]
+        /// Whether everything that it says was here before.
+        var isRepeated: Bool
+    }
+
+    private func begin(_ body: [UInt8], by credential: Credential) throws -> Handover {
         guard credential.standing != .active else { throw AccountProblem.notRevoked }
         guard !credential.isDiscarded else { throw AccountProblem.handoverClosed }
         var request = try request(body)
@@ -22,13 +43,18 @@ extension SyncHandler {
             request, account: credential.account, device: credential.replica, time: environment.now())
         guard case .commit(var push) = session.start() else { throw SyncProblem.malformed("there is no push") }
         push.isHandover = true
-        let receipt = try await committer.commit(try store.prepare(push))
-        note(receipt.answer, push)
-        guard case .respond(let response) = session.committed(receipt) else {
+        return Handover(session: session, push: push, logs: request.logs, isRepeated: isRepeated)
+    }
+
+    private func end(
+        _ handover: inout Handover, _ receipt: ServerSession.Receipt, by credential: Credential
+    ) throws -> [UInt8] {
+        note(receipt.answer, handover.push)
+        guard case .respond(let response) = handover.session.committed(receipt) else {
             throw SyncProblem.malformed("there is no answer")
         }
-        if case .taken = receipt.answer, !isRepeated || credential.handovers == 0,
-            try store.hasTaken(request.logs, of: credential.account)
+        if case .taken = receipt.answer, !handover.isRepeated || credential.handovers == 0,
+            try store.hasTaken(handover.logs, of: credential.account)
         {
             try store.noteHandedOver(credential.replica, of: credential.account, time: environment.now())
             logger.notice(

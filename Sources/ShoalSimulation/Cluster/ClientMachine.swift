@@ -13,6 +13,10 @@ public final class ClientMachine {
     /// Whether its program is one version ahead.
     let isAhead: Bool
     public private(set) var replica: Replica?
+    /// What a locked home does to hand over what it had not sent.
+    var handover: HandoverRun?
+    /// Whether its home takes no commands any more.
+    private(set) var isLocked = false
     /// The sync under way, and how many there were: answers to an earlier one are stale.
     var run: SyncRun?
     var runs = 0
@@ -55,8 +59,11 @@ public final class ClientMachine {
     var isUp: Bool { replica != nil }
 
     func start() throws {
-        replica = try Replica(
-            home: Self.home(disk), environment: Self.environment(clock, random, SimulatedHomes(disk)), options: options)
+        let replica = try Replica(
+            home: Self.home(disk), environment: Self.environment(clock, random, SimulatedHomes(disk)), options: options,
+            mayHandOver: true)
+        isLocked = try replica.lockout() != nil
+        self.replica = replica
     }
 
     /// A request as its program says it.
@@ -79,7 +86,14 @@ public final class ClientMachine {
     private func stop() {
         replica = nil
         run = nil
+        handover = nil
         disk.setHook(nil)
+    }
+
+    /// Begins to hand over, and locks the home if it is not.
+    func beginHandover(_ reason: Lockout.Reason) throws {
+        handover = try HandoverRun(try opened(), isLocked ? nil : reason)
+        isLocked = true
     }
 
     func opened() throws -> Replica {

@@ -14,6 +14,8 @@ public final class Cluster {
     var random: SplitMix64
     public internal(set) var trace: Trace
     private(set) var accounts: [(id: RecordID, name: String)] = []
+    /// Whether anybody was ever locked out.
+    var hasRevoked = false
     /// What a hand-over under way writes.
     var handedOver: [Event] = []
     /// The places in the server's own logs that are accounted for.
@@ -21,6 +23,8 @@ public final class Cluster {
     /// What the server folded and the replicas took over from others, in operations.
     var folded = 0
     var nextValue = 0
+    /// How many machines were ever enrolled.
+    private var enrolled = 0
     /// Whether the server was ever wiped: keys and tokens of before and after are strangers to each other.
     var hasWiped = false
 
@@ -43,11 +47,12 @@ public final class Cluster {
         for number in 0..<settings.replicas { try enroll(accounts[number % accounts.count], book) }
     }
 
-    private func enroll(_ account: (id: RecordID, name: String), _ book: Accounts) throws {
+    func enroll(_ account: (id: RecordID, name: String), _ book: Accounts) throws {
         let seed = random.next()
         let machine = ClientMachine(
-            number: machines.count, account: account, world: world, seed: seed, options: options(seed),
-            image: try ClientMachine.blank.get(), isAhead: machines.count < settings.ahead)
+            number: enrolled, account: account, world: world, seed: seed, options: options(seed),
+            image: try ClientMachine.blank.get(), isAhead: enrolled < settings.ahead)
+        enrolled += 1
         let key = Self.key(machine.random)
         let answer = try book.enroll(EnrollRequest(code: try book.newCode(name: account.name).code, key: key))
         try machine.start()
@@ -135,6 +140,10 @@ public final class Cluster {
         for _ in 0..<12 {
             var moved = 0
             for machine in machines {
+                if try handOverWhole(machine) {
+                    moved += 1
+                    continue
+                }
                 let report = try sync(machine)
                 moved += report.pushed + report.pulled + report.refused.count
             }

@@ -78,6 +78,16 @@ public final class ServerMachine {
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
     }
 
+    /// Answers what a revoked device brings.
+    func handOver(_ body: [UInt8], by credential: Credential) throws(Silence) -> [UInt8] {
+        guard let handler else { throw .down }
+        do {
+            return try spoken(try handler.handOverAlone(body, by: credential))
+        } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
+            throw .refused(error.description)
+        } catch { throw disk.isHalted ? .down : .refused("\(error)") }
+    }
+
     func relay(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
         guard let handler else { throw .down }
         do {

@@ -1,3 +1,4 @@
+import ShoalClient
 import ShoalServer
 import Synchronization
 
@@ -68,7 +69,10 @@ extension Simulation {
         if machine.isUp { return }
         if chance(faults.crash * 4) { arm(machine.disk) }
         try guarded(machine) {
-            try machine.start()
+            do { try machine.start() } catch ReplicaError.locked {
+                // It was emptied to the end now.
+                return cluster.retire(machine)
+            }
             try cluster.recall(machine)
             cluster.trace.note("up", Int64(machine.number))
             // What a page brought may be gone with the power, and a server that was set back does not bring it again.
@@ -120,8 +124,12 @@ extension Simulation {
         for machine in cluster.machines {
             machine.disk.setHook(nil)
             machine.run = nil
+            machine.handover = nil
             if machine.isUp { continue }
-            try machine.start()
+            do { try machine.start() } catch ReplicaError.locked {
+                cluster.retire(machine)
+                continue
+            }
             try cluster.recall(machine)
         }
     }
@@ -143,6 +151,8 @@ extension Cluster {
 
     /// After a restart: what the interrupted command left, and whether what had returned is still there.
     func recall(_ machine: ClientMachine) throws {
+        // A locked home shows nothing; what it has not handed over must come to the server.
+        if machine.isLocked { return }
         let end = try machine.opened().logged(after: 0).places.last?.position ?? 0
         if end < machine.witnessed {
             oracle.fail("machine \(machine.number) lost operations after \(end) of \(machine.witnessed) in a crash")

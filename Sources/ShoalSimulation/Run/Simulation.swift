@@ -29,6 +29,10 @@ public final class Simulation {
         var isBroken = false
         /// It may come to a later request than the one that it answers.
         var isStale = false
+        /// It is, or answers, a request to hand over.
+        var isHandover = false
+        /// The server takes nothing from the device but what it hands over.
+        var lockedOut: Lockout.Reason?
     }
 
     public let cluster: Cluster
@@ -121,9 +125,9 @@ public final class Simulation {
         try branch(machine)
         guard machine.isUp else { return }
         if chance(cluster.settings.syncs) {
-            guard machine.run == nil, try admit(machine) else { return }
+            guard machine.run == nil, machine.handover == nil, try admit(machine) else { return }
             try begin(machine)
-        } else {
+        } else if !machine.isLocked {
             try guarded(machine) {
                 let isDone = try Operator(cluster: cluster, machine: machine).act()
                 cluster.trace.note(
@@ -160,6 +164,7 @@ public final class Simulation {
     private func begin(_ machine: ClientMachine) throws {
         machine.runs += 1
         machine.attempts = 0
+        if machine.isLocked { return try handOver(machine, .revoked) }
         machine.run = SyncRun(try machine.opened())
         cluster.trace.note("sync", Int64(machine.number))
         try advance(machine)
@@ -205,7 +210,7 @@ public final class Simulation {
     }
 
     /// A sync may only stop for an answer that was cut, or that answers another request.
-    private func judge(_ error: SyncError, _ machine: ClientMachine) throws {
+    func judge(_ error: SyncError, _ machine: ClientMachine) throws {
         switch error {
         case .session(.protocolError) where faults.duplicate > 0: break
         case .badAnswer where faults.truncate > 0 || faults.duplicate > 0: break
@@ -222,12 +227,12 @@ public final class Simulation {
         machine.runs += 1
     }
 
-    private func send(_ body: [UInt8], _ machine: ClientMachine) {
+    func send(_ body: [UInt8], _ machine: ClientMachine) {
         machine.run?.sending(body)
         machine.attempts += 1
         let message = Message(
             machine: machine.number, run: machine.runs, attempt: machine.attempts, enrolment: machine.enrolments,
-            body: body)
+            body: body, isHandover: machine.handover != nil)
         cluster.trace.note("send", bytes: body, words: "machine \(machine.number)")
         transmit(message, as: Happening.request)
         plan(.timeout(machine: message.machine, run: message.run, attempt: message.attempt), in: Self.patience)
@@ -262,8 +267,19 @@ public final class Simulation {
                 return transmit(answer, as: Happening.answer)
             }
         }
+        let lockedOut = try cluster.lockedOut(machine)
+        if let lockedOut, !message.isHandover {
+            answer.lockedOut = lockedOut.reason
+            answer.body = []
+            return transmit(answer, as: Happening.answer)
+        }
         do throws(ServerMachine.Silence) {
-            answer.body = try cluster.server.handle(message.body, account: machine.account.id)
+            answer.body =
+                if let lockedOut {
+                    try cluster.server.handOver(message.body, by: lockedOut)
+                } else {
+                    try cluster.server.handle(message.body, account: machine.account.id)
+                }
             cluster.trace.note(
                 "serve", bytes: answer.body, words: FrameWords.of(message.body, answer.body, machine))
             do { try cluster.learn(answer.body, for: machine) } catch {
@@ -290,22 +306,33 @@ public final class Simulation {
         let isAwaited = machine.runs == message.run && machine.attempts == message.attempt
         // What another server said to a key that the home had there: it does not come over a connection to this one.
         guard message.enrolment == machine.enrolments else { return }
-        guard machine.isUp, machine.run != nil, isAwaited || (message.isStale && chance(20)) else { return }
+        guard machine.isUp, machine.run != nil || machine.handover != nil,
+            isAwaited || (message.isStale && chance(20))
+        else { return }
         if message.isBroken { return isAwaited ? try retry(machine) : () }
+        if let reason = message.lockedOut {
+            guard isAwaited, machine.handover == nil else { return }
+            end(machine)
+            machine.attempts = 0
+            return try handOver(machine, reason)
+        }
+        guard message.isHandover == (machine.handover != nil) else { return }
         cluster.trace.note("take", bytes: message.body, words: "machine \(machine.number)")
         // Whatever comes for this attempt now comes too late.
         machine.attempts += 1
         do {
             try machine.run?.received(message.body)
+            try machine.handover?.received(message.body)
         } catch let error as SyncError {
             try judge(error, machine)
             return try retry(machine)
         }
-        try advance(machine)
+        try machine.handover == nil ? advance(machine) : advanceHandover(machine)
     }
 
     /// Sends the same again, or gives up after some attempts.
     private func retry(_ machine: ClientMachine) throws {
+        if machine.handover != nil { return try retryHandover(machine) }
         guard machine.run != nil else { return }
         machine.attempts += 1
         if machine.attempts > 6 || chance(30) { return end(machine) }

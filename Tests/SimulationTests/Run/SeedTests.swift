@@ -78,7 +78,19 @@ import Testing
     /// - 3603: who keeps what is shown dismisses what was refused.
     @Test(arguments: [2452, 3066, 3603, 4213, 4304, 5240] as [UInt64])
     func whatFailedOnceWhereAccountsSeeWhatTheyFollow(seed: UInt64) {
-        Self.expectClean(Settings(seed: seed).withVisibility())
+        var settings = Settings(seed: seed).withVisibility()
+        settings.faults.revokes = false
+        Self.expectClean(settings)
+    }
+
+    /// Devices are revoked and accounts disabled: what they had not sent comes to the server all the same.
+    @Test(arguments: 0..<5 as Range<UInt64>)
+    func whoeverIsLockedOutHandsOver(part: UInt64) {
+        for seed in 1...6 as ClosedRange<UInt64> {
+            var settings = Settings(seed: part * 6 + seed).withVisibility()
+            settings.faults.revokes = true
+            Self.expectClean(settings)
+        }
     }
 
     /// The server is set back or wiped, people leave, and the others are asked for what they hold.
