@@ -58,6 +58,15 @@ public enum Scope: Hashable, Sendable {
     public var customer: RecordID? {
         if case .customer(let id) = self { id } else { nil }
     }
+
+    /// The identifiers that it names.
+    public var identifiers: [RecordID] {
+        switch self {
+        case .workspace: []
+        case .account(let id), .customer(let id): [id]
+        case .pair(let a, let b): [a, b]
+        }
+    }
 }
 
 /// What never changes of a record.

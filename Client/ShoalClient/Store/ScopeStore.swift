@@ -65,17 +65,6 @@ final class ScopeStore {
     }
 }
 
-extension Scope {
-    /// The identifiers that it names.
-    var identifiers: [RecordID] {
-        switch self {
-        case .workspace: []
-        case .account(let id), .customer(let id): [id]
-        case .pair(let a, let b): [a, b]
-        }
-    }
-}
-
 // How what is not in the account's view any more goes.
 extension ReplicaStore {
     /// Removes the rows of a scope. Log and tail stay: what is unsent is shown by itself until its rows come again.

@@ -231,7 +231,7 @@ private struct CollectorStep {
         try writer.collection.delete(record.id, record.envelope)
         step.rows += 1
         guard RecordTable.isDetail(record.id, record.envelope) else { return }
-        for scope in MemberQueries.scopes(record.envelope) { try look(at: scope) }
+        for scope in record.envelope.scope.identifiers { try look(at: scope) }
     }
 
     private mutating func read(_ id: RecordID) throws -> Record? {

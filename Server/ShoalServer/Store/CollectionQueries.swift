@@ -161,7 +161,7 @@ final class CollectionQueries {
         switch envelope.scope {
         case .workspace, .account: break
         case .customer, .pair:
-            for scope in MemberQueries.scopes(envelope) where scope != id {
+            for scope in envelope.scope.identifiers where scope != id {
                 try insertFormer.bind(1, scope.rawValue)
                 try insertFormer.bind(2, id.rawValue)
                 try insertFormer.run()

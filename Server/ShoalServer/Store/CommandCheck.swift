@@ -124,7 +124,7 @@ extension GroupFold {
         if writer.state.erased.isEmpty { return false }
         if writer.state.erased.contains(operation.record) { return true }
         guard let envelope = operation.creates,
-            let person = MemberQueries.scopes(envelope).first(where: writer.state.erased.contains)
+            let person = envelope.scope.identifiers.first(where: writer.state.erased.contains)
         else { return false }
         // A record that stands under the identifier is another one, if it belongs to nobody who was erased.
         if try !writer.isStoredElsewhere(operation.record) { try writer.bury(operation.record, of: person, time: time) }
@@ -146,7 +146,7 @@ extension GroupFold {
     private func collected(_ operation: Operations.Operation, _ slot: Slot) -> RefusalReason? {
         if writer.state.collected.isEmpty { return nil }
         guard let envelope = operation.creates else { return slot.isCollected ? .deletedRecord : nil }
-        let isGone = MemberQueries.scopes(envelope).contains { scope in
+        let isGone = envelope.scope.identifiers.contains { scope in
             scope != operation.record && writer.state.collected.contains(scope)
                 && slots.first { $0.record == scope }?.isCollected != false
         }

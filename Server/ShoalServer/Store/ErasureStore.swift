@@ -185,7 +185,7 @@ extension StoreWriter {
     func isErased(_ record: Record) -> Bool {
         if state.erased.isEmpty { return false }
         return state.erased.contains(record.id)
-            || MemberQueries.scopes(record.envelope).contains(where: state.erased.contains)
+            || record.envelope.scope.identifiers.contains(where: state.erased.contains)
     }
 
     /// The accounts whose replicas may hold something: who sees or saw it, and the authors of what is there.

@@ -40,7 +40,7 @@ struct HandoverRefusals {
     private static func customers(_ envelope: Envelope) -> [RecordID] {
         switch envelope.scope {
         case .workspace, .account: []
-        case .customer, .pair: MemberQueries.scopes(envelope)
+        case .customer, .pair: envelope.scope.identifiers
         }
     }
 }

@@ -18,23 +18,14 @@ final class MemberQueries {
         selectOne = try Statement(database, "SELECT 1 FROM member WHERE scope = ?1 LIMIT 1")
     }
 
-    /// The records that a record with this envelope belongs to.
-    static func scopes(_ envelope: Envelope) -> [RecordID] {
-        switch envelope.scope {
-        case .workspace: []
-        case .account(let id), .customer(let id): [id]
-        case .pair(let a, let b): [a, b]
-        }
-    }
-
     func add(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
         if envelope.scope == .workspace { return try run(insert, RecordID(rawValue: 0), id) }
-        for scope in Self.scopes(envelope) where scope != id { try run(insert, scope, id) }
+        for scope in envelope.scope.identifiers where scope != id { try run(insert, scope, id) }
     }
 
     func remove(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
         if envelope.scope == .workspace { return try run(remove, RecordID(rawValue: 0), id) }
-        for scope in Self.scopes(envelope) where scope != id { try run(remove, scope, id) }
+        for scope in envelope.scope.identifiers where scope != id { try run(remove, scope, id) }
     }
 
     private func run(_ statement: Statement, _ scope: RecordID, _ id: RecordID) throws(StoreError) {

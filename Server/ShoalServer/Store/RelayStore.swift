@@ -114,7 +114,7 @@ extension StoreWriter {
     /// Whether an account may say what a record held: it sees its scope, or nobody has brought that yet.
     private func mayRelay(_ relayed: Record, _ account: RecordID) throws -> Bool {
         if try visibility.isSupervisor(account) { return true }
-        for scope in MemberQueries.scopes(relayed.envelope) {
+        for scope in relayed.envelope.scope.identifiers {
             if case .account = relayed.envelope.scope {
                 if scope != account { return false }
             } else if try visibility.sight(account, scope) != .sees, try stored(scope)?.isMade == true {

@@ -56,7 +56,7 @@ extension GroupFold {
         // It was taken before the server lost it, or written by somebody who did not know yet that it has lost something.
         let isEarlier = writer.believes && index < push.earlier
         var isFollower = true
-        for scope in MemberQueries.scopes(envelope) where !made.contains(where: { slots[$0].record == scope }) {
+        for scope in envelope.scope.identifiers where !made.contains(where: { slots[$0].record == scope }) {
             if case .account = envelope.scope {
                 if scope != push.account { return .unknownRecord }
                 continue
