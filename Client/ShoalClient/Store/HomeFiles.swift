@@ -51,7 +51,7 @@ public protocol HomeLock: Sendable {
     var holder: Int32? { get }
 }
 
-/// Stands where nobody can write, so that nobody need be kept from it.
+/// Stands where nobody need be kept from writing: nobody can, or the connection has the lock for as long as it is open.
 struct NoLock: HomeLock {
     func tryAcquire() -> Bool { true }
     func acquire(waiting nanoseconds: UInt64, ticks: () -> UInt64) -> Bool { true }
