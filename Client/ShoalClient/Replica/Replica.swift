@@ -135,6 +135,16 @@ public final class Replica: Sendable {
         return replica
     }
 
+    /// Makes a home with nothing in it but why it is empty.
+    static func leaveWord(
+        _ lockout: Lockout, _ home: String, _ environment: Environment, _ options: Options
+    ) throws {
+        try environment.homes.create(home)
+        let replica = try Replica(opening: home, environment, options)
+        try replica.connection.enrolling { try LockoutStore.write(lockout, $0.database) }
+        try replica.close()
+    }
+
     func reenrolling<T>(_ body: (ReplicaStore) throws -> T) throws -> T { try connection.enrolling(body) }
 
     /// Where the server is and with which key to speak to it.

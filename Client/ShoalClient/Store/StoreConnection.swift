@@ -12,14 +12,15 @@ final class StoreConnection: @unchecked Sendable {
     private var store: ReplicaStore?
     private let path: String
     private let home: String
-    private let homes: any HomeFiles
+    private let environment: Environment
+    private var homes: any HomeFiles { environment.homes }
     /// Held for as long as the database is open where no other process can have it open too, for want of room: nobody waits
     /// for it then but on this lock, whose holder has a number.
     private let kept: (any HomeLock)?
 
     init(home: String, environment: Environment) throws {
         self.home = home
-        homes = environment.homes
+        self.environment = environment
         path = HomeDirectory.databasePath(home)
         // Before the lock: a person may have to type.
         let opened = try HomeKey.open(home, environment)
@@ -116,6 +117,25 @@ final class StoreConnection: @unchecked Sendable {
         }
         kept?.release()
         if let plan { homes.keepSpare(home, plan) }
+    }
+
+    /// Closes the database and removes it, for good.
+    ///
+    /// - Throws: `ReplicaError.busy`, and as `HomeFiles.removeDatabase` does.
+    func remove() throws {
+        // What it cannot move into the database any more goes with it.
+        queue.inDatabase { _ in
+            do { try store?.close() } catch {}
+            store = nil
+        }
+        try StoreError.mapping(path: path) { try queue.close() }
+        kept?.release()
+        let lock = try homes.lock(home, name: HomeDirectory.transactionLock)
+        guard lock.acquire(waiting: ReplicaStore.lockWait, ticks: environment.ticks) else {
+            throw ReplicaError.busy(home: home, pid: lock.holder)
+        }
+        defer { lock.release() }
+        try homes.removeDatabase(home)
     }
 
     /// Whether no other process can open the home before this one has closed it.

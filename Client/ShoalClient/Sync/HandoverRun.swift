@@ -1,4 +1,5 @@
 import ShoalProtocol
+import ShoalStore
 
 /// Handing over what a locked home had not sent, without waiting: a step machine over the replica and its `ClientSession`.
 ///
@@ -11,6 +12,11 @@ struct HandoverRun {
         /// Everything is at the server.
         case finished
     }
+
+    /// Whether the server has everything, which the home had no room to note.
+    private(set) var isDeliveredUnnoted = false
+    /// The number of the last operation, if the request under way carries all that is left.
+    private var last: UInt32?
 
     private enum State { case beginning, acting(ClientSession.Action), waiting([UInt8]), finished }
 
@@ -27,7 +33,10 @@ struct HandoverRun {
             case .waiting(let body): return .send(body)
             case .finished: return .finished
             case .acting(.send(let request)):
-                try replica.noteSent(request)
+                let count = request.operations.count
+                last = try count == replica.pending() ? request.logs.last.map { $0.position &+ UInt32(count) } : nil
+                // Of a home that is about to be emptied, so that one without room needs no note.
+                do { try replica.noteSent(request) } catch StoreError.full {}
                 state = .waiting(try SyncRun.encoded(request))
             case .acting(.heal(let healing)):
                 try replica.heal(healing)
@@ -37,7 +46,12 @@ struct HandoverRun {
                     state = .acting(session.healed(next: try request()))
                 }
             case .acting(.commit(let commit)):
-                try replica.commit(commit)
+                do { try replica.commit(commit) } catch StoreError.full {
+                    guard let last, commit.takenUpTo >= last else { throw StoreError.full(path: replica.home) }
+                    isDeliveredUnnoted = true
+                    state = .finished
+                    continue
+                }
                 let isEmpty = try replica.pending() == 0
                 state = isEmpty ? .finished : .acting(session.committed(next: try request(), pulled: 0))
             case .acting(.finish): state = .finished
@@ -66,9 +80,10 @@ extension SyncDriver {
     /// Locks the home if it is not, hands over what was not sent, and empties it.
     ///
     /// - Parameter reason: what the server said just now; nil to go on with a home that is locked.
-    /// - Throws: `ReplicaError.locked` in the end, whatever came of it.
+    /// - Throws: `ReplicaError.locked` in the end, whatever came of it; `StoreError.full` when there is more to hand over than
+    ///   a home without room can keep account of.
     func handOver(_ reason: Lockout.Reason? = nil) async throws {
-        if let reason { try replica.lockOut(reason) }
+        let unwritten = try reason.flatMap { try replica.lockOutMakingRoom($0) }
         // Another process may have got further meanwhile.
         try replica.refuseLocked(allowing: .handingOver)
         let credential = try replica.credential()
@@ -84,10 +99,10 @@ extension SyncDriver {
         } catch SyncError.notRevoked {
             return try replica.unlock()
         } catch let error as SyncError {
-            guard let lockout = try replica.lockout(), error.helpsToRetry else { throw error }
+            guard let lockout = try replica.lockout() ?? unwritten, error.helpsToRetry else { throw error }
             throw ReplicaError.locked(home: replica.home, lockout)
         }
-        try replica.wipe()
+        try replica.wipe(unwritten, isDelivered: run.isDeliveredUnnoted)
         try replica.refuseLocked()
     }
 }

@@ -64,10 +64,23 @@ public struct SyncDriver: Sendable {
     public func sync(progress: @Sendable (SyncProgress) -> Void = { _ in }) async throws -> SyncReport {
         try await replica.exclusively {
             if try replica.lockout() != nil { try await handOver() }
-            do { return try await run(progress) } catch SyncError.lockedOut(let reason) {
+            do { return try await run(progress) } catch let error {
+                guard let reason = await lockout(after: error) else { throw error }
                 try await handOver(reason)
                 throw SyncError.lockedOut(reason)
             }
+        }
+    }
+
+    /// Why the server has locked the home, if that is what ended a sync. One that ended for want of room may have asked
+    /// nothing: what cannot be noted is not sent.
+    private func lockout(after error: any Error) async -> Lockout.Reason? {
+        switch error {
+        case SyncError.lockedOut(let reason): return reason
+        case StoreError.full:
+            guard let credential = try? replica.credential() else { return nil }
+            return await Endpoint(server: credential.server, key: credential.key, transport: transport).lockout()
+        default: return nil
         }
     }
 

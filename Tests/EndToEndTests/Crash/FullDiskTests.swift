@@ -77,4 +77,51 @@ import Testing
             #expect(number("after") == 0 && number("all") == written + 1, "\(lines)")
         }
     }
+
+    /// - Parameters:
+    ///   - customers: of 30 kB each; many leave no room to empty their tables, a few do.
+    ///   - isTight: whether not even the copies are there that are given up first.
+    @Test(arguments: [(0, false), (0, true), (20, false), (20, true)])
+    func aHomeThatIsLockedIsEmptied(customers: Int, isTight: Bool) async throws {
+        try await Scene.run { scene in
+            let code = try await scene.code("anna")
+            let script = """
+                \(fill)
+                "$SHOAL" enroll "$URL" "$CODE" >/dev/null
+                body=$(head -c 30000 /dev/zero | tr '\\0' x)
+                n=0
+                while [ $n -lt "$COUNT" ]; do
+                    "$SHOAL" customer add "canary $n" --field "remark=$body" >/dev/null
+                    n=$((n+1))
+                done
+                "$SHOAL" sync >/dev/null
+                "$SHOAL" customer add "unsent canary" >/dev/null
+                echo canary > "$SHOAL_HOME/replica.db.damaged-1"
+                [ -z "$TIGHT" ] || rm "$SHOAL_HOME"/replica.db.*
+                fill 1
+                "$SHOALD" account disable anna --data "$SERVER" >/dev/null
+                "$SHOAL" sync 2>"$HOME/said"; echo "sync=$?"
+                echo "removed=$(grep -c 'its data was removed, and' "$HOME/said")"
+                echo "left=$(grep -rl canary "$SHOAL_HOME" | wc -l)"
+                "$SHOAL" customer list 2>"$HOME/said"; echo "list=$?"
+                echo "locked=$(grep -c 'was locked at' "$HOME/said")"
+                echo "unknown=$(grep -c 'is not enrolled yet' "$HOME/said")"
+                rm "$SMALL"/fill.* "$SMALL"/rest.*
+                code=$("$SHOALD" account add berta --role supervisor --data "$SERVER")
+                "$SHOAL" enroll "$URL" "$code" >/dev/null; echo "anew=$?"
+                """
+            let lines = try await disk.run(
+                script, size: 16_384, scene,
+                [
+                    "URL": scene.url, "CODE": code, "COUNT": "\(customers)", "TIGHT": isTight ? "1" : "",
+                    "SERVER": scene.home("server"),
+                ])
+            func number(_ name: String) -> Int { disk.number(name, lines) }
+            #expect(number("free") == 0 && number("sync") == 1 && number("removed") == 1, "\(lines)")
+            #expect(number("left") == 0 && number("list") == 1 && number("anew") == 0, "\(lines)")
+            // A home that was small leaves no room for another that says why it is empty.
+            #expect(number("locked") == 1 || isTight && customers == 0 && number("unknown") == 1, "\(lines)")
+            #expect(try await scene.shoald("dump").text.contains("unsent canary"))
+        }
+    }
 }
