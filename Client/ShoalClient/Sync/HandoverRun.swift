@@ -82,7 +82,7 @@ extension SyncDriver {
     /// - Parameter reason: what the server said just now; nil to go on with a home that is locked.
     /// - Throws: `ReplicaError.locked` in the end, whatever came of it; `StoreError.full` when there is more to hand over than
     ///   a home without room can keep account of.
-    func handOver(_ reason: Lockout.Reason? = nil) async throws {
+    func handOver(_ patience: Patience, _ reason: Lockout.Reason? = nil) async throws {
         let unwritten = try reason.flatMap { try replica.lockOutMakingRoom($0) }
         // Another process may have got further meanwhile.
         try replica.refuseLocked(allowing: .handingOver)
@@ -92,7 +92,7 @@ extension SyncDriver {
         do {
             while case .send(let body) = try run.next() {
                 try Task.checkCancellation()
-                try run.received(try await exchange("/v1/handover", body, endpoint))
+                try run.received(try await exchange("/v1/handover", body, endpoint, patience))
             }
         } catch SyncError.handoverClosed {
             // Whoever revoked the device wants nothing of it, or has had all that it named.
