@@ -18,7 +18,11 @@ public enum StoreFile {
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { database in
-            if cipher != nil { try reserve(database) }
+            if cipher != nil {
+                try reserve(database)
+            } else if let connection = database.sqliteConnection, try EncryptedContent.isLikely(connection) {
+                throw StoreError.noKey(path: String(cString: sqlite3_db_filename(connection, "main")))
+            }
             // Before anything looks at the file: the index is shared or not from then on.
             if isAlone { try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE") }
             try database.execute(

@@ -142,6 +142,47 @@ struct EncryptionProgramTests {
         }
     }
 
+    /// Every command says what is missing and where it belongs, and none takes it for damage or touches anything.
+    @Test func aHomeWhoseKeyFileIsGoneWaitsForIt() async throws {
+        try await Scene.run { scene in
+            _ = try await ok(scene, "enroll", scene.url, try await scene.code("小王", role: "supervisor"), "--encrypt")
+            _ = try await ok(scene, "customer", "add", Self.canary)
+            let (home, key) = (scene.home("a"), scene.home("a") + "/key")
+            let copy = try Data(contentsOf: URL(fileURLWithPath: key))
+            try FileManager.default.removeItem(atPath: key)
+            // As a program that was killed leaves one.
+            try Data(repeating: 7, count: 4_180).write(to: URL(fileURLWithPath: "\(home)/replica.db-wal"))
+            func contents() throws -> [String: Data] {
+                var contents: [String: Data] = [:]
+                for name in try FileManager.default.contentsOfDirectory(atPath: home) where !name.hasSuffix("lock") {
+                    contents[name] = try Data(contentsOf: URL(fileURLWithPath: "\(home)/\(name)"))
+                }
+                return contents
+            }
+            let before = try contents()
+            for words in [
+                ["status"], ["customer", "list"], ["sync"], ["sync", "--watch"], ["doctor"], ["doctor", "--rebuild"],
+                ["dump"], ["encrypt"], ["encrypt", "--change"], ["decrypt"], ["customer", "add", "x"],
+                ["enroll", scene.url, "AAAA-AAAA-AAAA"], ["export", "\(home).csv"],
+            ] {
+                let outcome = try await scene.shoal("a", words, variables: right)
+                #expect(outcome.status == 1 && outcome.sentences.count == 1, "\(words): \(outcome.errors)")
+                #expect(outcome.errors.contains("the file key beside it is gone"), "\(words): \(outcome.errors)")
+                #expect(try contents() == before, "\(words)")
+            }
+            try copy.write(to: URL(fileURLWithPath: key))
+            #expect(try await ok(scene, "customer", "list").contains(Self.canary))
+            // A plain home whose first page is damaged is what it was: damaged.
+            try await scene.enroll("b", as: "小李", role: "supervisor")
+            let database = scene.home("b") + "/replica.db"
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: database))
+            bytes.replaceSubrange(0..<4_096, with: (0..<4_096).map { _ in UInt8.random(in: 0...255) })
+            try bytes.write(to: URL(fileURLWithPath: database))
+            #expect(try await scene.fails("b", "status").contains("damaged"))
+            #expect(try await scene.ok("b", "doctor").contains("mended"))
+        }
+    }
+
     @Test func theSystemsKeyringKeepsTheKey() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小王", role: "supervisor")
