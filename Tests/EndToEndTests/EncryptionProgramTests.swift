@@ -183,6 +183,25 @@ struct EncryptionProgramTests {
         }
     }
 
+    /// What is meant for one person is not left open to others in silence; a pipe is nobody else's.
+    @Test func aPassphraseFileThatOthersMayReadIsSpokenOf() async throws {
+        try await Scene.run { scene in
+            _ = try await ok(scene, "enroll", scene.url, try await scene.code("小王", role: "supervisor"), "--encrypt")
+            let file = scene.home("passphrase")
+            try Data("correct horse 电池\n".utf8).write(to: URL(fileURLWithPath: file))
+            for (mode, warns) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
+                try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
+                let outcome = try await scene.shoal("a", ["status", "--passphrase-file", file])
+                #expect(outcome.status == 0 && outcome.text.contains("小王"))
+                #expect(outcome.sentences.count == (warns ? 1 : 0), "\(mode): \(outcome.errors)")
+                #expect(outcome.errors.contains("chmod 600") == warns)
+            }
+            let piped = try await scene.shoal(
+                "a", ["status", "--passphrase-file", "-"], input: Data("correct horse 电池".utf8))
+            #expect(piped.status == 0 && piped.errors.isEmpty)
+        }
+    }
+
     @Test func theSystemsKeyringKeepsTheKey() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小王", role: "supervisor")
