@@ -12,6 +12,8 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     case cannotOpen(path: String, reason: String)
     /// The file is not a database, or is damaged.
     case damaged(path: String, reason: String)
+    /// The file is encrypted, and the key file beside it is gone.
+    case noKey(path: String)
     /// One record's row cannot be read; the others can.
     case damagedRecord(RecordID, reason: String)
     /// The file was written by a newer version of the program.
@@ -35,6 +37,8 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case .cannotOpen(let path, let reason): "\(path) cannot be opened: \(reason)"
         case .damaged(let path, let reason):
             "\(path) is damaged: \(reason); run shoal doctor, or shoald check on the server"
+        case .noKey(let path):
+            "\(path) is encrypted, and the file key beside it is gone: put a copy of it back from a backup; nothing else opens it"
         case .damagedRecord(let id, let reason):
             "the record \(id) is damaged: \(reason); run shoal doctor, or shoald check on the server"
         case .newerVersion(let path): "\(path) was written by a newer version; install that version to open it"

@@ -8,8 +8,9 @@ public enum StoreFile {
     /// - Parameters:
     ///   - cacheKibibytes: the page cache of a connection.
     ///   - cipher: what the file is encrypted with; its name is then `name(_:cipher:)`.
+    ///   - isAlone: whether no other connection can have the file open meanwhile; see `sharingIfRoom`.
     public static func configuration(
-        label: String, cacheKibibytes: Int = 65_536, cipher: PageCipher? = nil
+        label: String, cacheKibibytes: Int = 65_536, cipher: PageCipher? = nil, isAlone: Bool = false
     ) -> Configuration {
         _ = processConfiguration
         var configuration = Configuration()
@@ -17,7 +18,13 @@ public enum StoreFile {
         configuration.foreignKeysEnabled = true
         configuration.busyMode = .timeout(10)
         configuration.prepareDatabase { database in
-            if cipher != nil { try reserve(database) }
+            if cipher != nil {
+                try reserve(database)
+            } else if let connection = database.sqliteConnection, try EncryptedContent.isLikely(connection) {
+                throw StoreError.noKey(path: String(cString: sqlite3_db_filename(connection, "main")))
+            }
+            // Before anything looks at the file: the index is shared or not from then on.
+            if isAlone { try database.execute(sql: "PRAGMA locking_mode = EXCLUSIVE") }
             try database.execute(
                 sql: """
                     PRAGMA synchronous = FULL;
@@ -29,6 +36,16 @@ public enum StoreFile {
                     """)
         }
         return configuration
+    }
+
+    /// Runs `open` with false, and once more with true if the disk has no room for the index of the write-ahead log that
+    /// connections share (`-shm`): one that is alone keeps it in its memory. SQLite's own locks keep the others out for as
+    /// long as it is open, and it from a file that others have open, which is `StoreError.busy`.
+    public static func sharingIfRoom<T>(_ open: (_ isAlone: Bool) throws -> T) throws -> T {
+        do { return try open(false) } catch let error as DatabaseError {
+            guard error.extendedResultCode == .SQLITE_IOERR_SHMSIZE else { throw error }
+            return try open(true)
+        }
     }
 
     /// The configuration of a connection to a file that nobody can write, and the name to open it by: neither locks nor a

@@ -14,6 +14,8 @@ enum Failure: Error, Equatable {
         switch error {
         case let failure as Failure: self = failure
         case let error as ReplicaError where error.isUsage: self = .usage(error.description)
+        case let error as SyncError:
+            self = .failed([error.description, error.advice].compactMap { $0 }.joined(separator: "; "))
         case is CancellationError: self = .failed("interrupted; nothing was lost")
         default:
             if Shoal.exitCode(for: error) == .validationFailure {

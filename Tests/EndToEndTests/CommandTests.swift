@@ -3,6 +3,25 @@ import Testing
 
 @Suite(.timeLimit(.minutes(2)))
 struct CommandTests {
+    /// Nothing is cut that a program reads, and one long name does not fill up all other lines.
+    @Test func aLongNameWidensItsOwnLineOnly() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let long = String(repeating: "长", count: 300)
+            let wide = String(repeating: "w", count: 38)
+            for name in ["short", long, wide] { try await scene.ok("a", "customer", "add", name) }
+            let lines = try await scene.ok("a", "customer", "list").split(separator: "\n").map(String.init)
+            try #require(lines.count == 4)
+            #expect(lines.contains { $0.contains(long + "  2") })
+            // The identifier, the name in 40 columns, the day, and what is between them.
+            #expect(lines.filter { !$0.contains(long) }.allSatisfy { $0.count <= 13 + 2 + 40 + 2 + 10 }, "\(lines)")
+            let places = lines.filter { !$0.contains(long) }.map {
+                $0.split(separator: " ").last?.startIndex.utf16Offset(in: $0)
+            }
+            #expect(Set(places) == [13 + 2 + 40 + 2], "\(lines)")
+        }
+    }
+
     @Test func documentsHaveExactlyTheKeysOfTheContract() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小王")

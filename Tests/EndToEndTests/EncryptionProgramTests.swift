@@ -143,6 +143,66 @@ struct EncryptionProgramTests {
         }
     }
 
+    /// Every command says what is missing and where it belongs, and none takes it for damage or touches anything.
+    @Test func aHomeWhoseKeyFileIsGoneWaitsForIt() async throws {
+        try await Scene.run { scene in
+            _ = try await ok(scene, "enroll", scene.url, try await scene.code("小王", role: "supervisor"), "--encrypt")
+            _ = try await ok(scene, "customer", "add", Self.canary)
+            let (home, key) = (scene.home("a"), scene.home("a") + "/key")
+            let copy = try Data(contentsOf: URL(fileURLWithPath: key))
+            try FileManager.default.removeItem(atPath: key)
+            // As a program that was killed leaves one.
+            try Data(repeating: 7, count: 4_180).write(to: URL(fileURLWithPath: "\(home)/replica.db-wal"))
+            func contents() throws -> [String: Data] {
+                var contents: [String: Data] = [:]
+                for name in try FileManager.default.contentsOfDirectory(atPath: home) where !name.hasSuffix("lock") {
+                    contents[name] = try Data(contentsOf: URL(fileURLWithPath: "\(home)/\(name)"))
+                }
+                return contents
+            }
+            let before = try contents()
+            for words in [
+                ["status"], ["customer", "list"], ["sync"], ["sync", "--watch"], ["doctor"], ["doctor", "--rebuild"],
+                ["dump"], ["encrypt"], ["encrypt", "--change"], ["decrypt"], ["customer", "add", "x"],
+                ["enroll", scene.url, "AAAA-AAAA-AAAA"], ["export", "\(home).csv"],
+            ] {
+                let outcome = try await scene.shoal("a", words, variables: right)
+                #expect(outcome.status == 1 && outcome.sentences.count == 1, "\(words): \(outcome.errors)")
+                #expect(outcome.errors.contains("the file key beside it is gone"), "\(words): \(outcome.errors)")
+                #expect(try contents() == before, "\(words)")
+            }
+            try copy.write(to: URL(fileURLWithPath: key))
+            #expect(try await ok(scene, "customer", "list").contains(Self.canary))
+            // A plain home whose first page is damaged is what it was: damaged.
+            try await scene.enroll("b", as: "小李", role: "supervisor")
+            let database = scene.home("b") + "/replica.db"
+            var bytes = try Data(contentsOf: URL(fileURLWithPath: database))
+            bytes.replaceSubrange(0..<4_096, with: (0..<4_096).map { _ in UInt8.random(in: 0...255) })
+            try bytes.write(to: URL(fileURLWithPath: database))
+            #expect(try await scene.fails("b", "status").contains("damaged"))
+            #expect(try await scene.ok("b", "doctor").contains("mended"))
+        }
+    }
+
+    /// What is meant for one person is not left open to others in silence; a pipe is nobody else's.
+    @Test func aPassphraseFileThatOthersMayReadIsSpokenOf() async throws {
+        try await Scene.run { scene in
+            _ = try await ok(scene, "enroll", scene.url, try await scene.code("小王", role: "supervisor"), "--encrypt")
+            let file = scene.home("passphrase")
+            try Data("correct horse 电池\n".utf8).write(to: URL(fileURLWithPath: file))
+            for (mode, warns) in [(0o644, true), (0o640, true), (0o604, true), (0o600, false), (0o400, false)] {
+                try FileManager.default.setAttributes([.posixPermissions: mode], ofItemAtPath: file)
+                let outcome = try await scene.shoal("a", ["status", "--passphrase-file", file])
+                #expect(outcome.status == 0 && outcome.text.contains("小王"))
+                #expect(outcome.sentences.count == (warns ? 1 : 0), "\(mode): \(outcome.errors)")
+                #expect(outcome.errors.contains("chmod 600") == warns)
+            }
+            let piped = try await scene.shoal(
+                "a", ["status", "--passphrase-file", "-"], input: Data("correct horse 电池".utf8))
+            #expect(piped.status == 0 && piped.errors.isEmpty)
+        }
+    }
+
     @Test func theSystemsKeyringKeepsTheKey() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小王", role: "supervisor")

@@ -21,6 +21,29 @@ struct EnrolmentTests {
         }
     }
 
+    /// A command ends instead of waiting for minutes, and says when to try again; a short wait it says.
+    @Test func aServerThatAsksForTimeIsNotWaitedForInSilence() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            try await scene.stopServer()
+            let port = UInt16(scene.url.split(separator: ":")[2]) ?? 0
+            let slow = try ProblemServer(status: 503, title: "T", detail: "moving", port: port, retryAfter: 300)
+            let begin = ContinuousClock.now
+            #expect(try await scene.fails("a", "sync").contains("(503): moving; try again in 5 minutes"))
+            #expect(
+                try await scene.fails("b", "enroll", scene.url, "AAAA-AAAA-AAAA").contains("try again in 5 minutes"))
+            #expect(try await scene.ok("a", "doctor").contains("try again in 5 minutes"))
+            #expect(ContinuousClock.now - begin < .seconds(30))
+            slow.stop()
+            let again = try ProblemServer(status: 429, title: "T", detail: "busy", port: port, retryAfter: 20)
+            defer { again.stop() }
+            let terminal = try scene.terminal([Programs.shoal, "sync"], home: "a")
+            try await terminal.expect("waiting 20 s to try again: the server cannot answer now (429): busy")
+            terminal.type("\u{3}")
+            #expect(try await terminal.end().status != 0)
+        }
+    }
+
     @Test func aWrongCodeOrAddressIsRefusedInOneSentence() async throws {
         try await Scene.run { scene in
             #expect(try await scene.fails("a", "enroll", scene.url, "WRNG-CODE-0000").contains("code"))

@@ -202,6 +202,46 @@ struct InterruptedTransport: Transport {
         #expect(one.world.sleeps == [.seconds(7)])
     }
 
+    /// A command gives up after a minute of waiting in all, and at once where the server asks for more than is left of it.
+    @Test func aSyncWaitsForAMinuteAtMost() async throws {
+        let one = try await Self.enrolled([.status(503, retryAfter: 300)])
+        let driver = SyncDriver(replica: one.replica, transport: one.transport)
+        let error = try await #require(throws: SyncError.self) { try await driver.sync() }
+        #expect(error.advice == "try again in 5 minutes" && one.world.sleeps == [])
+        one.transport.script([.status(503, retryAfter: 40), .status(429, retryAfter: 20), .status(503)])
+        await #expect(throws: SyncError.unavailable(status: 503, retryAfter: nil, "it gave no reason")) {
+            try await driver.sync()
+        }
+        #expect(one.world.sleeps == [.seconds(40), .seconds(20)])
+        // The next has a minute of its own, and says what it waits for.
+        let said = Mutex<[Duration]>([])
+        one.transport.script([.status(503, retryAfter: 60)])
+        _ = try await SyncDriver(replica: one.replica, transport: one.transport) { wait, _ in
+            said.withLock { $0.append(wait) }
+        }.sync()
+        #expect(said.withLock { $0 } == [.seconds(60)])
+        // So has a comparison, with all that it does.
+        one.transport.script([.status(503, retryAfter: 40), .lease(90), .status(503, retryAfter: 40)])
+        await #expect(throws: SyncError.self) { try await DigestDriver(driver).run() }
+        #expect(one.world.sleeps == [.seconds(40), .seconds(20), .seconds(60), .seconds(40)])
+    }
+
+    @Test func oneThatStaysWaitsAsLongAsTheServerAsks() async throws {
+        let one = try await Self.enrolled([.status(503, retryAfter: 300)])
+        let driver = SyncDriver(replica: one.replica, transport: one.transport)
+        let task = Task {
+            try await driver.watch { if case .success = $0 { withUnsafeCurrentTask { $0?.cancel() } } }
+        }
+        _ = try? await task.value
+        #expect(one.world.sleeps.first == .seconds(300))
+    }
+
+    @Test(arguments: [(1, "1 second"), (119, "119 seconds"), (121, "3 minutes"), (7_200, "2 hours"), (.max, "hours")])
+    func itSaysWhenToTryAgain(seconds: Int, words: String) {
+        let advice = SyncError.unavailable(status: 503, retryAfter: seconds, "").advice
+        #expect(advice?.hasPrefix("try again in ") == true && advice?.hasSuffix(words) == true)
+    }
+
     @Test(arguments: [
         (ScriptedTransport.Step.status(401), SyncError.wrongToken(server: "http://host:1")),
         (.status(403, body: #"{"detail":"gone"}"#), .unknownAccount("gone")),

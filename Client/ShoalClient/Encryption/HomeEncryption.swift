@@ -1,3 +1,4 @@
+import GRDB
 import Glibc
 import ShoalStore
 
@@ -61,7 +62,7 @@ public struct HomeEncryption {
     /// - Throws: `ReplicaError.home` if it is not encrypted, and as `encrypt` does.
     public func decrypt() throws {
         let opened = try HomeKey.open(home, environment)
-        guard let (cipher, file) = opened else { throw ReplicaError.home(home, reason: "it is not encrypted") }
+        guard let (cipher, file) = opened else { throw try notEncrypted() }
         try exclusively {
             try refuseChanged(file)
             try copy(from: cipher, to: nil)
@@ -73,9 +74,7 @@ public struct HomeEncryption {
     ///
     /// - Parameter secret: asked for when the one that the home has is known to be right.
     public func change(to secret: () throws -> HomeSecret) throws {
-        guard let bytes = try environment.homes.keyFile(home) else {
-            throw ReplicaError.home(home, reason: "it is not encrypted")
-        }
+        guard let bytes = try environment.homes.keyFile(home) else { throw try notEncrypted() }
         let key = try HomeKey.unlock(bytes, home, environment)
         let new = try HomeKey.make(secret(), key: key, environment)
         let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
@@ -85,6 +84,21 @@ public struct HomeEncryption {
         defer { lock.release() }
         try refuseChanged(bytes)
         try HomeDirectory.writeKey(new, as: HomeDirectory.keyName, home)
+    }
+
+    /// What to say of a home that has no key file.
+    ///
+    /// - Throws: `StoreError.noKey` if it has only lost it.
+    private func notEncrypted() throws -> ReplicaError {
+        try refuseWithoutKey()
+        return .home(home, reason: "it is not encrypted")
+    }
+
+    /// - Throws: `StoreError.noKey` if the home is encrypted and its key file is gone.
+    public func refuseWithoutKey() throws {
+        try StoreError.mapping(path: path) {
+            try DatabaseQueue(path: path, configuration: StoreFile.configuration(label: "key")).close()
+        }
     }
 
     /// Somebody else may have encrypted or decrypted the home while a person typed.

@@ -1,4 +1,5 @@
 import Foundation
+import ShoalStore
 
 /// Why a home takes no commands any more: the server said that its account is disabled or its device revoked.
 public struct Lockout: Hashable, Sendable {
@@ -63,6 +64,19 @@ extension Replica {
         }
     }
 
+    /// The same on a disk that may be full: what copies of the data take is given up for it.
+    ///
+    /// - Returns: what could not be written down even then.
+    func lockOutMakingRoom(_ reason: Lockout.Reason) throws -> Lockout? {
+        do { try lockOut(reason) } catch StoreError.full {
+            try removeCopies()
+            do { try lockOut(reason) } catch StoreError.full {
+                return try connection.access { LockoutStore.lockout(reason, $0) }
+            }
+        }
+        return nil
+    }
+
     /// Takes the lock back: the server knows nothing of it any more, as when it was set back.
     func unlock() throws {
         try connection.access { store in
@@ -72,11 +86,42 @@ extension Replica {
 
     /// Removes everything from the home, for good. It may be interrupted at any moment and goes on when it is called again,
     /// or when the home is opened.
-    func wipe() throws {
-        try connection.access { store in try LockoutStore.wipe(store) }
-        try environment.homes.removeCopies(home, of: nil)
-        try connection.access { store in try LockoutStore.finish(store) }
+    ///
+    /// Emptying needs room for a log of what is emptied. Without it the files are removed instead, with zeros written over
+    /// them, and a new home says why; on a disk that has no room for that either it is one that nobody enrolled.
+    ///
+    /// - Parameters:
+    ///   - unwritten: why, if the home has no room to say so.
+    ///   - isDelivered: whether the server has all that was not sent, which the home had no room to note.
+    /// - Throws: `ReplicaError.locked` once the files are removed; this replica is closed then.
+    func wipe(_ unwritten: Lockout? = nil, isDelivered: Bool = false) throws {
+        let known = try lockout() ?? unwritten
+        guard var lockout = try known.map({ known in try connection.access { LockoutStore.counting(known, $0) } })
+        else {
+            return
+        }
+        if isDelivered { lockout.untaken = 0 }
+        try removeCopies()
+        do {
+            if unwritten != nil { throw StoreError.full(path: home) }
+            try connection.access { try LockoutStore.wipe($0, lockout) }
+            do { try connection.access { try $0.scrub() } } catch StoreError.full {
+                // There are zeros in it where rows were, and no room to write it anew without them.
+                try connection.access { store in try store.maintaining { try store.emptyLog() } }
+            }
+            try connection.access { store in try LockoutStore.finish(store) }
+        } catch StoreError.full {
+            try connection.remove()
+            lockout.stage = .wiped
+            do { try Self.leaveWord(lockout, home, environment, options) } catch {
+                do { try environment.homes.removeDatabase(home) } catch {}
+            }
+            throw ReplicaError.locked(home: home, lockout)
+        }
     }
+
+    /// Removes what there is of the data beside the database.
+    private func removeCopies() throws { try environment.homes.removeCopies(home, of: nil) }
 
     /// Goes on with what an earlier program began, and tells where that led.
     ///

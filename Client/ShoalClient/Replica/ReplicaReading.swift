@@ -2,6 +2,7 @@ import ShoalCRDT
 import ShoalProtocol
 
 import struct ShoalCRDT.Record
+import enum ShoalStore.StoreError
 
 extension Replica {
     // MARK: Identifiers
@@ -177,7 +178,9 @@ extension Replica {
         let (conflicts, isListed) = try read { store in
             (try ConflictReading(store).all(of: record).map(\.conflict), try store.hasListed(record))
         }
-        if !conflicts.isEmpty || isListed, try !isReadOnly { try remember(conflicts, of: record) }
+        guard !conflicts.isEmpty || isListed, try !isReadOnly else { return conflicts }
+        // Without room they can be read all the same; a decision needs room too.
+        do { try remember(conflicts, of: record) } catch StoreError.full {}
         return conflicts
     }
 

@@ -81,6 +81,34 @@ public struct HomeDirectory: HomeFiles {
         try Self.synchronize(home, home)
     }
 
+    public func removeDatabase(_ home: String) throws {
+        // The database goes first: without it a log beside it is nobody's.
+        for suffix in ["", "-wal", "-shm"] {
+            let path = Self.databasePath(home) + suffix
+            let descriptor = open(path, O_WRONLY | O_CLOEXEC)
+            if descriptor < 0, errno == ENOENT { continue }
+            guard descriptor >= 0 else { throw Self.failure(home) }
+            defer { close(descriptor) }
+            guard unlink(path) == 0 else { throw Self.failure(home) }
+            Self.overwrite(descriptor)
+        }
+        try removeCopies(home, of: nil)
+    }
+
+    /// Writes zeros over a file, where a file system without room lets it: the file is gone in any case.
+    private static func overwrite(_ descriptor: Int32) {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0 else { return }
+        let zeros = [UInt8](repeating: 0, count: 1 << 16)
+        var place: off_t = 0
+        while place < status.st_size {
+            let written = pwrite(descriptor, zeros, min(zeros.count, Int(status.st_size - place)), place)
+            guard written > 0 else { break }
+            place += off_t(written)
+        }
+        fsync(descriptor)
+    }
+
     private static func remove(in directory: String, _ isMeant: (String) -> Bool) throws {
         guard let listing = opendir(directory) else { throw failure(directory) }
         defer { closedir(listing) }

@@ -1,4 +1,5 @@
 import ShoalCRDT
+import ShoalStore
 
 /// What a home needs beside its database: a place, and locks that exclude other processes.
 ///
@@ -17,6 +18,11 @@ public protocol HomeFiles: Sendable {
     ///
     /// - Parameter customers: to whose notes the drafts belong that are removed; nil for all.
     func removeCopies(_ home: String, of customers: Set<RecordID>?) throws
+    /// Removes the database for good, while this process has it not open and holds the transaction lock; what goes with it is
+    /// overwritten first where it lies.
+    ///
+    /// - Throws: `StoreError.full` where that cannot be.
+    func removeDatabase(_ home: String) throws
     /// The key under which copies of such pages are kept already, as `keepSpare` was told.
     func spareKey(_ home: String) -> UInt64?
     /// Keeps copies of the pages without which nothing in the database can be found, while this process has it not open.
@@ -34,6 +40,7 @@ public protocol HomeFiles: Sendable {
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
     public func removeCopies(_ home: String, of customers: Set<RecordID>?) throws {}
+    public func removeDatabase(_ home: String) throws { throw StoreError.full(path: home) }
     public func spareKey(_ home: String) -> UInt64? { nil }
     public func keepSpare(_ home: String, _ plan: SparePages.Plan) {}
     public func keyFile(_ home: String) throws -> [UInt8]? { nil }
@@ -51,7 +58,7 @@ public protocol HomeLock: Sendable {
     var holder: Int32? { get }
 }
 
-/// Stands where nobody can write, so that nobody need be kept from it.
+/// Stands where nobody need be kept from writing: nobody can, or the connection has the lock for as long as it is open.
 struct NoLock: HomeLock {
     func tryAcquire() -> Bool { true }
     func acquire(waiting nanoseconds: UInt64, ticks: () -> UInt64) -> Bool { true }

@@ -17,11 +17,25 @@ enum LockoutStore {
     }
 
     static func lock(_ reason: Lockout.Reason, _ store: ReplicaStore) throws {
-        try store.database.execute(
-            sql: "INSERT OR IGNORE INTO locked (id, reason, time, account, server, stage) VALUES (1, ?, ?, ?, ?, ?)",
+        try write(lockout(reason, store), store.database)
+    }
+
+    /// What a home says that is locked now.
+    static func lockout(_ reason: Lockout.Reason, _ store: ReplicaStore) -> Lockout {
+        Lockout(
+            reason: reason, time: store.correctedTime, account: store.standing.accountName,
+            server: store.standing.server)
+    }
+
+    static func write(_ lockout: Lockout, _ database: Database) throws {
+        try database.execute(
+            sql: """
+                INSERT OR IGNORE INTO locked (id, reason, time, account, server, stage, untaken, refused)
+                VALUES (1, ?, ?, ?, ?, ?, ?, ?)
+                """,
             arguments: [
-                reason.rawValue, store.correctedTime, store.standing.accountName, store.standing.server,
-                Lockout.Stage.handingOver.rawValue,
+                lockout.reason.rawValue, lockout.time, lockout.account, lockout.server, lockout.stage.rawValue,
+                lockout.untaken, lockout.refused,
             ])
     }
 
@@ -33,10 +47,12 @@ enum LockoutStore {
     ///
     /// The stage comes first and by itself: from then on nobody reads the home, and whoever opens it goes on here. Each table
     /// is a transaction of its own, so that the log needs room for one only; a crash leaves some of them empty.
-    static func wipe(_ store: ReplicaStore) throws {
+    ///
+    /// - Parameter lockout: with what goes with the home.
+    static func wipe(_ store: ReplicaStore, _ lockout: Lockout) throws {
         let database = store.database
         try store.transaction(enrolled: false) {
-            try noteLosses(store)
+            try noteLosses(lockout, database)
             try setStage(.wiping, database)
         }
         let tables = try String.fetchAll(
@@ -54,17 +70,23 @@ enum LockoutStore {
         try store.transaction(enrolled: false) {
             try database.execute(sql: "INSERT INTO text_index (text_index) VALUES ('delete-all')")
         }
-        // Zeros first (`secure_delete`), then the file is written anew without them, and shorter.
-        try store.scrub()
+        // Zeros first (`secure_delete`); then the file may be written anew without them, and shorter.
+        try store.maintaining { try store.emptyLog() }
     }
 
-    /// Counts what goes with the home: what the server has not taken, and what it refused and nobody has decided on. A home
-    /// that is damaged goes uncounted.
-    private static func noteLosses(_ store: ReplicaStore) throws {
-        guard try read(store.database)?.stage == .handingOver, (try? store.refresh()) != nil else { return }
-        let refused = try? ConflictReading(store).refused.asides().count
-        try store.database.execute(
-            sql: "UPDATE locked SET untaken = ?, refused = ?", arguments: [store.pending, refused ?? 0])
+    /// The same with the counts of what goes with the home: what the server has not taken, and what it refused and nobody has
+    /// decided on. A home that is damaged goes uncounted.
+    static func counting(_ lockout: Lockout, _ store: ReplicaStore) -> Lockout {
+        guard lockout.stage == .handingOver, (try? store.refresh()) != nil else { return lockout }
+        var lockout = lockout
+        lockout.untaken = store.pending
+        lockout.refused = (try? ConflictReading(store).refused.asides().count) ?? 0
+        return lockout
+    }
+
+    private static func noteLosses(_ lockout: Lockout, _ database: Database) throws {
+        try database.execute(
+            sql: "UPDATE locked SET untaken = ?, refused = ?", arguments: [lockout.untaken, lockout.refused])
     }
 
     /// Nothing is left.

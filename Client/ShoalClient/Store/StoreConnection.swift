@@ -12,50 +12,63 @@ final class StoreConnection: @unchecked Sendable {
     private var store: ReplicaStore?
     private let path: String
     private let home: String
-    private let homes: any HomeFiles
+    private let environment: Environment
+    private var homes: any HomeFiles { environment.homes }
+    /// Held for as long as the database is open where no other process can have it open too, for want of room: nobody waits
+    /// for it then but on this lock, whose holder has a number.
+    private let kept: (any HomeLock)?
 
     init(home: String, environment: Environment) throws {
         self.home = home
-        homes = environment.homes
+        self.environment = environment
         path = HomeDirectory.databasePath(home)
         // Before the lock: a person may have to type.
         let opened = try HomeKey.open(home, environment)
         let cipher = opened?.cipher
         if environment.homes.isReadOnly(home) {
             (queue, store) = try Self.openReadOnly(home, path, environment, cipher)
+            kept = nil
             return
         }
         let lock = try environment.homes.lock(home, name: HomeDirectory.transactionLock)
         guard lock.acquire(waiting: ReplicaStore.lockWait, ticks: environment.ticks) else {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }
-        defer { lock.release() }
+        var isKept = false
+        defer { if !isKept { lock.release() } }
         try environment.homes.finish(home)
         try HomeDirectory.refuseEmptied(home)
         guard try environment.homes.keyFile(home) == opened?.file else {
             throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
         }
         let path = path
-        queue = try StoreError.mapping(path: path) {
-            try DatabaseQueue(
-                path: try StoreFile.name(path, cipher: cipher),
-                configuration: StoreFile.configuration(label: "replica", cipher: cipher))
+        (queue, store, isKept) = try StoreError.mapping(path: path) {
+            try StoreFile.sharingIfRoom { isAlone in
+                let queue = try DatabaseQueue(
+                    path: try StoreFile.name(path, cipher: cipher),
+                    configuration: StoreFile.configuration(label: "replica", cipher: cipher, isAlone: isAlone))
+                let store = try Self.open(queue, home, path, environment, isAlone ? NoLock() : lock)
+                return (queue, store, isAlone)
+            }
         }
-        let queue = queue
-        store = try StoreError.mapping(path: path) {
-            let migrator = ReplicaSchema.migrator
-            try queue.inDatabase { database in
-                try StoreFile.refuseNewer(migrator, database, path: path)
-                // Not GRDB's own setting, which lowers `synchronous`.
-                try database.execute(sql: "PRAGMA journal_mode = WAL")
-            }
-            try migrator.migrate(queue)
-            return try queue.inDatabase {
-                try StoreFile.makeDurable($0, path: path)
-                let store = try ReplicaStore($0, home: home, environment: environment, lock: lock)
-                try store.settle()
-                return store
-            }
+        kept = isKept ? lock : nil
+    }
+
+    private static func open(
+        _ queue: DatabaseQueue, _ home: String, _ path: String, _ environment: Environment, _ lock: any HomeLock
+    ) throws -> ReplicaStore {
+        let migrator = ReplicaSchema.migrator
+        try queue.inDatabase { database in
+            try StoreFile.refuseNewer(migrator, database, path: path)
+            // Not GRDB's own setting, which lowers `synchronous`.
+            try database.execute(sql: "PRAGMA journal_mode = WAL")
+        }
+        try migrator.migrate(queue)
+        return try queue.inDatabase {
+            try StoreFile.makeDurable($0, path: path)
+            let store = try ReplicaStore($0, home: home, environment: environment, lock: lock)
+            try store.settle()
+            return store
         }
     }
 
@@ -102,8 +115,31 @@ final class StoreConnection: @unchecked Sendable {
             try queue.close()
             return plan
         }
+        kept?.release()
         if let plan { homes.keepSpare(home, plan) }
     }
+
+    /// Closes the database and removes it, for good.
+    ///
+    /// - Throws: `ReplicaError.busy`, and as `HomeFiles.removeDatabase` does.
+    func remove() throws {
+        // What it cannot move into the database any more goes with it.
+        queue.inDatabase { _ in
+            do { try store?.close() } catch {}
+            store = nil
+        }
+        try StoreError.mapping(path: path) { try queue.close() }
+        kept?.release()
+        let lock = try homes.lock(home, name: HomeDirectory.transactionLock)
+        guard lock.acquire(waiting: ReplicaStore.lockWait, ticks: environment.ticks) else {
+            throw ReplicaError.busy(home: home, pid: lock.holder)
+        }
+        defer { lock.release() }
+        try homes.removeDatabase(home)
+    }
+
+    /// Whether no other process can open the home before this one has closed it.
+    var isAlone: Bool { kept != nil }
 
     var isReadOnly: Bool { get throws { try access { $0.isReadOnly } } }
 

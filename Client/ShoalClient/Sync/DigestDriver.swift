@@ -27,16 +27,17 @@ public struct DigestDriver: Sendable {
     /// - Throws: `SyncError`, `ReplicaError`, `StoreError`, `CancellationError`.
     public func run(progress: @Sendable (SyncProgress) -> Void = { _ in }) async throws -> DigestReport {
         var report = DigestReport()
+        let patience = Patience(driver.retry.patience)
         for _ in 0..<Self.attempts {
-            _ = try await driver.sync(progress: progress)
-            let isDone = try await driver.replica.exclusively { try await compare(&report) }
+            _ = try await driver.sync(patience, progress)
+            let isDone = try await driver.replica.exclusively { try await compare(&report, patience) }
             if isDone { return report }
         }
         return report
     }
 
     /// - Returns: whether all was compared.
-    private func compare(_ report: inout DigestReport) async throws -> Bool {
+    private func compare(_ report: inout DigestReport, _ patience: Patience) async throws -> Bool {
         let replica = driver.replica
         let credential = try replica.credential()
         let endpoint = Endpoint(server: credential.server, key: credential.key, transport: driver.transport)
@@ -46,20 +47,21 @@ public struct DigestDriver: Sendable {
             try Task.checkCancellation()
             switch try run.next() {
             case .send(let body):
-                try run.received(try await exchange(body, endpoint, &run))
+                try run.received(try await exchange(body, endpoint, &run, patience))
             case .behind: return false
             case .finished: return run.report.omitted == 0
             }
         }
     }
 
-    private func exchange(_ body: [UInt8], _ endpoint: Endpoint, _ run: inout DigestRun) async throws -> [UInt8] {
+    private func exchange(
+        _ body: [UInt8], _ endpoint: Endpoint, _ run: inout DigestRun, _ patience: Patience
+    ) async throws -> [UInt8] {
         var backoff = Backoff(policy: driver.retry, random: driver.replica.environment.random)
         while true {
             run.sending(body)
             do { return try await endpoint.digest(body) } catch let error as SyncError where error.helpsToRetry {
-                guard let wait = backoff.next(retryAfter: error.retryAfter) else { throw error }
-                try await driver.replica.environment.sleep(wait)
+                try await driver.wait(after: error, &backoff, patience)
             }
         }
     }

@@ -57,6 +57,16 @@ struct Endpoint: Sendable {
         } catch { return nil }
     }
 
+    /// Why the server takes nothing from this device; nil if it does, or if it cannot be asked. A request that is empty
+    /// changes nothing.
+    func lockout() async -> Lockout.Reason? {
+        do {
+            let answer = try await post("/v1/sync", [], isCompressed: true)
+            if case .lockedOut(let reason) = failure(answer, isEnrolling: false) { return reason }
+        } catch {}
+        return nil
+    }
+
     /// - Parameter former: the account of a home that is enrolled again.
     func enroll(
         code: String, key: String, former: (account: RecordID, name: String)? = nil, device: String? = nil

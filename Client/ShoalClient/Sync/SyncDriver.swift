@@ -1,5 +1,6 @@
 import ShoalCRDT
 import ShoalStore
+import Synchronization
 
 /// What a sync did.
 public struct SyncReport: Sendable, Equatable {
@@ -39,10 +40,16 @@ public struct RetryPolicy: Sendable {
     /// The wait doubles from `first` to `longest`; the actual one is drawn from its upper half.
     public var first: Duration
     public var longest: Duration
-    public init(attempts: Int = 4, first: Duration = .milliseconds(250), longest: Duration = .seconds(30)) {
+    /// How long one sync or comparison waits in all before it gives up, whatever the server asks for; nil for ever.
+    public var patience: Duration?
+    public init(
+        attempts: Int = 4, first: Duration = .milliseconds(250), longest: Duration = .seconds(30),
+        patience: Duration? = .seconds(60)
+    ) {
         self.attempts = attempts
         self.first = first
         self.longest = longest
+        self.patience = patience
     }
 }
 
@@ -51,27 +58,50 @@ public struct SyncDriver: Sendable {
     public var replica: Replica
     public var transport: any Transport
     public var retry: RetryPolicy
+    /// Called before each wait: how long it is, and for what.
+    public var waiting: @Sendable (Duration, SyncError) -> Void
 
-    public init(replica: Replica, transport: any Transport, retry: RetryPolicy = RetryPolicy()) {
+    public init(
+        replica: Replica, transport: any Transport, retry: RetryPolicy = RetryPolicy(),
+        waiting: @escaping @Sendable (Duration, SyncError) -> Void = { _, _ in }
+    ) {
         self.replica = replica
         self.transport = transport
         self.retry = retry
+        self.waiting = waiting
     }
 
     /// Pushes the tail and pulls until nothing is left. Only one driver at a time runs on a home.
     ///
     /// - Throws: `SyncError`, `ReplicaError.syncing`, `StoreError`, `CancellationError`.
     public func sync(progress: @Sendable (SyncProgress) -> Void = { _ in }) async throws -> SyncReport {
+        try await sync(Patience(retry.patience), progress)
+    }
+
+    func sync(_ patience: Patience, _ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
         try await replica.exclusively {
-            if try replica.lockout() != nil { try await handOver() }
-            do { return try await run(progress) } catch SyncError.lockedOut(let reason) {
-                try await handOver(reason)
+            if try replica.lockout() != nil { try await handOver(patience) }
+            do { return try await run(patience, progress) } catch let error {
+                guard let reason = await lockout(after: error) else { throw error }
+                try await handOver(patience, reason)
                 throw SyncError.lockedOut(reason)
             }
         }
     }
 
-    private func run(_ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
+    /// Why the server has locked the home, if that is what ended a sync. One that ended for want of room may have asked
+    /// nothing: what cannot be noted is not sent.
+    private func lockout(after error: any Error) async -> Lockout.Reason? {
+        switch error {
+        case SyncError.lockedOut(let reason): return reason
+        case StoreError.full:
+            guard let credential = try? replica.credential() else { return nil }
+            return await Endpoint(server: credential.server, key: credential.key, transport: transport).lockout()
+        default: return nil
+        }
+    }
+
+    private func run(_ patience: Patience, _ progress: @Sendable (SyncProgress) -> Void) async throws -> SyncReport {
         let credential = try replica.credential()
         let endpoint = Endpoint(server: credential.server, key: credential.key, transport: transport)
         var run = SyncRun(replica)
@@ -79,10 +109,10 @@ public struct SyncDriver: Sendable {
             try Task.checkCancellation()
             switch try run.next(committed: progress) {
             case .send(let body):
-                try run.received(try await exchange("/v1/sync", body, endpoint) { run.sending(body) })
+                try run.received(try await exchange("/v1/sync", body, endpoint, patience) { run.sending(body) })
             case .relay(let body):
                 do {
-                    try run.received(try await exchange("/v1/relay", body, endpoint) { run.sending(body) })
+                    try run.received(try await exchange("/v1/relay", body, endpoint, patience) { run.sending(body) })
                 } catch SyncError.refused(409, _) { try run.relayRefused() }
             case .finished(let report): return report
             }
@@ -93,7 +123,7 @@ public struct SyncDriver: Sendable {
     ///
     /// - Parameter sending: called each time that it is sent.
     func exchange(
-        _ path: String, _ body: [UInt8], _ endpoint: Endpoint, sending: () -> Void = {}
+        _ path: String, _ body: [UInt8], _ endpoint: Endpoint, _ patience: Patience, sending: () -> Void = {}
     ) async throws -> [UInt8] {
         var backoff = Backoff(policy: retry, random: replica.environment.random)
         while true {
@@ -101,10 +131,18 @@ public struct SyncDriver: Sendable {
             do {
                 return try await endpoint.exchange(path, body)
             } catch let error as SyncError where error.helpsToRetry {
-                guard let wait = backoff.next(retryAfter: error.retryAfter) else { throw error }
-                try await replica.environment.sleep(wait)
+                try await wait(after: error, &backoff, patience)
             }
         }
+    }
+
+    /// Waits before a request is sent again.
+    ///
+    /// - Throws: the error that there is to wait for, if there is no attempt left, or no patience.
+    func wait(after error: SyncError, _ backoff: inout Backoff, _ patience: Patience) async throws {
+        guard let wait = backoff.next(retryAfter: error.retryAfter), patience.take(wait) else { throw error }
+        waiting(wait, error)
+        try await replica.environment.sleep(wait)
     }
 
     /// Syncs again and again until the task is cancelled: after every local change and at least every `interval`. What
@@ -113,13 +151,14 @@ public struct SyncDriver: Sendable {
         interval: Duration = .seconds(5), each: @Sendable (Result<SyncReport, any Error>) -> Void
     ) async throws {
         var backoff = Backoff(
-            policy: RetryPolicy(attempts: .max, longest: retry.longest), random: replica.environment.random)
+            policy: RetryPolicy(attempts: .max, longest: retry.longest, patience: nil),
+            random: replica.environment.random)
         while true {
             // Cancelled while it waits, either the sleep ends by throwing or the stream of changes just ends.
             try Task.checkCancellation()
             var wait = interval
             do {
-                each(.success(try await sync()))
+                each(.success(try await sync(Patience(nil)) { _ in }))
                 backoff.reset()
             } catch let error as SyncError where error.helpsToRetry {
                 each(.failure(error))
@@ -148,6 +187,24 @@ public struct SyncDriver: Sendable {
             }
             try await group.next()
             group.cancelAll()
+        }
+    }
+}
+
+/// How long one sync still waits for a server.
+final class Patience: Sendable {
+    private let left: Mutex<Duration?>
+
+    /// - Parameter whole: nil for patience without end.
+    init(_ whole: Duration?) { left = Mutex(whole) }
+
+    /// - Returns: false if a wait is longer than what is left.
+    func take(_ wait: Duration) -> Bool {
+        left.withLock { left in
+            guard let some = left else { return true }
+            if wait > some { return false }
+            left = some - wait
+            return true
         }
     }
 }

@@ -34,6 +34,16 @@ public enum SyncError: Error, Equatable, Sendable, CustomStringConvertible {
         }
     }
 
+    /// When to try again, in a few words; nil if nobody knows.
+    public var advice: String? {
+        guard case .unavailable(_, let seconds?, _) = self, seconds > 0 else { return nil }
+        func inAll(_ unit: Int, _ name: String) -> String {
+            let count = seconds / unit + (seconds % unit > 0 ? 1 : 0)
+            return "try again in \(count) \(count == 1 ? name : name + "s")"
+        }
+        return seconds < 120 ? inAll(1, "second") : seconds < 7_200 ? inAll(60, "minute") : inAll(3_600, "hour")
+    }
+
     public var description: String {
         switch self {
         case .transport(let error): error.description

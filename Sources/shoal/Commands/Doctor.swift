@@ -31,7 +31,7 @@ struct DoctorCommand: AsyncParsableCommand {
         try await Network.use(replica.trust()) { transport in
             do {
                 visit.digest = try await DigestDriver(SyncDriver(replica: replica, transport: transport)).run()
-            } catch let error as SyncError { visit.obstacle = error.description }
+            } catch let error as SyncError { visit.obstacle = Failure(error).sentence }
         }
         try visit.conclude(replica)
         var screen = Screen(isJSON: global.json)

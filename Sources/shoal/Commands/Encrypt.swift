@@ -38,7 +38,9 @@ struct Encrypt: AsyncParsableCommand {
         let environment = global.environment
         let encryption = HomeEncryption(home: home, environment: environment)
         guard try environment.homes.hasDatabase(home) else { throw ReplicaError.notEnrolled(home: home) }
-        guard try (encryption.lock() != nil) == change else {
+        let isEncrypted = try encryption.lock() != nil
+        if !isEncrypted { try encryption.refuseWithoutKey() }
+        guard isEncrypted == change else {
             throw Failure.failed(
                 change ? "\(home) is not encrypted: leave out --change" : "\(home) is encrypted already: see --change")
         }

@@ -79,7 +79,8 @@ private final class WatchLog: Sendable {
             screen.report(report)
             do { try screen.finish() } catch { Screen.say(Failure(error).sentence) }
         case .failure(let error):
-            let sentence = Failure(error).sentence
+            // When it is tried again is not for a person to remember.
+            let sentence = (error as? SyncError)?.description ?? Failure(error).sentence
             let isNew = trouble.withLock { known in
                 defer { known = sentence }
                 return known != sentence

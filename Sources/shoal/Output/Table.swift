@@ -1,9 +1,12 @@
 import ShoalTerminal
 
-/// Rows in columns that know how wide Chinese text is. On a terminal the widest columns are cut until a row fits.
+/// Rows in columns that know how wide Chinese text is. On a terminal the widest columns are cut until a row fits; elsewhere
+/// nothing is cut, and what is longer than most moves what follows it in its own row alone.
 struct Table {
     private static let gap = 2
     private static let narrowest = 8
+    /// To where columns are filled up that are not cut.
+    private static let widestFilled = 40
 
     private let headings: [String]
     private var rows: [[String]] = []
@@ -22,9 +25,14 @@ struct Table {
         for row in rows {
             for (column, cell) in row.enumerated() { widths[column] = max(widths[column], TextWidth.of(cell)) }
         }
-        if let columns = screen.columns { fit(&widths, into: columns) }
-        screen.line(.bold(join(headings, widths)))
-        for row in rows { screen.line(.plain(join(row, widths))) }
+        if let columns = screen.columns {
+            fit(&widths, into: columns)
+        } else {
+            widths = widths.map { min($0, Self.widestFilled) }
+        }
+        let cuts = screen.columns != nil
+        screen.line(.bold(join(headings, widths, cuts)))
+        for row in rows { screen.line(.plain(join(row, widths, cuts))) }
     }
 
     private func fit(_ widths: inout [Int], into columns: Int) {
@@ -36,14 +44,14 @@ struct Table {
         }
     }
 
-    private func join(_ cells: [String], _ widths: [Int]) -> String {
+    private func join(_ cells: [String], _ widths: [Int], _ cuts: Bool) -> String {
         var line = ""
         for (column, cell) in cells.enumerated() {
-            let text = TextWidth.cut(cell, to: widths[column])
+            let text = cuts ? TextWidth.cut(cell, to: widths[column]) : cell
             if column == cells.count - 1 {
                 line += text
             } else {
-                line += TextWidth.padded(text, to: widths[column] + Self.gap)
+                line += TextWidth.padded(text, to: widths[column]) + String(repeating: " ", count: Self.gap)
             }
         }
         while line.last == " " { line.removeLast() }

@@ -17,7 +17,9 @@ enum Network {
     /// Syncs once, showing how far it is, then moves what arrived into the text index.
     static func sync(_ replica: Replica, over transport: HTTPTransport) async throws -> SyncReport {
         let progress = Progress("waiting for the server")
-        let driver = SyncDriver(replica: replica, transport: transport)
+        let driver = SyncDriver(replica: replica, transport: transport) { wait, error in
+            progress.show("waiting \(max(1, wait.components.seconds)) s to try again: \(error)")
+        }
         return try await progress.during {
             let report = try await waitingForOthers(progress) {
                 try await driver.sync { state in

@@ -45,7 +45,16 @@ enum Passphrase {
 
     private static func stored(_ file: String?, variable: String? = "SHOAL_PASSPHRASE") throws -> String? {
         guard let file else { return variable.flatMap(System.variable) }
+        warn(of: file)
         return try line(File.read(file, limit: limit), from: file)
+    }
+
+    /// What lies on a disk may be read by whoever its mode lets; a pipe or a terminal has nobody else.
+    private static func warn(of file: String) {
+        var status = stat()
+        guard file != "-", stat(file, &status) == 0, status.st_mode & S_IFMT == S_IFREG, status.st_mode & 0o077 != 0
+        else { return }
+        Screen.say("others than you may read the passphrase file \(file): chmod 600 keeps them out")
     }
 
     private static func line(_ bytes: [UInt8], from name: String) throws -> String {

@@ -14,7 +14,7 @@ import Testing
     }()
 
     /// Runs `script` with a small file system at `$SMALL` that it can make larger with `grow`; what it prints is kept.
-    private func run(_ script: String, size: Int, _ scene: Scene, _ variables: [String: String]) async throws
+    func run(_ script: String, size: Int, _ scene: Scene, _ variables: [String: String]) async throws
         -> [String]
     {
         let small = "\(scene.directory)/small"
@@ -39,7 +39,7 @@ import Testing
         return outcome.text.split(separator: "\n").map(String.init)
     }
 
-    private func number(_ name: String, _ lines: [String]) -> Int {
+    func number(_ name: String, _ lines: [String]) -> Int {
         lines.last { $0.hasPrefix(name + "=") }.flatMap { Int($0.dropFirst(name.count + 1)) } ?? -1
     }
 

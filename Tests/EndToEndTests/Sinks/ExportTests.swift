@@ -121,4 +121,62 @@ struct ExportTests {
             #expect(left == ["out.csv"])
         }
     }
+
+    /// What an export that was killed had written is nowhere, or goes with the next.
+    @Test func anExportThatIsKilledLeavesNothing() async throws {
+        guard SystemCallOrderTests.mayTrace else {
+            print("skipped: strace is not there or may not trace (apt-get install strace)")
+            return
+        }
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王", role: "supervisor")
+            try await scene.ok("a", "customer", "add", "Canary")
+            let directory = scene.home("exports")
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            let (file, draft) = (directory + "/list.csv", directory + "/.list.csv.shoal-draft")
+            func names() throws -> [String] { try FileManager.default.contentsOfDirectory(atPath: directory).sorted() }
+            func export(_ words: String..., under strace: [String]) async throws -> Child.Outcome {
+                try await scene.begin(
+                    "a", ["export", file] + words, under: ["/usr/bin/strace", "-f", "-o", "/dev/null"] + strace
+                ).end()
+            }
+            let killed = ["-e", "trace=fsync,rename", "-e", "inject=fsync:signal=KILL:when=1"]
+            #expect(try await export(under: killed).status != 0)
+            #expect(try names() == [])
+            #expect(try await export(under: []).status == 0)
+            #expect(try names() == ["list.csv"])
+
+            // Something that has the place of another has a name for a moment.
+            let early = ["-e", "trace=rename", "-e", "inject=rename:signal=KILL:when=1"]
+            try Data("before".utf8).write(to: URL(fileURLWithPath: file))
+            #expect(try await export("--force", under: early).status != 0)
+            #expect(try names() == [".list.csv.shoal-draft", "list.csv"])
+            #expect(try String(contentsOfFile: file, encoding: .utf8) == "before")
+            #expect(try await export("--force", under: []).status == 0)
+            #expect(try names() == ["list.csv"])
+            #expect(try String(contentsOfFile: file, encoding: .utf8).contains("Canary"))
+            #expect(try FileManager.default.attributesOfItem(atPath: file)[.posixPermissions] as? Int == 0o600)
+
+            // A file system that has no files without a name.
+            let named = ["-P", directory + "/", "-e", "trace=openat", "-e", "inject=openat:error=EOPNOTSUPP"]
+            try FileManager.default.removeItem(atPath: file)
+            try Data("left".utf8).write(to: URL(fileURLWithPath: draft))
+            #expect(try await export(under: named).status == 0)
+            #expect(try names() == ["list.csv"])
+            #expect(try await export("--force", under: named).status == 0)
+            #expect(try await export(under: named).errors.contains("is there already"))
+            #expect(try names() == ["list.csv"])
+
+            // Another command may be at work, and what is somebody else's stays.
+            try Data("left".utf8).write(to: URL(fileURLWithPath: draft))
+            let descriptor = open(draft, O_RDONLY | O_CLOEXEC)
+            flock(descriptor, LOCK_EX)
+            #expect(try await scene.fails("a", "export", file, "--force").contains("another command"))
+            close(descriptor)
+            unlink(draft)
+            symlink("/etc/hostname", draft)
+            #expect(try await scene.fails("a", "export", file, "--force").contains("is in the way"))
+            #expect(try names().count == 2)
+        }
+    }
 }

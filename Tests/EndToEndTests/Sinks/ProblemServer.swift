@@ -7,8 +7,10 @@ final class ProblemServer: Sendable {
     let port: UInt16
     private let listener: Int32
 
-    /// - Parameter port: 0 for a free one.
-    init(status: Int, title: String, detail: String, port: UInt16 = 0) throws {
+    /// - Parameters:
+    ///   - port: 0 for a free one.
+    ///   - retryAfter: in seconds.
+    init(status: Int, title: String, detail: String, port: UInt16 = 0, retryAfter: Int? = nil) throws {
         let listener = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
         var yes: Int32 = 1
         setsockopt(listener, SOL_SOCKET, SO_REUSEADDR, &yes, socklen_t(MemoryLayout<Int32>.size))
@@ -29,7 +31,7 @@ final class ProblemServer: Sendable {
         let body = try JSONSerialization.data(withJSONObject: document)
         let head =
             "HTTP/1.1 \(status) Problem\r\nContent-Type: application/problem+json\r\nContent-Length: \(body.count)\r\n"
-            + "Connection: close\r\n\r\n"
+            + (retryAfter.map { "Retry-After: \($0)\r\n" } ?? "") + "Connection: close\r\n\r\n"
         let answer = Data(head.utf8) + body
         Thread.detachNewThread { Self.serve(listener, answer) }
     }
