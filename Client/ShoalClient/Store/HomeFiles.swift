@@ -1,5 +1,4 @@
 import ShoalCRDT
-import ShoalStore
 
 /// What a home needs beside its database: a place, and locks that exclude other processes.
 ///
@@ -19,9 +18,7 @@ public protocol HomeFiles: Sendable {
     /// - Parameter customers: to whose notes the drafts belong that are removed; nil for all.
     func removeCopies(_ home: String, of customers: Set<RecordID>?) throws
     /// Removes the database for good, while this process has it not open and holds the transaction lock; what goes with it is
-    /// overwritten first where it lies.
-    ///
-    /// - Throws: `StoreError.full` where that cannot be.
+    /// overwritten where it lies.
     func removeDatabase(_ home: String) throws
     /// The key under which copies of such pages are kept already, as `keepSpare` was told.
     func spareKey(_ home: String) -> UInt64?
@@ -40,7 +37,6 @@ public protocol HomeFiles: Sendable {
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
     public func removeCopies(_ home: String, of customers: Set<RecordID>?) throws {}
-    public func removeDatabase(_ home: String) throws { throw StoreError.full(path: home) }
     public func spareKey(_ home: String) -> UInt64? { nil }
     public func keepSpare(_ home: String, _ plan: SparePages.Plan) {}
     public func keyFile(_ home: String) throws -> [UInt8]? { nil }

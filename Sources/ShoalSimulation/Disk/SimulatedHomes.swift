@@ -1,4 +1,6 @@
+import CSQLite
 import ShoalClient
+import ShoalStore
 
 /// Homes on simulated disks: their directories need not be made, and their locks are the disk's and end with its process.
 public struct SimulatedHomes: HomeFiles {
@@ -15,6 +17,16 @@ public struct SimulatedHomes: HomeFiles {
 
     public func hasDatabase(_ home: String) throws -> Bool {
         (disk.size(of: try disk.name(of: HomeDirectory.databasePath(home))) ?? 0) > 0
+    }
+
+    public func removeDatabase(_ home: String) throws {
+        let path = HomeDirectory.databasePath(home)
+        for suffix in ["", "-wal"] {
+            let code = disk.delete(try disk.name(of: path + suffix), syncsDirectory: true)
+            if code != SQLITE_OK, code != IOFailure.deleteNothing {
+                throw StoreError(code: code, message: "it cannot be deleted", path: path)
+            }
+        }
     }
 
     public func create(_ home: String) throws { _ = try disk.name(of: home) }

@@ -87,4 +87,39 @@ import Testing
         #expect(stops > 50 && wentOn > 20)
         print("wipe stops=\(stops) went_on=\(wentOn)")
     }
+
+    /// Nothing can be written any more from some effect on, be it the first: removing takes no room.
+    @Test(.timeLimit(.minutes(3))) func itEndsEmptyWhereverTheDiskBecameFull() async throws {
+        let world = SeededWorld(seed: 4)
+        let image = try enrolledHome(world, try ServerMachine(SimulatedDisk(), world))
+        var (unwritten, removed) = (0, 0)
+        for stop in 1... {
+            await Task.yield()
+            let disk = SimulatedDisk(image)
+            let replica = try Replica(home: Replica.home(disk), environment: world.client(disk))
+            let before = disk.counters.effects
+            disk.setHook { $0.kind == .write && $0.number >= before + stop ? .fail(.full) : .proceed }
+            let lockout = try replica.lockOutMakingRoom(.revoked)
+            if lockout != nil { unwritten += 1 }
+            var isRemoved = false
+            do { try replica.wipe(lockout) } catch ReplicaError.locked(_, let lockout) {
+                isRemoved = true
+                #expect(lockout.stage == .wiped && lockout.untaken == 1, "stop \(stop)")
+            }
+            #expect(!holdsCanary(disk.snapshot()), "stop \(stop)")
+            disk.setHook(nil)
+            if isRemoved {
+                removed += 1
+                let home = Replica.home(disk)
+                #expect(throws: ReplicaError.notEnrolled(home: home)) {
+                    try Replica(home: home, environment: world.client(disk))
+                }
+            } else {
+                #expect(try self.lockout(disk, world)?.stage == .wiped, "stop \(stop)")
+            }
+            if disk.counters.effects < before + stop { break }
+        }
+        #expect(unwritten > 0 && removed > 20)
+        print("wipe unwritten=\(unwritten) removed=\(removed)")
+    }
 }
