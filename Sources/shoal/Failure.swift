@@ -42,6 +42,8 @@ enum Failure: Error, Equatable {
     /// The parser's message as one sentence in our spelling.
     private static func explain(_ message: String) -> String {
         let sentence = message.split(separator: "\n").joined(separator: " ").replacing(". ", with: "; ")
+        // The name of an argument, as in FILE, is no beginning of a sentence.
+        if sentence.dropFirst().first?.isUppercase == true { return sentence }
         return sentence.prefix(1).lowercased() + sentence.dropFirst()
     }
 
