@@ -70,28 +70,22 @@ public final class ServerMachine {
 
     /// Answers a sync request.
     func handle(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
-        guard let handler else { throw .down }
-        do {
-            return try spoken(try handler.handleAlone(body, account: account))
-        } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
-            throw .refused(error.description)
-        } catch { throw disk.isHalted ? .down : .refused("\(error)") }
+        try answer { try $0.handleAlone(body, account: account) }
     }
 
     /// Answers what a revoked device brings.
     func handOver(_ body: [UInt8], by credential: Credential) throws(Silence) -> [UInt8] {
-        guard let handler else { throw .down }
-        do {
-            return try spoken(try handler.handOverAlone(body, by: credential))
-        } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
-            throw .refused(error.description)
-        } catch { throw disk.isHalted ? .down : .refused("\(error)") }
+        try answer { try $0.handOverAlone(body, by: credential) }
     }
 
     func relay(_ body: [UInt8], account: RecordID) throws(Silence) -> [UInt8] {
+        try answer { try $0.relay(body, account: account).encoded() }
+    }
+
+    private func answer(_ body: (SyncHandler) throws -> [UInt8]) throws(Silence) -> [UInt8] {
         guard let handler else { throw .down }
         do {
-            return try spoken(try handler.relay(body, account: account).encoded())
+            return try spoken(try body(handler))
         } catch let error as FrameError { throw .refused(error.description) } catch let error as SyncProblem {
             throw .refused(error.description)
         } catch { throw disk.isHalted ? .down : .refused("\(error)") }
