@@ -72,6 +72,31 @@ import Testing
         #expect(words(session.receive(answer)) == "commit up to 13 b, 1 refused, cursor c2, last")
     }
 
+    /// Another copy may push between the commit of a request and the reading of its page.
+    @Test func aPageWithOperationsOfTheLogBeyondItsEndIsPassedOverOnce() {
+        func answer(_ number: UInt32, from: String = "c1") -> SyncResponse {
+            var answer = response(taken(11), from: from)
+            answer.page.begin(RecordID(rawValue: 99), Envelope(kind: .tag, scope: .workspace))
+            answer.page.append(
+                Entry(
+                    key: CellKey(.created), kind: .present, isCovered: false, dot: Dot(replica, number), time: 1,
+                    sequence: 0), from: [])
+            answer.positions = [Dot(replica, number)]
+            return answer
+        }
+        var session = ClientSession()
+        _ = session.start(request(operations: 1))
+        #expect(words(session.receive(answer(11))) == "commit up to 11 b, 0 refused, cursor c2, last")
+        session = ClientSession()
+        _ = session.start(request(operations: 1))
+        let first = session.receive(answer(12))
+        #expect(words(first) == "commit up to 11 b, 0 refused, cursor c1")
+        guard case .commit(let commit) = first else { return }
+        #expect(commit.page.heads.isEmpty && commit.positions.isEmpty)
+        #expect(words(session.committed(next: request(position: 11), pulled: 0)) == "send 0 after 11 from c1")
+        #expect(words(session.receive(answer(12))) == "commit up to 11 b, 0 refused, cursor c2, last")
+    }
+
     @Test func whatWasWrittenMeanwhileIsSentBeforeItFinishes() {
         var session = ClientSession()
         _ = session.start(request(operations: 1))

@@ -22,7 +22,9 @@ extension ReplicaStore {
         let isWhole = Int(pushed.acknowledged) + frame.operations.count == Int(pushed.end)
         // A page leaves out what the request's own operations wrote: what could not be read here must not be left out.
         let isReadable = !frame.operations.operations.indices.contains { frame.operations.saysNothing($0) }
-        let isLast = !log.logs.contains { $0.isOwn && $0.pending > 0 && $0 != pushed }
+        // Only of the log that the request pushes does the server say that another copy has written it further. Of the one that is
+        // written now it must, before rows come with operations that have the places of those written next.
+        let isLast = pushed == current
         var request = SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
             logs: standings(last: pushed), operations: frame.operations,

@@ -54,6 +54,18 @@ public struct ClientSession: Sendable {
         public var serverTime: Int64
         /// For how many days from now the replica may go on alone; nil when the server does not say.
         public var lease: Int?
+
+        /// Another copy wrote the log further between the push and the page: its operations have the places of those that
+        /// will be written here next. The next answer is a fork, and then the page may come.
+        fileprivate mutating func passOverPage(cursor: String) {
+            page = RecordPage()
+            self.cursor = cursor
+            isFill = false
+            beginsFill = false
+            isLast = false
+            positions = []
+            moves = ScopeMoves()
+        }
     }
 
     public struct Report: Sendable, Equatable {
@@ -77,6 +89,8 @@ public struct ClientSession: Sendable {
     /// How often the log may be healed in one sync: a long tail is asked about in parts, and each identifier that is taken
     /// costs one round.
     private var healsLeft = 10_000
+    /// The log of which a page was passed over. It happens once: if the next answer is no fork after all, its page counts.
+    private var passedOver: ReplicaID?
     /// What the server knows of the tail, as far as it was asked.
     private var known: [KnownOperation] = []
 
@@ -130,15 +144,19 @@ public struct ClientSession: Sendable {
         report.pushed += Int(taken.upTo - log.position) - refused.count
         report.refused += refused
         if identifierTaken != nil, !takeHeal() { return stop(.healsInVain) }
-        state = .committing(isLast: !response.more)
-        return .commit(
-            Commit(
-                replica: log.replica, takenUpTo: taken.upTo, acknowledgement: taken.acknowledgement,
-                verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
-                cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
-                isLast: !response.more, positions: response.positions, moves: response.moves,
-                erased: response.erased,
-                serverTime: response.time, lease: response.lease))
+        var commit = Commit(
+            replica: log.replica, takenUpTo: taken.upTo, acknowledgement: taken.acknowledgement,
+            verdicts: taken.verdicts, identifierTaken: identifierTaken, page: response.page,
+            cursor: response.cursor, isFill: response.isFill, beginsFill: response.beginsFill,
+            isLast: !response.more, positions: response.positions, moves: response.moves,
+            erased: response.erased,
+            serverTime: response.time, lease: response.lease)
+        if passedOver != log.replica, response.page.shows(log.replica, beyond: taken.upTo) {
+            passedOver = log.replica
+            commit.passOverPage(cursor: request.cursor)
+        }
+        state = .committing(isLast: commit.isLast)
+        return .commit(commit)
     }
 
     /// The commit is durable.
@@ -198,5 +216,12 @@ public struct ClientSession: Sendable {
     private mutating func stop(_ problem: Problem) -> Action {
         state = .ended
         return .stop(problem)
+    }
+}
+
+extension RecordPage {
+    /// Whether it has operations of a log after a number.
+    fileprivate func shows(_ replica: ReplicaID, beyond number: UInt32) -> Bool {
+        entries.contains { $0.dot.replica == replica && $0.dot.number > number }
     }
 }

@@ -150,6 +150,33 @@ struct CopyTests {
         #expect(try original.replica.conflicts(of: id).isEmpty)
     }
 
+    /// After a rollback both go on under the same replica. One of them writes under it; the other must hear that before it sees what that
+    /// one wrote, or it would take those places for its own.
+    @Test func aCopyThatHeardOfTheOtherWhileItPushedAgain() throws {
+        let scene = try LineageScene()
+        let original = try scene.machine("anna")
+        let id = try original.replica.addCustomer(name: "c")
+        try original.sync()
+        let backup = try scene.backup
+        try original.replica.setFields(of: id, [FieldValue("source", "after the backup")])
+        try original.sync()
+        let copy = try original.copy()
+        try scene.restoreServer(backup)
+        try copy.sync(loses: { $0 == 2 })
+        try original.sync()
+        #expect(try copy.id == original.id)
+        try original.replica.setFields(of: id, [FieldValue("stage", "original")])
+        try original.sync()
+        try copy.sync()
+        #expect(try copy.id != original.id)
+        #expect(try copy.replica.customer(id).fields.contains { $0.value == "original" })
+        try copy.replica.setFields(of: id, [FieldValue("stage", "copy")])
+        try scene.settle([copy, original])
+        #expect(try original.replica.customer(id).fields.contains { $0.value == "copy" })
+        #expect(try copy.replica.refused().isEmpty)
+        #expect(try original.replica.conflicts(of: id).isEmpty)
+    }
+
     /// The copy replaces what it wrote itself: once it is renumbered, the place is the original's.
     @Test func aCopyThatReplacesWhatItWrote() throws {
         let scene = try LineageScene()
