@@ -40,8 +40,9 @@ struct Restore: AsyncParsableCommand {
         discussion: """
             The backup is checked first, and a database that is there is never overwritten. The server must not run. It is
             an earlier state of itself then: replicas notice and push what it lost. Persons that were erased are erased
-            again. Accounts, roles, devices and codes are as they were when the backup was made: whoever was disabled or
-            revoked since then must be again, before the server is started.
+            again, devices that were revoked stay revoked, and codes that were used or taken back stay so, by the files erasures
+            and revocations beside the database: keep them with the backups. Which accounts there are, which of them are disabled,
+            and roles are as they were when the backup was made: look at them before the server is started.
 
               shoald restore /backups/monday.db
             """)
@@ -56,8 +57,13 @@ struct Restore: AsyncParsableCommand {
         defer { withExtendedLifetime(lock) {} }
         try ServerStore.restore(DataDirectory.absolute(file), to: directory.database)
         if global.json { return try global.printJSON([String: String]()) }
-        print("accounts, roles and devices are as they were when the backup was made;")
-        print("disable and revoke again whom you did since, before the server is started (shoald account list)")
+        print("accounts and roles are as they were when the backup was made; set again what you have changed since,")
+        print("before the server is started (shoald account list)")
+        if directory.revocations.isMissing {
+            print(
+                "there is no file revocations in \(directory.path): devices too are as they were; revoke again whom you did since"
+            )
+        }
     }
 }
 

@@ -24,7 +24,7 @@ struct Check: AsyncParsableCommand {
         let directory = try global.directory
         guard directory.hasDatabase else { throw Failure("there is no database in \(directory.path)") }
         // Before the database is opened, which needs a ledger that can be read.
-        let ledger = try directory.ledger.problems()
+        let ledger = try directory.ledger.problems() + directory.revocations.problems()
         if mend != nil, let problem = ledger.first { throw Failure(problem) }
         var report = try await self.report(directory)
         report.problems += ledger

@@ -3,14 +3,15 @@ import Glibc
 import ShoalServer
 import ShoalStore
 
-/// The directory in which a server keeps everything: `shoald.db`, `shoald.db.reserve`, `erasures`, `lock` and, while it runs, `shoald.sock`.
+/// The directory in which a server keeps everything: `shoald.db`, `shoald.db.reserve`, `erasures`, `revocations`, `lock` and, while it runs, `shoald.sock`.
 struct DataDirectory {
     let path: String
 
     var database: String { path + "/shoald.db" }
 
-    /// Not called as the database is: it stays when that is moved away.
+    // Not called as the database is: they stay when that is moved away.
     var ledger: ErasureLedger { ErasureLedger(path: path + "/erasures") }
+    var revocations: RevocationLedger { RevocationLedger(path: path + "/revocations") }
 
     /// Whether something was ever kept here.
     var hasDatabase: Bool { access(database, F_OK) == 0 }
@@ -103,7 +104,8 @@ struct DataDirectory {
     func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
         ServerStore.removeLeftovers(of: database)
         func opened() throws -> ServerStore {
-            try ServerStore(path: database, environment: .system, lease: lease, ledger: ledger)
+            try ServerStore(
+                path: database, environment: .system, lease: lease, ledger: ledger, revocations: revocations)
         }
         let reserve = DiskReserve(path: ServerStore.reserve(of: database))
         let store: ServerStore

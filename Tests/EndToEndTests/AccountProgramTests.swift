@@ -62,6 +62,29 @@ struct AccountProgramTests {
         }
     }
 
+    @Test func aBackupDoesNotLetARevokedDeviceInAgain() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小美")
+            let code = try await scene.shoald("account", "code", "小美").text
+                .trimmingCharacters(in: .whitespacesAndNewlines)
+            let backup = scene.home("monday.db")
+            #expect(try await scene.shoald("backup", backup).status == 0)
+            try await scene.ok("a", "customer", "add", "张三")
+            let replica = try await scene.json("a", "status")["replica"].text ?? ""
+            #expect(try await scene.shoald("device", "revoke", replica).status == 0)
+            try await scene.ok("b", "enroll", scene.url, code)
+            try await scene.stopServer()
+            for suffix in ["", "-wal", "-shm"] { unlink(scene.home("server") + "/shoald.db" + suffix) }
+            #expect(try await scene.shoald("restore", backup).status == 0)
+            try await scene.startServer()
+            #expect(try await scene.fails("a", "sync").contains("was revoked"))
+            // What it had not sent is here all the same.
+            #expect(try await scene.shoald("dump").text.contains("张三"))
+            try await scene.fails("c", "enroll", scene.url, code)
+            #expect(try await scene.shoald("check").status == 0)
+        }
+    }
+
     @Test func devicesAreListedNamedAndRevoked() async throws {
         try await Scene.run { scene in
             let code = try await scene.code("小美")

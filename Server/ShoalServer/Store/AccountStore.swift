@@ -119,7 +119,7 @@ extension ServerStore {
         code: [UInt8], key: [UInt8], former: RecordID? = nil, formerName: String? = nil, device: String = "",
         salt: UInt32, time: Int64
     ) throws -> EnrollResponse {
-        try withWriter { writer, database in
+        let answer = try withWriter { writer, database in
             try writer.transaction {
                 guard
                     let row = try Row.fetchOne(
@@ -165,6 +165,8 @@ extension ServerStore {
                 )
             }
         }
+        noteUsed(code, time: time)
+        return answer
     }
 
     private static func use(

@@ -45,6 +45,12 @@ extension ServerStore {
     func disable(_ name: String, time: Int64) throws {
         try changing(account: name) { writer, database, account in
             try writer.note(AuditEvent(action: .accountDisable, subject: account, time: time))
+            let devices = try Int64.fetchAll(
+                database, sql: "SELECT replica FROM credential WHERE account = ? AND revoked IS NULL",
+                arguments: [account.rawValue])
+            try revocations?.append(
+                devices.map { .device(Self.replica($0), isDiscarded: false) } + Self.unusedCodes(database, of: account),
+                time: time)
             try database.execute(
                 sql: "UPDATE account SET disabled = coalesce(disabled, ?) WHERE id = ?",
                 arguments: [time, account.rawValue])
@@ -89,6 +95,7 @@ extension ServerStore {
     func cancelCodes(of name: String, time: Int64) throws -> Int {
         try changing(account: name) { writer, database, account in
             let open = try Self.openCodes(database, of: account.rawValue, at: time).count
+            try revocations?.append(Self.unusedCodes(database, of: account), time: time)
             try database.execute(
                 sql: "DELETE FROM enrolment WHERE account = ? AND key IS NULL", arguments: [account.rawValue])
             if open > 0 {
@@ -98,6 +105,12 @@ extension ServerStore {
             }
             return open
         }
+    }
+
+    private static func unusedCodes(_ database: Database, of account: RecordID) throws -> [RevocationLedger.Entry] {
+        try Data.fetchAll(
+            database, sql: "SELECT code FROM enrolment WHERE account = ? AND key IS NULL", arguments: [account.rawValue]
+        ).map { .code(Array($0)) }
     }
 
     /// When the codes of an account expire that were not used and still can be.
@@ -196,10 +209,8 @@ extension ServerStore {
                 AuditEvent(
                     action: .deviceRevoke, subject: account, replica: Self.replica(device),
                     values: [.init("unsent work", to: discards ? "discarded" : "taken")], time: time))
-            try database.execute(
-                sql: """
-                    UPDATE credential SET revoked = coalesce(revoked, ?), discarded = max(discarded, ?) WHERE replica = ?
-                    """, arguments: [time, discards, device])
+            try revocations?.append([.device(Self.replica(device), isDiscarded: discards)], time: time)
+            try Self.revoke(device, discards: discards, time: time, database)
         }
     }
 

@@ -35,6 +35,8 @@ public final class ServerStore: Sendable {
     public let quarantine = Quarantine()
     /// What was ever erased, kept apart from the database.
     let ledger: ErasureLedger?
+    /// What ever stopped to let somebody in, kept apart from the database.
+    let revocations: RevocationLedger?
     /// For how many whole days replicas may go on alone, as long as collection waits for them.
     let leaseDays: Int
     private let published: Mutex<Published>
@@ -46,13 +48,15 @@ public final class ServerStore: Sendable {
     ///   - environment: draws the keys of a new database and the tags of commits.
     ///   - lease: for how many milliseconds collection waits for a silent replica.
     ///   - ledger: what is erased again if the database has it; nil remembers erasures in the database alone.
+    ///   - revocations: what is revoked again if the database lets it in; nil remembers revocations in the database alone.
     /// - Throws: `StoreError`; `.newerVersion` for a file of a newer version, which is left as it is.
     public init(
         path: String, environment: ServerEnvironment, lease: Int64 = ServerStore.defaultLease,
-        ledger: ErasureLedger? = nil
+        ledger: ErasureLedger? = nil, revocations: RevocationLedger? = nil
     ) throws {
         self.path = path
         self.ledger = ledger
+        self.revocations = revocations
         leaseDays = Int(clamping: min(max(lease / 86_400_000, Limits.lease.lowerBound), Limits.lease.upperBound))
         var opened: DatabasePool?
         do {
@@ -93,7 +97,10 @@ public final class ServerStore: Sendable {
             try? opened?.close()
             throw error
         }
-        do { try applyLedger() } catch {
+        do {
+            try applyLedger()
+            try applyRevocations(time: environment.now())
+        } catch {
             try? close()
             throw error
         }
