@@ -87,13 +87,21 @@ extension Record {
         for entry in entries where !entry.kind.isMarker && common[entry.dot.replica] < entry.dot.number {
             let its = other.entries[other.range(of: entry.key, in: arena)].first { $0.dot == entry.dot }
             let isMaker = entry.key.field == .created && !id.isDerived
-            guard let its, its.kind == entry.kind, isMaker || its.time == entry.time,
-                entry.kind.isSlice
-                    ? compareBytes(arena, entry.slice, other.arena, its.slice) == 0 : entry.integer == its.integer
-            else { continue }
+            guard let its, isMaker || its.time == entry.time, isSame(entry, as: its, of: other) else { continue }
             common.advance(entry.dot.replica, to: entry.dot.number)
         }
         return common
+    }
+
+    /// Whether this record has at a place what an entry of another row of it says.
+    public func has(_ entry: Entry, of other: Record, at dot: Dot) -> Bool {
+        entries[range(of: entry.key, in: other.arena)].contains { $0.dot == dot && isSame($0, as: entry, of: other) }
+    }
+
+    private func isSame(_ entry: Entry, as its: Entry, of other: Record) -> Bool {
+        entry.kind == its.kind
+            && (entry.kind.isSlice
+                ? compareBytes(arena, entry.slice, other.arena, its.slice) == 0 : entry.integer == its.integer)
     }
 
     /// Whether a mark in this record waits for an operation.

@@ -116,6 +116,9 @@ public enum StoreFile {
 
     /// Checks that no migration is in the file that `migrator` does not know.
     public static func refuseNewer(_ migrator: DatabaseMigrator, _ database: Database, path: String) throws {
-        if try migrator.hasBeenSuperseded(database) { throw StoreError.newerVersion(path: path) }
+        guard try migrator.hasBeenSuperseded(database) else { return }
+        // A newer version has done all that this one knows; a list of which one is missing is damaged.
+        if try migrator.hasCompletedMigrations(database) { throw StoreError.newerVersion(path: path) }
+        throw StoreError.damaged(path: path, reason: "the list of its versions is not in form")
     }
 }

@@ -64,6 +64,14 @@ struct EncryptionProgramTests {
             #expect(try !files(scene, "a", holding: Self.canary).isEmpty)
             let dump = try await scene.ok("a", "dump")
             #expect(try await fails(scene, "encrypt", variables: ["SHOAL_PASSPHRASE": "short"]).contains("at least 8"))
+            // Somebody may need what is in them, so they are not removed; and they would stay readable.
+            for name in ["replica.db.damaged-1", "note-0-\(id)-x.txt"] {
+                let path = scene.home("a") + "/" + name
+                try Data(Self.canary.utf8).write(to: URL(fileURLWithPath: path))
+                let refused = try await fails(scene, "encrypt", variables: right)
+                #expect(refused.contains("\(name) would stay readable"), "\(refused)")
+                try FileManager.default.removeItem(atPath: path)
+            }
             #expect(try await ok(scene, "encrypt") == "")
             #expect(try files(scene, "a", holding: Self.canary) == [])
             #expect(try await ok(scene, "dump") == dump)

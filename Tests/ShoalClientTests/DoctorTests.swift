@@ -324,6 +324,40 @@ struct DoctorTests {
         #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path + ".spare")) == spare)
     }
 
+    /// Where it says what is in the file and who the replica is may be cut off: of those pages there are spare ones.
+    @Test(arguments: [1, 2, 3, 5, 8, 13, 20, 30, 40])
+    func aHomeThatIsCutOffAnywhereGivesUpWhatIsThere(pages: Int) throws {
+        let scene = try Scene()
+        try scene.close()
+        let bytes = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+        let kept = bytes.prefix(min(bytes.count - 4_096, pages * 4_096))
+        try kept.write(to: URL(fileURLWithPath: scene.path))
+        let findings = try scene.doctor()
+        #expect(findings.first?.isMended == true, "\(findings)")
+        _ = try scene.replica.sync(scene.server)
+    }
+
+    /// A bit in the list of migrations is no newer version.
+    @Test func aDamagedListOfVersionsIsDamage() throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        let queue = try DatabaseQueue(path: scene.path)
+        try queue.write {
+            try $0.execute(sql: "UPDATE grdb_migrations SET identifier = 'x' || identifier WHERE rowid = 2")
+        }
+        try queue.close()
+        #expect(throws: StoreError.self) { try scene.open() }
+        #expect(try scene.doctor().count > 0)
+        #expect(try scene.replica.dumpLines == before)
+        // One that has all of this and more is newer.
+        try scene.close()
+        let newer = try DatabaseQueue(path: scene.path)
+        try newer.write { try $0.execute(sql: "INSERT INTO grdb_migrations VALUES ('99 later')") }
+        try newer.close()
+        #expect(throws: StoreError.newerVersion(path: scene.path)) { _ = try scene.doctor() }
+    }
+
     /// The copy of the first page is older than the file: what came behind the end that it names is there all the same.
     @Test func aHomeThatGrewSinceItsSparePagesWereTakenIsMendedWhole() throws {
         let scene = try Scene()

@@ -120,6 +120,9 @@ import Testing
         }
         #expect(throws: ReplicaError.unknownAccount("人", near: [])) { try one.replica.follow(id, account: "人") }
         #expect(throws: refused) { try one.replica.editTags(of: [id], [.remove("油皮")]) }
+        #expect(throws: refused) { try one.replica.resolve(String(id.description.prefix(4)), kind: .customer) }
+        #expect(throws: refused) { try one.replica.resolveConflict(String(id.description.prefix(4))) }
+        #expect(throws: refused) { try one.replica.resolve(String(note.description.suffix(6)), kind: .customer) }
         // Also another process that has never seen the later time, after the clock was set back.
         one.world.time = start
         expectRefused()

@@ -62,6 +62,25 @@ import Testing
         #expect(try encryption.lock() == nil)
     }
 
+    @Test func aLockedHomeKeepsItsPassphrase() async throws {
+        let one = try await prepared()
+        try one.replica.close()
+        var environment = one.world.environment
+        environment.secret = { _, _ in Array("a long passphrase".utf8) }
+        var secret = HomeSecret.passphrase("a long passphrase")
+        secret.scrypt = { KeyFile.Scrypt(salt: $0, rounds: 16, blockSize: 1, parallelism: 1) }
+        let (encryption, first) = (HomeEncryption(home: one.home.path, environment: environment), secret)
+        try encryption.encrypt(first)
+        let gone = ScriptedTransport.Step.fail(.unreachable("gone"))
+        one.transport.script([Self.problem("disabled")] + Array(repeating: gone, count: 4))
+        let replica = try Replica(home: one.home.path, environment: environment)
+        _ = try? await SyncDriver(replica: replica, transport: one.transport).sync()
+        try replica.close()
+        let key = try environment.homes.keyFile(one.home.path)
+        await expectLocked(.disabled, .handingOver) { try encryption.change { first } }
+        #expect(try environment.homes.keyFile(one.home.path) == key)
+    }
+
     /// What editors left goes with the customer that it is about, and all of it with the home.
     @Test func draftsGoWithTheirCustomerOrTheirHome() throws {
         let (home, memory) = (TemporaryHome(), TemporaryHome())

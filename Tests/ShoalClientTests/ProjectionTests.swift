@@ -117,6 +117,25 @@ import struct ShoalCRDT.Record
         for table in Self.tables { #expect(kept[table] == derived[table], "\(table)") }
     }
 
+    /// Another program may write an element that is no identifier: nobody follows then, and no tag is there.
+    @Test func anElementThatIsNoIdentifierIsNobodys() throws {
+        let server = TinyServer()
+        let one = try Operator("anna", server)
+        let id = try one.replica.addCustomer(name: "c")
+        try one.replica.sync(server)
+        let (before, customer) = (try Self.tables(one.replica), try one.replica.customer(id))
+        server.write { batch in
+            batch.begin(record: id, time: server.time)
+            for field in [Field.follow, .tagged] {
+                batch.edit(CellKey(field, text: batch.store("0CN9CYTH00000".utf8)), .present)
+            }
+        }
+        try one.replica.sync(server)
+        #expect(try Self.tables(one.replica) == before)
+        #expect(try one.replica.customer(id).followers == customer.followers && one.replica.customer(id).tags.isEmpty)
+        #expect(try one.replica.examine().isEmpty)
+    }
+
     @Test func anEmptyReplicaFilledByPagesHoldsWhatTheServerHolds() throws {
         let server = TinyServer()
         server.pageSize = 7

@@ -83,6 +83,19 @@ import struct ShoalCRDT.Record
         try loss.expectEverythingBack()
     }
 
+    /// A row may be that of more than its vector says: nothing is wrong with a database that has it.
+    @Test func whatGoesBeyondItsVectorIsNoDamage() throws {
+        let loss = try Loss()
+        let gone = try loss.before.replica("小红")
+        try gone.push(Operations { $0.makeCustomer(gone.newID(), name: "李雷") })
+        let reader = try loss.before.replica("小兰")
+        try reader.pullAll()
+        try loss.relay(reader, vector: [:])
+        try loss.expectEverythingBack()
+        let report = try DatabaseCheck.run(path: loss.after.store.path)
+        #expect(report.isSound, "\(report.problems)")
+    }
+
     /// One replica holds what was removed, another knows that it was, in any order, with the remover's log or without.
     @Test(arguments: [true, false], [true, false])
     func nothingThatWasRemovedReturns(staleFirst: Bool, replays: Bool) throws {

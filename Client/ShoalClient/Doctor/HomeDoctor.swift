@@ -122,13 +122,25 @@ public struct HomeDoctor {
         let descriptor = open(copy, O_WRONLY | O_CLOEXEC)
         guard descriptor >= 0 else { throw failure() }
         defer { close(descriptor) }
+        // Its first page says how long it was, or the spare one does; and no spare page lies beyond its end.
+        let first = spare.first { $0.number == 1 }
+        let said = try missing(of: copy, cipher) ?? first.flatMap { length($0.bytes, cipher) }
+        let least = spare.map { off_t($0.number) * off_t($0.bytes.count) }.max()
+        try extend(descriptor, to: max(said ?? 0, least ?? 0))
         for page in spare {
             let bytes = try page.number == 1 ? counted(page.bytes, descriptor, cipher) : page.bytes
             let place = off_t(page.number - 1) * off_t(bytes.count)
             guard pwrite(descriptor, bytes, bytes.count, place) == bytes.count else { throw failure() }
         }
-        if let length = try missing(of: copy, cipher), ftruncate(descriptor, length) != 0 { throw failure() }
+        if let length = try missing(of: copy, cipher) { try extend(descriptor, to: length) }
         return true
+    }
+
+    private func extend(_ descriptor: Int32, to length: off_t) throws {
+        var status = stat()
+        guard fstat(descriptor, &status) == 0, status.st_size >= length || ftruncate(descriptor, length) == 0 else {
+            throw failure()
+        }
     }
 
     /// The first page, saying of how many pages the file is that is there.
@@ -151,9 +163,15 @@ public struct HomeDoctor {
         defer { close(descriptor) }
         var header = [UInt8](repeating: 0, count: cipher == nil ? 32 : PageCipher.pageSize)
         var status = stat()
-        guard pread(descriptor, &header, header.count, 0) == header.count, fstat(descriptor, &status) == 0 else {
-            return nil
-        }
+        guard pread(descriptor, &header, header.count, 0) == header.count, fstat(descriptor, &status) == 0,
+            let length = length(header, cipher)
+        else { return nil }
+        return status.st_size < length ? length : nil
+    }
+
+    /// How long a database is by what its first page says; nil if that is none.
+    private func length(_ page: [UInt8], _ cipher: PageCipher?) -> off_t? {
+        var header = page
         if let cipher {
             guard let plain = cipher.page(header, index: 0) else { return nil }
             header = plain
@@ -166,7 +184,7 @@ public struct HomeDoctor {
             size.nonzeroBitCount == 1
         else { return nil }
         let length = off_t(size * number(28..<32))
-        return status.st_size < length && length <= Self.longest ? length : nil
+        return length <= Self.longest ? length : nil
     }
 
     /// Puts the draft in the place of the database, which stays under another name.

@@ -47,6 +47,7 @@ public struct HomeEncryption {
     public func encrypt(_ secret: HomeSecret) throws {
         try exclusively {
             guard try lock() == nil else { throw ReplicaError.home(home, reason: "it is encrypted already") }
+            try refuseReadable()
             let bytes = try HomeKey.make(secret, environment)
             let key = try KeyFile(decoding: bytes).unlocked(with: secret.bytes)
             guard let key else { throw ReplicaError.wrongSecret(home: home) }
@@ -55,6 +56,17 @@ public struct HomeEncryption {
             try copy(from: nil, to: cipher)
             try HomeDirectory.commitSwap(home, encrypts: true)
         }
+    }
+
+    /// The doctor's copies and drafts of editors may be all that is left of somebody's work, so nobody but a person removes them.
+    private func refuseReadable() throws {
+        let names = try HomeDirectory.copies(home)
+        if names.isEmpty { return }
+        throw ReplicaError.home(
+            home,
+            reason:
+                "\(names.joined(separator: ", ")) would stay readable beside the encrypted database: look whether you need what is "
+                + "in it, move it away or remove it, and try again")
     }
 
     /// Writes the database as plain text again.
@@ -70,7 +82,8 @@ public struct HomeEncryption {
         }
     }
 
-    /// Locks the database's key with another secret; the database stays as it is.
+    /// Locks the database's key with another secret; the database stays as it is. Not that of a locked home, which would hide it
+    /// from the server's word.
     ///
     /// - Parameter secret: asked for when the one that the home has is known to be right.
     public func change(to secret: () throws -> HomeSecret) throws {
@@ -82,7 +95,10 @@ public struct HomeEncryption {
             throw ReplicaError.busy(home: home, pid: lock.holder)
         }
         defer { lock.release() }
+        try HomeDirectory.finishSwap(home)
         try refuseChanged(bytes)
+        let cipher = PageCipher(key: key, random: environment.random)
+        try FileExamination.examine(path, cipher) { try admit($0, needsContact: false) }
         try HomeDirectory.writeKey(new, as: HomeDirectory.keyName, home)
     }
 
@@ -127,15 +143,20 @@ public struct HomeEncryption {
     private func copy(from old: PageCipher?, to new: PageCipher?) throws {
         let part = HomeDirectory.partPath(home)
         for suffix in ["", "-journal", "-wal", "-shm"] { unlink(part + suffix) }
-        try FileConversion.run(path, from: old, to: part, new) { database in
-            // One of an earlier version is brought up to date by the next command, and admitted by none before.
-            guard try database.tableExists("locked") else { return }
-            do { try StandingStore.read(database, home: home).admit(to: home, now: environment.now) } catch {
-                if case ReplicaError.notEnrolled = error { return }
-                throw error
-            }
-        }
+        try FileConversion.run(path, from: old, to: part, new) { try admit($0) }
         chmod(part, 0o600)
         try HomeDirectory.synchronize(part, home)
+    }
+
+    private func admit(_ database: Database, needsContact: Bool = true) throws {
+        // One of an earlier version is brought up to date by the next command, and admitted by none before.
+        guard try database.tableExists("locked") else { return }
+        do {
+            let standing = try StandingStore.read(database, home: home)
+            try standing.admit(to: home, needsContact: needsContact, now: environment.now)
+        } catch {
+            if case ReplicaError.notEnrolled = error { return }
+            throw error
+        }
     }
 }

@@ -168,10 +168,15 @@ public final class Replica: Sendable {
     public func write<T>(_ body: (Commands) throws -> T) throws -> T {
         try transaction(isRemote: false) { store in
             try store.admit(needsContact: false)
-            do { return try body(Commands(store)) } catch let error as ReplicaError {
-                guard let days = store.daysOutOfContact else { throw error }
-                throw error.withoutNames(days: days)
-            }
+            return try withoutNames(store) { try body(Commands(store)) }
+        }
+    }
+
+    /// Runs `body`, whose errors name nothing that it was not given while the home is out of contact.
+    private func withoutNames<T>(_ store: ReplicaStore, _ body: () throws -> T) throws -> T {
+        do { return try body() } catch let error as ReplicaError {
+            guard let days = store.daysOutOfContact else { throw error }
+            throw error.withoutNames(days: days)
         }
     }
 
@@ -312,7 +317,7 @@ public final class Replica: Sendable {
             defer { note(store) }
             return try store.reading {
                 try store.admit(needsContact: needsContact)
-                return try body(store)
+                return try withoutNames(store) { try body(store) }
             }
         }
     }

@@ -134,7 +134,8 @@ public enum ReplicaError: Error, Equatable, Sendable, CustomStringConvertible {
         switch self {
         case .unknownTag(let name, _): .unknownTag(name, near: [])
         case .unknownAccount(let name, _): .unknownAccount(name, near: [])
-        case .ambiguousTag, .ambiguousAccount: .outOfContact(days: days)
+        case .ambiguousTag, .ambiguousAccount, .ambiguousID, .wrongKind, .severalConflicts, .noSuchChoice:
+            .outOfContact(days: days)
         default: self
         }
     }

@@ -33,13 +33,18 @@ extension Replica {
         do {
             let present = try resolve(text)
             let all = refused.union([present]).sorted()
-            if all.count > 1 { throw ReplicaError.ambiguousID(text, all) }
+            if all.count > 1 { throw try shown(.ambiguousID(text, all)) }
             return present
         } catch ReplicaError.unknownID {
-            if refused.count > 1 { throw ReplicaError.ambiguousID(text, refused.sorted()) }
+            if refused.count > 1 { throw try shown(.ambiguousID(text, refused.sorted())) }
             guard let id = refused.first else { throw ReplicaError.unknownID(text) }
             return id
         }
+    }
+
+    /// An error as the home may say it now.
+    private func shown(_ error: ReplicaError) throws -> ReplicaError {
+        try read(needsContact: false) { store in store.daysOutOfContact.map(error.withoutNames) ?? error }
     }
 
     // MARK: Customers and notes
@@ -60,7 +65,9 @@ extension Replica {
     static func followers(of record: Record, _ authors: Authors) -> [String] {
         var followers: [String] = []
         record.forEachCell(in: record.range(of: Field.follow)) { cell in
-            guard ProjectionStore.hasElement(record, cell), let first = cell.first else { return }
+            guard ProjectionStore.hasElement(record, cell), let first = cell.first,
+                record.entries[first].key.elementKind == .id
+            else { return }
             followers.append(authors.account(record.entries[first].key.elementID))
         }
         return followers.sorted()
@@ -69,7 +76,9 @@ extension Replica {
     static func tags(of record: Record, _ book: TagBook, _ authors: Authors) -> [AssignedTag] {
         var byView: [RecordID: AssignedTag] = [:]
         record.forEachCell(in: record.range(of: Field.tagged)) { cell in
-            guard ProjectionStore.hasElement(record, cell), let shown = record.shown(in: cell) else { return }
+            guard ProjectionStore.hasElement(record, cell), let shown = record.shown(in: cell),
+                shown.key.elementKind == .id
+            else { return }
             let view = book.view(of: shown.key.elementID)
             let id = view?.id ?? shown.key.elementID
             if let known = byView[id], known.at <= shown.time { return }

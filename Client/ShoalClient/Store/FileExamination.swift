@@ -47,7 +47,8 @@ enum FileExamination {
         } catch StoreError.damaged(_, let reason) { return [reason] }
     }
 
-    private static func examine<T>(_ path: String, _ cipher: PageCipher?, _ body: (Database) throws -> T) throws -> T {
+    /// Runs `body` on the file, which is left as it is.
+    static func examine<T>(_ path: String, _ cipher: PageCipher?, _ body: (Database) throws -> T) throws -> T {
         try StoreError.mapping(path: path) {
             try StoreFile.sharingIfRoom { isAlone in
                 let queue = try DatabaseQueue(

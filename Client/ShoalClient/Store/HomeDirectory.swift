@@ -1,3 +1,4 @@
+import Foundation
 import Glibc
 import ShoalCRDT
 
@@ -69,16 +70,26 @@ public struct HomeDirectory: HomeFiles {
     }
 
     public func removeCopies(_ home: String, of customers: Set<RecordID>?) throws {
-        // Drafts are named after their home as it is called now, and customer.
+        // Drafts are named after their home, as it was called when they were made, and customer: what lies in the home is its own.
         let begins = customers?.map { Self.draftName(home, of: $0) } ?? [Self.draftName(home, of: nil)]
         try Self.remove(in: home) { name in
-            name.hasPrefix(Self.database + ".") || begins.contains { name.hasPrefix($0) }
-                || customers == nil && name.hasPrefix("note-")
+            if name.hasPrefix(Self.database + ".") { return true }
+            guard name.hasPrefix("note-") else { return false }
+            return customers.map { customers in customers.contains { name.contains("-\($0)-") } } ?? true
         }
         for directory in drafts where access(directory, R_OK) == 0 {
             try Self.remove(in: directory) { name in begins.contains { name.hasPrefix($0) } }
         }
         try Self.synchronize(home, home)
+    }
+
+    /// The names of what was kept of the database because it was damaged, and of drafts that editors left in the home.
+    static func copies(_ home: String) throws -> [String] {
+        do {
+            return try FileManager.default.contentsOfDirectory(atPath: home).filter {
+                $0.hasPrefix(database + ".damaged-") || $0.hasPrefix("note-")
+            }.sorted()
+        } catch { throw ReplicaError.home(home, reason: error.localizedDescription) }
     }
 
     public func removeDatabase(_ home: String) throws {

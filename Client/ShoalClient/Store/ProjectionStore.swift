@@ -87,6 +87,8 @@ final class ProjectionStore {
         try CellDifference.forEach(old, new) { before, after in
             guard let key = Self.key(old, before, new, after) else { return }
             switch key.field {
+            // An element that is no identifier is nobody's.
+            case .tagged where key.elementKind != .id, .follow where key.elementKind != .id: break
             case .tagged:
                 let (was, isThere) = (Self.hasElement(old, before), Self.hasElement(new, after))
                 if was != isThere { try table.setTag(key.elementID, id, isThere) }
@@ -118,6 +120,7 @@ final class ProjectionStore {
             guard let key = Self.key(was, before, now, after) else { return }
             switch key.field {
             case .accountReplica: try table.setAuthor(key.elementID, new.id, Self.hasElement(now, after))
+            case .accountReplica where key.elementKind != .id, .tagMerged where key.elementKind != .id: break
             case .tagMerged: try table.setMerge(new.id, into: key.elementID, Self.hasElement(now, after))
             case .tagFolded, .groupFolded: break
             default: try updateConflict(new.id, was, before, now, after)

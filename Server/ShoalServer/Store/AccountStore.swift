@@ -119,8 +119,8 @@ extension ServerStore {
         code: [UInt8], key: [UInt8], former: RecordID? = nil, formerName: String? = nil, device: String = "",
         salt: UInt32, time: Int64
     ) throws -> EnrollResponse {
-        let answer = try withWriter { writer, database in
-            try writer.transaction {
+        try withWriter { writer, database in
+            let answer = try writer.transaction {
                 guard
                     let row = try Row.fetchOne(
                         database.cachedStatement(
@@ -164,9 +164,9 @@ extension ServerStore {
                     time: time
                 )
             }
+            noteUsed(code, time: time)
+            return answer
         }
-        noteUsed(code, time: time)
-        return answer
     }
 
     private static func use(

@@ -216,7 +216,10 @@ extension StoreWriter {
             let isLost = state.logs[entry.dot.replica]?.position ?? 0 == 0
             let now = state.earlier.now(of: entry.dot, state.logs, isProven: isLost)
             guard now.count == 1, let now = now.first, !counted.contains(now), formerly[now] == nil,
-                !formerly.values.contains(entry.dot)
+                !formerly.values.contains(entry.dot),
+                // What was sent and not acknowledged there stood there only if it is what the row has there: another copy's may.
+                state.earlier.now(of: entry.dot, state.logs, isProven: true).contains(now)
+                    || record.has(entry, of: relayed, at: now)
             else { continue }
             formerly[now] = entry.dot
         }

@@ -71,6 +71,6 @@ extension ServerStore {
             + codes.map { .code(Array($0)) }
     }
 
-    /// Notes that a code was used. If that fails, the store does it when it is opened: the database has it.
+    /// Notes that a code was used, on the writer's queue like everything that writes the ledger. If that fails, the store does it when it is opened: the database has it.
     func noteUsed(_ code: [UInt8], time: Int64) { try? revocations?.append([.code(code)], time: time) }
 }

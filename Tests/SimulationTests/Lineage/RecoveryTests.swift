@@ -43,6 +43,39 @@ struct RecoveryTests {
         #expect(try anna.sync()?.relayed == 0)
     }
 
+    /// Two copies worked, one of them was renumbered, the server is set back, and others are asked. What one of them says of where
+    /// its work stood is not said of the other's.
+    @Test(arguments: [[1, 0, 1], [0, 1, 0], [1, 2, 0], [2, 1, 0], [0, 2, 1], [2, 0, 1]], [true, false])
+    func copiesOfAHomeKeepTheWorkOfEach(order: [Int], inOneRecord: Bool) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let bert = try scene.machine("bert")
+        let id = try anna.replica.addCustomer(name: "c")
+        try anna.sync()
+        let backup = try scene.backup
+        let copy = try anna.copy()
+        if inOneRecord {
+            try copy.replica.setFields(of: id, [FieldValue("x-副", "副本")])
+            try anna.replica.setFields(of: id, [FieldValue("x-本", "本人")])
+        } else {
+            _ = try copy.replica.addNote(to: id, "副本")
+            _ = try anna.replica.addNote(to: id, "本人")
+        }
+        for machine in [anna, copy, anna, bert] { try machine.sync() }
+        try scene.restoreServer(backup)
+        _ = try scene.server.store.beginRecovery()
+        let machines = [anna, copy, bert]
+        for index in order { try machines[index].sync() }
+        try scene.settle(machines)
+        if inOneRecord {
+            let fields = try bert.replica.customer(id).fields
+            #expect(fields.contains(FieldValue("x-副", "副本")) && fields.contains(FieldValue("x-本", "本人")), "\(fields)")
+        } else {
+            #expect(try bert.replica.notes(of: id).map(\.body).sorted() == ["副本", "本人"].sorted())
+        }
+        #expect(try bert.replica.conflicts().isEmpty)
+    }
+
     /// One holds what two who are gone had overwritten; another's row equals what the server has, which says nothing of
     /// what lies between.
     @Test(arguments: [true, false])
