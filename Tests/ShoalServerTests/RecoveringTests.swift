@@ -141,6 +141,22 @@ struct RecoveringTests {
         #expect(try server.store.commit(group: [anna.push(of: late)])[0].answer.upTo == 1)
     }
 
+    /// Whom a loss concerns is believed about what it may see, and about nothing else.
+    @Test func whatWasWrittenEarlierIsStillWhatOneMayWrite() throws {
+        let bert = try server.replica("bert", role: .sales)
+        let customer = try chiefs
+        _ = try hear(anna)
+        let foreign = Operations {
+            $0.begin(record: customer, time: 0, salt: 1)
+            $0.edit(CellKey(.description, id: bert.account), text: "别人的备注")
+            $0.begin(record: customer, time: 0, salt: 2)
+            $0.edit(CellKey(.follow, id: bert.account), .absent)
+            $0.begin(record: customer, time: 0, salt: 3)
+            $0.edit(CellKey(.description, id: anna.account), text: "自己的")
+        }
+        #expect(try send(anna, foreign, earlier: 3).verdicts.map(\.reason) == [.forbidden, .forbidden])
+    }
+
     /// What anna was when she added bert is lost with the server; a person makes her a supervisor again.
     @Test func whatASupervisorAddedCountsAsSoonAsItIsKnownThatSheIsOne() throws {
         let bert = try server.replica("bert", role: .sales)

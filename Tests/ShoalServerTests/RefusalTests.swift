@@ -115,8 +115,31 @@ struct RefusalTests {
         try other.push(Operations { $0.makeCustomer(id, name: "李四") })
         #expect(try replica.push(Operations { $0.makeCustomer(id, name: "李四") }).verdicts.isEmpty)
         let answer = try replica.push(
-            Operations { $0.begin(record: id, time: 0, creates: Envelope(kind: .note, scope: .customer(id)), salt: 3) })
+            Operations { $0.begin(record: id, time: 0, creates: Envelope(kind: .tag, scope: .workspace), salt: 3) })
         #expect(answer.verdicts.map(\.reason) == [.keyMismatch])
+    }
+
+    /// A customer that everybody sees could be erased by nobody, as what it is.
+    @Test func aRecordIsMadeInTheScopeOfItsKind() throws {
+        let customer = replica.newID()
+        try replica.push(Operations { $0.makeCustomer(customer, name: "张三") })
+        let wrong = [
+            Envelope(kind: .customer, scope: .workspace), Envelope(kind: .customer, scope: .account(replica.account)),
+            Envelope(kind: .customer, scope: .customer(customer)), Envelope(kind: .note, scope: .workspace),
+            Envelope(kind: .tag, scope: .customer(customer)),
+            Envelope(kind: .tagGroup, scope: .account(replica.account)),
+            Envelope(kind: .export, scope: .workspace),
+        ]
+        for envelope in wrong {
+            let answer = try replica.push(
+                Operations { $0.begin(record: replica.newID(), time: 0, creates: envelope, salt: 5) })
+            #expect(answer.verdicts.map(\.reason) == [.malformed], "\(envelope)")
+        }
+        // Nothing is known of a kind of a later version.
+        let later = Envelope(kind: Kind(rawValue: 300), scope: .account(replica.account))
+        #expect(
+            try replica.push(Operations { $0.begin(record: replica.newID(), time: 0, creates: later, salt: 5) })
+                .verdicts.isEmpty)
     }
 
     @Test func operationsThatAreNotInFormAreRefusedOneByOne() throws {

@@ -75,6 +75,33 @@ final class RevocationTests {
         #expect(try DatabaseCheck.run(path: store.path).isSound)
     }
 
+    /// Devices are enrolled and revoked at once: no line of the ledger is lost or torn.
+    @Test func theLedgerHasWhatHappensAtOnce() throws {
+        let server = try TestServer(isInMemory: true)
+        let ledger = RevocationLedger(path: server.directory + "/revocations")
+        let store = try ServerStore(
+            path: server.directory + "/other.db", environment: server.environment, revocations: ledger)
+        let accounts = Accounts(store: store, environment: server.environment)
+        _ = try accounts.add(name: "小美", role: .sales)
+        let codes = try (0..<400).map { _ in try accounts.newCode(name: "小美").code }
+        @Sendable func enroll(_ code: String) throws -> ReplicaID {
+            try accounts.enroll(EnrollRequest(code: code, key: Base64URL.encode(server.random.bytes(32)))).replica
+        }
+        let devices = try codes[..<100].map(enroll)
+        DispatchQueue.concurrentPerform(iterations: 300) { index in
+            if index % 3 == 0 {
+                #expect(throws: Never.self) { try accounts.revoke(device: devices[index / 3].text, discards: false) }
+            } else {
+                #expect(throws: Never.self) { _ = try enroll(codes[100 + index]) }
+            }
+        }
+        #expect(try ledger.problems().isEmpty)
+        let entries = try ledger.entries()
+        #expect(entries.count { if case .device = $0 { true } else { false } } == 100)
+        #expect(entries.count == 400)
+        try store.close()
+    }
+
     /// The ledger is what does it.
     @Test func withoutTheFileABackupIsAsItWas() throws {
         let (devices, codes, file) = try backup()

@@ -20,6 +20,23 @@ extension Kind {
     public var isKept: Bool { self != .customer && self != .note }
 }
 
+extension Schema {
+    /// Whether a record may be made with this envelope: of the kinds that this version knows each has one scope. What nobody
+    /// could see or erase as what it is, nobody makes.
+    public static func admits(_ envelope: Envelope, for id: RecordID) -> Bool {
+        switch (envelope.kind, envelope.scope) {
+        case (.none, _): false
+        case (.customer, .customer(let customer)): customer == id
+        case (.note, .customer(let customer)): customer != id
+        case (.account, .workspace), (.tagGroup, .workspace), (.tag, .workspace), (.setting, .workspace),
+            (.export, .account):
+            true
+        case (.account, _), (.customer, _), (.tagGroup, _), (.tag, _), (.note, _), (.setting, _), (.export, _): false
+        default: true
+        }
+    }
+}
+
 /// The fields that this version knows; numbers are unique over all kinds and never used again.
 extension Field {
     // Account 账号

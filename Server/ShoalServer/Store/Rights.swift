@@ -73,14 +73,15 @@ extension GroupFold {
                 if !isEarlier { return .unknownRecord }
             }
         }
-        if isEarlier { return nil }
         // A derived identifier may be made again: what is made so is there already.
         let isNew =
             made.contains { slots[$0].record == operation.record }
             || operation.creates != nil && !operation.record.isDerived
         let edits = push.operations.edits[operation.edits]
         let mayAll =
-            edits.allSatisfy { may(push.account, write: $0, in: envelope.kind, isNew: isNew, isFollower: isFollower) }
+            edits.allSatisfy {
+                may(push.account, write: $0, in: envelope.kind, isNew: isNew, isFollower: isFollower || isEarlier)
+            }
         let mayCover = operation.covers.isEmpty || isNew || may(push.account, envelope.kind.writer)
         return mayAll && mayCover ? nil : .forbidden
     }

@@ -168,7 +168,7 @@ public final class PreparedPush: Sendable {
         var found: Set<Int> = []
         for (index, operation) in operations.operations.enumerated() {
             let isWellFormed =
-                operation.record.isValid && operation.creates?.kind != Kind.none
+                operation.record.isValid && operation.creates.map { Schema.admits($0, for: operation.record) } ?? true
                 && operations.firstMisplacedEdit(of: index) == nil
                 && operations.edits[operation.edits].allSatisfy { edit in
                     edit.key.field != .created && !(edit.kind.isSlice && edit.slice.count > Limits.text)
