@@ -82,9 +82,12 @@ extension Record {
     /// Up to where the logs are surely the same of which both rows speak: of an entry that both have, with its value and time, they
     /// mean the same operation, and whoever shares one shares all before it. So they do of one that makes the record, whatever its
     /// time, which each server may have lowered: an identifier is drawn once, but a derived one.
-    public func common(with other: Record) -> VersionVector {
+    ///
+    /// - Parameter isOwn: whether an entry of this record stands where its log has it.
+    public func common(with other: Record, where isOwn: (Dot) -> Bool) -> VersionVector {
         var common = VersionVector()
-        for entry in entries where !entry.kind.isMarker && common[entry.dot.replica] < entry.dot.number {
+        for entry in entries
+        where !entry.kind.isMarker && common[entry.dot.replica] < entry.dot.number && isOwn(entry.dot) {
             let its = other.entries[other.range(of: entry.key, in: arena)].first { $0.dot == entry.dot }
             let isMaker = entry.key.field == .created && !id.isDerived
             guard let its, isMaker || its.time == entry.time, isSame(entry, as: its, of: other) else { continue }

@@ -191,8 +191,8 @@ import Testing
                 == [
                     "1 replica", "2 lineage", "4 quarantine", "5 relay", "6 earlier places", "7 texts", "8 visibility",
                     "8 lock and lease", "8 settled", "8 trust", "9 erasure", "10 renamed", "11 tag merges",
-                    "12 lockout losses",
+                    "12 lockout losses", "13 log checks",
                 ])
-        #expect(hash == 1_514_407_326_395_729_422, "a shipped migration is never edited; add another")
+        #expect(hash == 14_012_164_389_890_862_870, "a shipped migration is never edited; add another")
     }
 }

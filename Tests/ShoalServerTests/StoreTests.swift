@@ -26,6 +26,7 @@ struct StoreTests {
             "10 audit links": "115ed7042afc1d2b",
             "11 visibility without an index of scopes": "83eeee0858b11b4e",
             "10 relayed accounts": "1d6fae93a3aa2d1f", "12 handovers": "22cfb18738fd10cd",
+            "13 log checks": "9f28a7311b94e617",
         ]
         for (name, sql) in ServerSchema.migrations {
             let text = name + "\n" + sql.joined(separator: "\n")

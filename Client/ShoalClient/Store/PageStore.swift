@@ -65,7 +65,7 @@ struct PageStore {
         }
         try endFill()
         try store.evictLeft()
-        try StandingStore.advanceVector(commit.positions, store.database)
+        try StandingStore.advanceVector(commit.positions, commit.checks, store.database)
         standing.cursor = commit.cursor
         if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
         let now = store.environment.now()

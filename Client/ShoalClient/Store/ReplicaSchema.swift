@@ -22,6 +22,7 @@ enum ReplicaSchema {
         Migration(name: "10 renamed", sql: renamed),
         Migration(name: "11 tag merges", sql: tagMerges),
         Migration(name: "12 lockout losses", sql: lockoutLosses),
+        Migration(name: "13 log checks", sql: logChecks),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -324,6 +325,12 @@ enum ReplicaSchema {
         -- How many changes were not taken from a home that was emptied, and how many of it the server had refused.
         ALTER TABLE locked ADD COLUMN untaken INTEGER NOT NULL DEFAULT 0;
         ALTER TABLE locked ADD COLUMN refused INTEGER NOT NULL DEFAULT 0;
+        """
+
+    private static let logChecks = """
+        -- What tells whose log it is, 24 bits; 0 where the server did not say.
+        ALTER TABLE vector ADD COLUMN log_check INTEGER NOT NULL DEFAULT 0;
+        ALTER TABLE stock_vector ADD COLUMN log_check INTEGER NOT NULL DEFAULT 0;
         """
 
     private static let tagMerges = """

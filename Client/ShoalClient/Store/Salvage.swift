@@ -40,7 +40,7 @@ struct Salvage {
         try copyPlain("quarantine", ["id", "source", "key", "bytes", "reason"])
         // What a server that lost something may still ask for: this may be the last place that has it.
         try copyPlain("stock", ["generation", "record", "cells", "is_too_large"])
-        try copyPlain("stock_vector", ["generation", "replica", "number"])
+        try copyPlain("stock_vector", ["generation", "replica", "number", "log_check"])
         try copyPlain("stock_open", ["record"])
         try copyPlain("reenrolment", ["id", "server", "code", "key"])
     }

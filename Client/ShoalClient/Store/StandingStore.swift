@@ -92,13 +92,18 @@ enum StandingStore {
         ])
     }
 
-    static func advanceVector(_ dots: [Dot], _ database: Database) throws {
+    /// - Parameter checks: one for each, or none.
+    static func advanceVector(_ dots: [Dot], _ checks: [LogCheck], _ database: Database) throws {
         let statement = try database.cachedStatement(
             sql: """
-                INSERT INTO vector (replica, number) VALUES (?1, ?2)
-                ON CONFLICT (replica) DO UPDATE SET number = max(number, ?2)
+                INSERT INTO vector (replica, number, log_check) VALUES (?1, ?2, ?3)
+                ON CONFLICT (replica) DO UPDATE SET number = ?2, log_check = ?3 WHERE number <= ?2
                 """)
-        for dot in dots { try statement.execute(arguments: [Int64(dot.replica.rawValue), Int64(dot.number)]) }
+        for (index, dot) in dots.enumerated() {
+            let check = index < checks.count ? checks[index] : .unknown
+            try statement.execute(
+                arguments: [Int64(dot.replica.rawValue), Int64(dot.number), Int64(check.rawValue)])
+        }
     }
 
     // MARK: Enrolment

@@ -53,7 +53,10 @@ struct StockStore {
                     """, arguments: [generation, hasVector, last])
         }
         try database.cachedStatement(
-            sql: "INSERT INTO stock_vector (generation, replica, number) SELECT ?, replica, number FROM vector"
+            sql: """
+                INSERT INTO stock_vector (generation, replica, number, log_check)
+                SELECT ?, replica, number, log_check FROM vector
+                """
         ).execute(arguments: [generation])
         try database.execute(sql: "DELETE FROM vector")
         try dropEmpty()
@@ -130,7 +133,8 @@ struct StockStore {
             let generation = try Int64.fetchOne(
                 database.cachedStatement(sql: "SELECT min(generation) FROM stock WHERE NOT is_too_large"))
         else { return nil }
-        var request = RelayRequest(epoch: epoch, vector: try vector(generation), page: RecordPage())
+        let (vector, checks) = try vector(generation)
+        var request = RelayRequest(epoch: epoch, vector: vector, checks: checks, page: RecordPage())
         var batch = RelayBatch(generation: generation, records: [])
         let rows = try Row.fetchCursor(
             database.cachedStatement(
@@ -149,17 +153,18 @@ struct StockStore {
         return (request, batch)
     }
 
-    private func vector(_ generation: Int64) throws -> VersionVector {
+    private func vector(_ generation: Int64) throws -> (VersionVector, [ReplicaID: LogCheck]) {
         var vector = VersionVector()
+        var checks: [ReplicaID: LogCheck] = [:]
         let rows = try Row.fetchCursor(
-            database.cachedStatement(sql: "SELECT replica, number FROM stock_vector WHERE generation = ?"),
+            database.cachedStatement(sql: "SELECT replica, number, log_check FROM stock_vector WHERE generation = ?"),
             arguments: [generation])
         while let row = try rows.next() {
-            vector.advance(
-                ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64)),
-                to: UInt32(truncatingIfNeeded: row["number"] as Int64))
+            let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: row["replica"] as Int64))
+            vector.advance(replica, to: UInt32(truncatingIfNeeded: row["number"] as Int64))
+            checks[replica] = LogCheck(rawValue: UInt32(truncatingIfNeeded: row["log_check"] as Int64))
         }
-        return vector
+        return (vector, checks)
     }
 
     /// Drops what was acknowledged.
@@ -208,7 +213,7 @@ struct StockStore {
         }
         return try Row.fetchAll(database, sql: sql).compactMap { row in
             let generation: Int64 = row["generation"]
-            if vectors[generation] == nil { vectors[generation] = try vector(generation) }
+            if vectors[generation] == nil { vectors[generation] = try vector(generation).0 }
             let record = try Self.record(
                 RecordID(rawValue: row["record"]), row.dataNoCopy(named: "cells").map { Array($0) } ?? [])
             return record.isMade ? (record, vectors[generation] ?? VersionVector()) : nil

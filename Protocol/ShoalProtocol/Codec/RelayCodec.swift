@@ -16,10 +16,11 @@ extension RelayRequest {
         frame.json.string(epoch.hexadecimal)
         frame.json.key("vector")
         frame.json.beginArray()
-        for (replica, number) in vector.positions.sorted(by: { $0.key < $1.key }) {
-            frame.json.dot(Dot(replica, number))
-        }
+        let positions = vector.positions.sorted { $0.key < $1.key }
+        for (replica, number) in positions { frame.json.dot(Dot(replica, number)) }
         frame.json.endArray()
+        let told = positions.map { checks[$0.key] ?? .unknown }
+        if told.contains(where: { $0 != .unknown }) { LogCheck.write(told, to: &frame.json) }
         frame.json.key("page")
         PageCodec.write(page, to: &frame)
         frame.json.endObject()
@@ -46,6 +47,7 @@ extension RelayRequest {
         var version: Int64?
         var epoch: UInt64?
         var vector: VersionVector?
+        var checks: [LogCheck] = []
         var page: RecordPage?
         try reader.readObject { reader, key in
             switch key {
@@ -53,6 +55,7 @@ extension RelayRequest {
             case "needs": try reader.readNeeds()
             case "epoch": epoch = try reader.readHexadecimal()
             case "vector": vector = try Self.readVector(from: &reader)
+            case "checks": checks = try LogCheck.read(from: &reader)
             case "page": page = try PageCodec.read(from: &reader)
             default: try reader.skip()
             }
@@ -62,7 +65,12 @@ extension RelayRequest {
         guard let vector else { throw reader.error(.missingKey("vector")) }
         guard let page else { throw reader.error(.missingKey("page")) }
         guard page.own.isEmpty else { throw reader.error(.invalid("a relay leaves no value out")) }
-        self.init(epoch: epoch, vector: vector, page: page)
+        let replicas = vector.positions.keys.sorted()
+        guard checks.isEmpty || checks.count == replicas.count else {
+            throw reader.error(.invalid("not a check for each position"))
+        }
+        let told = Dictionary(uniqueKeysWithValues: zip(replicas, checks)).filter { $0.value != .unknown }
+        self.init(epoch: epoch, vector: vector, checks: told, page: page)
     }
 
     private static let mostPositions = 65_536

@@ -173,6 +173,7 @@ extension SyncResponse {
         frame.json.beginArray()
         for dot in positions { frame.json.dot(dot) }
         frame.json.endArray()
+        if !checks.isEmpty { LogCheck.write(checks, to: &frame.json) }
         frame.json.key("time")
         frame.json.integer(time)
         moves.write(to: &frame.json)
@@ -210,6 +211,7 @@ extension SyncResponse {
         var isFill: Bool?
         var beginsFill = false
         var positions: [Dot] = []
+        var checks: [LogCheck] = []
         var time: Int64?
         var page = RecordPage()
         var moves = ScopeMoves()
@@ -227,6 +229,7 @@ extension SyncResponse {
             case "fill": isFill = try reader.readBool()
             case "begins": beginsFill = try reader.readBool()
             case "positions": try reader.readArray { positions.append(try $0.readDot()) }
+            case "checks": checks = try LogCheck.read(from: &reader)
             case "time": time = try reader.readInteger()
             case "left": moves.left = try ScopeMoves.read(from: &reader)
             case "entered": moves.entered = try ScopeMoves.read(from: &reader)
@@ -244,9 +247,13 @@ extension SyncResponse {
         guard let more else { throw reader.error(.missingKey("more")) }
         guard let isFill else { throw reader.error(.missingKey("fill")) }
         guard let time else { throw reader.error(.missingKey("time")) }
+        guard checks.isEmpty || checks.count == positions.count else {
+            throw reader.error(.invalid("not a check for each position"))
+        }
         self.init(
             push: push, from: from, page: try recovery.applied(to: page, reader), cursor: cursor, more: more,
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
+        self.checks = checks
         self.log = log
         self.beginsFill = beginsFill
         self.moves = moves

@@ -6,12 +6,15 @@ public struct RelayRequest: Sendable {
     public var epoch: UInt64
     /// Up to where the records of the page are the fold of all logs; empty when it is not known.
     public var vector: VersionVector
+    /// What tells whose logs the vector speaks of, as far as the replica was told.
+    public var checks: [ReplicaID: LogCheck]
     /// Whole records, with every value.
     public var page: RecordPage
 
-    public init(epoch: UInt64, vector: VersionVector, page: RecordPage) {
+    public init(epoch: UInt64, vector: VersionVector, checks: [ReplicaID: LogCheck] = [:], page: RecordPage) {
         self.epoch = epoch
         self.vector = vector
+        self.checks = checks
         self.page = page
     }
 }

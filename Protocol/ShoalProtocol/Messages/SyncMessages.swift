@@ -234,6 +234,8 @@ public struct SyncResponse: Sendable {
     public var beginsFill = false
     /// The positions of logs that changed since the cursor; with the last page only.
     public var positions: [Dot]
+    /// What tells whose logs those are: one for each position, or none.
+    public var checks: [LogCheck] = []
     /// Milliseconds since 1970 by the server's clock.
     public var time: Int64
     /// Whether the server wants what replicas held before it lost something; §3.6.

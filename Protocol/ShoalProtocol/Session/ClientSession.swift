@@ -46,6 +46,8 @@ public struct ClientSession: Sendable {
         /// Nothing more to pull: only now the state is promised whole.
         public var isLast: Bool
         public var positions: [Dot]
+        /// What tells whose logs those are: one for each, or none.
+        public var checks: [LogCheck] = []
         /// What left the account's view or came into it again; takes effect before the page.
         public var moves = ScopeMoves()
         /// What is to be removed for good; takes effect before everything else.
@@ -64,6 +66,7 @@ public struct ClientSession: Sendable {
             beginsFill = false
             isLast = false
             positions = []
+            checks = []
             moves = ScopeMoves()
         }
     }
@@ -151,6 +154,7 @@ public struct ClientSession: Sendable {
             isLast: !response.more, positions: response.positions, moves: response.moves,
             erased: response.erased,
             serverTime: response.time, lease: response.lease)
+        commit.checks = response.checks
         if passedOver != log.replica, response.page.shows(log.replica, beyond: taken.upTo) {
             passedOver = log.replica
             commit.passOverPage(cursor: request.cursor)

@@ -102,6 +102,8 @@ public struct ServerSession: Sendable {
         /// Whether it is the first that tells everything to an account that became a supervisor's; nothing says so on the wire.
         public var beginsEverything = false
         public var positions: [Dot]
+        /// What tells whose logs those are, one for each.
+        public var checks: [LogCheck] = []
         /// What left the account's view or came into it again.
         public var moves = ScopeMoves()
         /// What the replica has to remove for good.
@@ -181,6 +183,7 @@ public struct ServerSession: Sendable {
             push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
             isFill: page.isFill, positions: page.positions, time: time)
         response.log = pushedLog
+        response.checks = page.checks
         response.beginsFill = page.beginsFill
         response.moves = page.moves
         response.erased = page.erased

@@ -193,6 +193,6 @@ extension GroupFold {
     private func isRelayed(_ dot: Dot, in record: RecordID) throws(StoreError) -> Bool {
         guard let relayed = try writer.relayed(record) else { return false }
         return relayed.contains(dot)
-            || writer.state.earlier.was(of: dot, writer.state.logs).contains { relayed.contains($0.place) }
+            || writer.state.earlier.was(of: dot, writer.state.logs).contains { relayed.contains(former: $0.place) }
     }
 }

@@ -205,7 +205,7 @@ public struct DatabaseCheck {
     }
 
     private mutating func checkRecords() throws {
-        relayed = Array(try RelayQueries(database).sources().values)
+        relayed = Array(try RelayQueries(database).sources().values.map(\.vector))
         earlier = Set(
             try Int64.fetchAll(database, sql: "SELECT replica FROM earlier_log").map {
                 ReplicaID(rawValue: UInt32(truncatingIfNeeded: $0))

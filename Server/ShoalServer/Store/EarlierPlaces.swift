@@ -66,6 +66,11 @@ struct EarlierPlaces {
         }
     }
 
+    /// The runs whose operations stand in a log of an account now.
+    func runs(in replica: ReplicaID, of account: RecordID) -> [FormerPlace] {
+        runs.lazy.filter { $0.account == account && $0.place.now.replica == replica }.map(\.place)
+    }
+
     fileprivate mutating func add(_ place: FormerPlace, account: RecordID) {
         runs.append(Run(place: place, account: account))
     }

@@ -60,6 +60,8 @@ struct GroupFold {
     private var audit: FoldAudit
     private var handoverRefusals = HandoverRefusals()
     var rights: Rights
+    /// Of the push that is folded alone: the relays that speak of others than its operations.
+    private(set) var others: Set<Int64> = []
     var progress: [Progress?]
 
     init(_ writer: StoreWriter, _ group: [PreparedPush]) {
@@ -113,6 +115,7 @@ struct GroupFold {
             case .ends(let outcome): outcomes[index] = outcome
             case .continues(let firstNew):
                 try writer.notePlaces(of: group[index])
+                others = writer.state.recovers ? try writer.others(than: group[index]) : []
                 collect(index, from: firstNew)
             }
         }

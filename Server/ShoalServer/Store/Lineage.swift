@@ -89,7 +89,7 @@ extension StoreWriter {
         if mayBeElsewhere, known < named.count, try !places(of: [named[known]], account: push.account).isEmpty {
             return .ends(try fork(push, log))
         }
-        if try isClaimedByRelay(push, log, from: known) { return .ends(try fork(push, log)) }
+        if try isClaimedByRelay(push, log, named, from: known) { return .ends(try fork(push, log)) }
         return .continues(firstNew: min(known, push.operations.count))
     }
 
@@ -100,19 +100,37 @@ extension StoreWriter {
     /// Whether a relay speaks of new operations' places, of which it is not sure that these stood there: they go on under other
     /// ones, so that none is passed over for one that only shares its place.
     private func isClaimedByRelay(
-        _ push: PreparedPush, _ log: LogPosition, from known: Int
+        _ push: PreparedPush, _ log: LogPosition, _ hashes: [OperationHash], from known: Int
     ) throws(StoreError) -> Bool {
-        let count = push.tail.isEmpty ? push.operations.count : push.tail.count
-        guard !state.relaySources.isEmpty, known < count, let sure = state.earlier.sure[log.replica] else {
+        guard !state.relaySources.isEmpty, known < hashes.count, let sure = state.earlier.sure[log.replica] else {
             return false
         }
         let proven = push.proven.first { $0.replica == log.replica }?.number ?? 0
         let first = log.position + UInt32(known) + 1
-        let last = log.position + UInt32(count)
-        let claimed = state.relaySources.values.lazy.map { min($0[log.replica], last) }.max() ?? 0
-        guard claimed >= first, claimed > max(sure, proven) else { return false }
-        guard push.tail.isEmpty, try isHeld(Int(claimed - log.position) - 1, of: push, log) else { return true }
+        let last = log.position + UInt32(hashes.count)
+        var claimed: UInt32 = 0
+        for source in state.relaySources.values where !source.strange.contains(log.replica) {
+            let end = source.vector[log.replica]
+            if end >= first, end <= last, let check = source.checks[log.replica], check != .unknown {
+                if check.contradicts(hashes[Int(end - log.position) - 1]) { return true }
+            } else {
+                claimed = max(claimed, min(end, last))
+            }
+        }
+        guard claimed >= first else { return false }
+        if !push.tail.isEmpty { return true }
+        if try isAnother(known...Int(claimed - log.position) - 1, of: push, log) { return true }
+        guard claimed > max(sure, proven) else { return false }
+        guard try isHeld(Int(claimed - log.position) - 1, of: push, log) else { return true }
         try setSure(claimed, of: log.replica)
+        return false
+    }
+
+    /// Whether a relay has brought something else under the place of an operation.
+    private func isAnother(
+        _ indices: ClosedRange<Int>, of push: PreparedPush, _ log: LogPosition
+    ) throws(StoreError) -> Bool {
+        for index in indices where try isAnother(index, of: push, at: log.dot(index)) { return true }
         return false
     }
 
@@ -139,7 +157,7 @@ extension StoreWriter {
         return false
     }
 
-    private func storedHash(
+    func storedHash(
         _ replica: ReplicaID, _ number: UInt32, _ state: LogState
     ) throws(StoreError) -> OperationHash? {
         if number == 0 { return .start }

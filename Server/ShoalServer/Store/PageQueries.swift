@@ -89,15 +89,16 @@ extension ServerStore {
         }
         cursor.commit = now
         let more = cursor.fill != nil || cursor.move != nil || cursor.sequence < now.sequence
-        var positions: [Dot] = []
+        var (positions, checks): ([Dot], [LogCheck]) = ([], [])
         if !more {
-            positions = try Self.positions(database, after: cursor.hasPositions ? cursor.floor : 0)
+            (positions, checks) = try Self.positions(database, after: cursor.hasPositions ? cursor.floor : 0)
             cursor.floor = now.sequence
             cursor.hasPositions = true
         }
         var page = ServerSession.Page(
             page: reader.page, cursor: seal.close(cursor, for: account), more: more, isFill: isFill,
             beginsFill: beginsFill, positions: positions)
+        page.checks = checks
         page.beginsEverything = reader.beginsEverything
         page.moves = reader.moves
         page.erased = erased
@@ -110,16 +111,17 @@ extension ServerStore {
     }
 
     /// The logs that moved in commits after `sequence`, and to where.
-    private static func positions(_ database: Database, after sequence: Int64) throws -> [Dot] {
+    private static func positions(_ database: Database, after sequence: Int64) throws -> ([Dot], [LogCheck]) {
         let statement = try Statement(
             cachedIn: database,
-            "SELECT replica, position FROM log WHERE sequence > ?1 AND position > 0 ORDER BY replica")
+            "SELECT replica, position, hash FROM log WHERE sequence > ?1 AND position > 0 ORDER BY replica")
         try statement.bind(1, sequence)
-        var positions: [Dot] = []
+        var (positions, checks): ([Dot], [LogCheck]) = ([], [])
         while try statement.step() {
             let replica = ReplicaID(rawValue: UInt32(truncatingIfNeeded: statement.integer(0)))
             positions.append(Dot(replica, UInt32(truncatingIfNeeded: statement.integer(1))))
+            checks.append(LogCheck(OperationHash(rawValue: UInt64(bitPattern: statement.integer(2)))))
         }
-        return positions
+        return (positions, checks)
     }
 }

@@ -9,10 +9,12 @@ extension GroupFold {
     /// Whether a relay has brought an operation under a place that it once had. Rather is one applied again that was
     /// replaced than one passed over that nobody brought.
     private func cameByRelay(
-        _ former: (place: Dot, isProven: Bool), _ index: Int, of push: PreparedPush, _ relayed: VersionVector?,
+        _ former: (place: Dot, isProven: Bool), _ index: Int, of push: PreparedPush, _ relayed: RelayedVector?,
         _ record: Record?
     ) -> Bool {
-        let (isRelayed, isFree) = (relayed?.contains(former.place) == true, !writer.isTaken(former.place))
+        let (isRelayed, isFree) = (
+            relayed?.contains(former: former.place, except: others) == true, !writer.isTaken(former.place)
+        )
         if isRelayed, isFree, former.isProven { return true }
         // Where something else has the place now, or may have had it then, only what is there can have come.
         return (isRelayed || isFree) && record?.holds(index, of: push.operations, at: former.place) == true
@@ -31,7 +33,7 @@ extension GroupFold {
     /// that came before it name may have stood elsewhere in an earlier epoch. Of one that a relay has brought only what it
     /// replaces and covers goes: whoever relayed it may not have said that they knew of that.
     func applyRecovering(
-        _ index: Int, of push: PreparedPush, _ dot: Dot, _ time: Int64, _ sequence: Int64, _ relayed: VersionVector?,
+        _ index: Int, of push: PreparedPush, _ dot: Dot, _ time: Int64, _ sequence: Int64, _ relayed: RelayedVector?,
         to record: inout Record?
     ) -> Bool {
         let (earlier, logs) = (writer.state.earlier, writer.state.logs)

@@ -1,6 +1,7 @@
 import Foundation
 import GRDB
 import ShoalCRDT
+import ShoalProtocol
 import ShoalStore
 
 // GRDB has types of the same names.
@@ -21,8 +22,8 @@ final class RelayQueries {
 
     init(_ database: Database) throws(StoreError) {
         self.database = database
-        selectSources = try Statement(database, "SELECT id, vector FROM relay_source")
-        insertSource = try Statement(database, "INSERT INTO relay_source (account, vector) VALUES (?1, ?2)")
+        selectSources = try Statement(database, "SELECT id, vector, checks FROM relay_source")
+        insertSource = try Statement(database, "INSERT INTO relay_source (account, vector, checks) VALUES (?1, ?2, ?3)")
         deleteSource = try Statement(database, "DELETE FROM relay_source WHERE id = ?1")
         insertRecord = try Statement(database, "INSERT OR IGNORE INTO relay_record (record, source) VALUES (?1, ?2)")
         selectRecord = try Statement(database, "SELECT source FROM relay_record WHERE record = ?1")
@@ -43,34 +44,49 @@ final class RelayQueries {
 
     // MARK: Sources
 
-    func sources() throws(StoreError) -> [Int64: VersionVector] {
+    func sources() throws(StoreError) -> [Int64: RelaySource] {
         defer { selectSources.reset() }
-        var sources: [Int64: VersionVector] = [:]
+        var sources: [Int64: RelaySource] = [:]
         while try selectSources.step() {
-            var vector = VersionVector()
-            let bytes = selectSources.bytes(1)
-            for offset in stride(from: 0, to: bytes.count - 7, by: 8) {
-                let replica = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset, as: UInt32.self))
-                let number = UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: offset + 4, as: UInt32.self))
-                vector.advance(ReplicaID(rawValue: replica), to: number)
+            var source = RelaySource()
+            let vector = Self.words(selectSources.bytes(1))
+            let checks = Self.words(selectSources.bytes(2))
+            for place in 0..<vector.count / 2 {
+                let replica = ReplicaID(rawValue: vector[2 * place])
+                source.vector.advance(replica, to: vector[2 * place + 1])
+                guard place < checks.count else { continue }
+                source.checks[replica] = LogCheck(rawValue: checks[place])
+                if checks[place] & Self.strange != 0 { source.strange.insert(replica) }
             }
-            sources[selectSources.integer(0)] = vector
+            sources[selectSources.integer(0)] = source
         }
         return sources
     }
 
     /// - Returns: the number of the new source.
-    func addSource(_ vector: VersionVector, account: RecordID) throws(StoreError) -> Int64 {
-        var bytes: [UInt8] = []
-        for (replica, number) in vector.positions.sorted(by: { $0.key < $1.key }) {
-            for word in [replica.rawValue, number] {
-                withUnsafeBytes(of: word.littleEndian) { bytes.append(contentsOf: $0) }
-            }
-        }
+    func addSource(_ source: RelaySource, account: RecordID) throws(StoreError) -> Int64 {
         try insertSource.bind(1, account.rawValue)
-        try insertSource.bind(2, bytes)
+        let positions = source.vector.positions.sorted { $0.key < $1.key }
+        try insertSource.bind(2, Self.bytes(positions.flatMap { [$0.key.rawValue, $0.value] }))
+        let checks = positions.map { replica, _ in
+            (source.checks[replica] ?? .unknown).rawValue | (source.strange.contains(replica) ? Self.strange : 0)
+        }
+        try insertSource.bind(3, Self.bytes(checks))
         try insertSource.run()
         return database.lastInsertedRowID
+    }
+
+    /// Beside the check of a log that is another one here.
+    private static let strange: UInt32 = 1 << 31
+
+    private static func words(_ bytes: UnsafeRawBufferPointer) -> [UInt32] {
+        stride(from: 0, to: bytes.count - 3, by: 4).map {
+            UInt32(littleEndian: bytes.loadUnaligned(fromByteOffset: $0, as: UInt32.self))
+        }
+    }
+
+    private static func bytes(_ words: [UInt32]) -> [UInt8] {
+        words.flatMap { word in withUnsafeBytes(of: word.littleEndian) { Array($0) } }
     }
 
     /// How many an account has.

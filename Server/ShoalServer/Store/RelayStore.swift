@@ -70,25 +70,12 @@ extension StoreWriter {
     /// Whether an operation was taken from its log.
     func isTaken(_ dot: Dot) -> Bool { dot.number <= state.logs[dot.replica]?.position ?? 0 }
 
-    /// The joined vector of what was relayed of a record: an operation within it is in effect there. Nil if nothing was.
-    func relayed(_ record: RecordID) throws(StoreError) -> VersionVector? {
-        if state.relaySources.isEmpty { return nil }
-        var joined: VersionVector?
-        for source in try relays.sources(of: record) {
-            guard let vector = state.relaySources[source] else { continue }
-            joined = joined ?? VersionVector()
-            joined?.merge(vector)
-        }
-        return joined
-    }
-
     /// Joins the records of a relay, in the transaction under way.
     ///
     /// - Returns: how many of them are joined.
     func join(_ request: RelayRequest, account: RecordID, time: Int64, _ database: Database) throws -> Int {
-        // Rows from before the loss know nothing of logs that were handed out since.
-        let vector = VersionVector(request.vector.positions.filter { !isOfThisEpoch($0.key) })
-        let source = try source(vector, account: account)
+        let believed = try believed(request)
+        let source = try source(believed.source, account: account)
         let before = state.sequence
         var taken = 0
         var audited: [RecordPage.Head] = []
@@ -97,7 +84,7 @@ extension StoreWriter {
             let relayed = request.page.record(head, notAfter: time) {
                 $0.key.field == .accountRole || self.countsAgain($0)
             }
-            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, vector: vector, database)
+            guard try isErased(relayed) || mayRelay(relayed, account), try join(relayed, believed, database)
             else {
                 continue
             }
@@ -142,20 +129,22 @@ extension StoreWriter {
     static let mostSources = 256
 
     /// - Throws: `SyncProblem.tooManyVectors`.
-    private func source(_ vector: VersionVector, account: RecordID) throws -> Int64 {
-        if let known = state.relaySources.first(where: { $0.value == vector })?.key { return known }
+    private func source(_ source: RelaySource, account: RecordID) throws -> Int64 {
+        if let known = state.relaySources.first(where: { $0.value == source })?.key { return known }
         if try relays.sourceCount(of: account) >= Self.mostSources {
             try forgetReachedSources()
             guard try relays.sourceCount(of: account) < Self.mostSources else { throw SyncProblem.tooManyVectors }
         }
-        let source = try relays.addSource(vector, account: account)
-        state.relaySources[source] = vector
-        return source
+        let number = try relays.addSource(source, account: account)
+        state.relaySources[number] = source
+        return number
     }
 
     /// - Returns: whether the record is joined: it is not where another stands under its identifier, or where it would
     ///   become larger than a page can carry.
-    private func join(_ relayed: Record, vector: VersionVector, _ database: Database) throws -> Bool {
+    private func join(
+        _ relayed: Record, _ believed: BelievedVector, _ database: Database
+    ) throws -> Bool {
         let stored = try stored(relayed.id)
         var record = stored ?? Record(id: relayed.id)
         let before = stored.map { viewers(of: $0) }
@@ -171,17 +160,22 @@ extension StoreWriter {
         let known = try self.relayed(relayed.id)
         let sequence = state.sequence + 1
         // Both in the terms of the row that is relayed, which knows the places of its epoch.
-        let formerly = formerPlaces(record, relayed)
+        let formerly = try formerPlaces(record, relayed, believed.source)
         let now = Dictionary(formerly.map { ($0.value, $0.key) }, uniquingKeysWith: { first, _ in first })
+        // Of what has moved nothing follows for what stands before it now.
+        let common = record.common(with: relayed, where: isTaken)
         _ = record.rename(Renaming(dots: formerly))
-        let common = record.common(with: relayed)
         let spared = Set(
             record.entries.map(\.dot).filter {
-                isTaken($0) && !state.earlier.isUndisputed($0, state.logs) && !common.contains($0)
+                believed.spares(
+                    $0, isTaken: isTaken($0), isCommon: common.contains($0),
+                    isUndisputed: state.earlier.isUndisputed($0, state.logs))
             })
         // Nobody knew before the loss what the server itself has written since.
         let own = record.entries.map(\.dot).filter { isOwn($0.replica) && isOfThisEpoch($0.replica) }
-        let changed = record.join(relayed, vector: vector, sparing: spared.union(own), sequence: sequence) {
+        let changed = record.join(
+            relayed, vector: believed.source.believed, sparing: spared.union(own), sequence: sequence
+        ) {
             isTaken(now[$0] ?? $0) || known?.contains($0) == true
         }
         _ = record.rename(Renaming(dots: now))
@@ -204,8 +198,11 @@ extension StoreWriter {
     }
 
     /// Where operations stood that a relayed row has and the server has elsewhere now, by their places now.
-    private func formerPlaces(_ record: Record, _ relayed: Record) -> [Dot: Dot] {
-        if state.earlier.isEmpty { return [:] }
+    private func formerPlaces(
+        _ record: Record, _ relayed: Record, _ source: RelaySource
+    ) throws(StoreError) -> [Dot: Dot] {
+        // What was taken has left something in the record that it is about.
+        if state.earlier.isEmpty || record.entries.isEmpty { return [:] }
         let here = Set(record.entries.lazy.filter { !$0.kind.isMarker }.map(\.dot))
         var formerly: [Dot: Dot] = [:]
         let counted = Set(record.entries.lazy.filter { $0.kind == .count }.map(\.dot))
@@ -219,7 +216,8 @@ extension StoreWriter {
                 !formerly.values.contains(entry.dot),
                 // What was sent and not acknowledged there stood there only if it is what the row has there: another copy's may.
                 state.earlier.now(of: entry.dot, state.logs, isProven: true).contains(now)
-                    || record.has(entry, of: relayed, at: now)
+                    || record.has(entry, of: relayed, at: now),
+                try !isOther(now, than: entry.dot, in: source)
             else { continue }
             formerly[now] = entry.dot
         }
@@ -234,10 +232,10 @@ extension StoreWriter {
 
     /// Forgets the vectors that the logs have reached: what they say is said by the logs' positions.
     func forgetReachedSources() throws(StoreError) {
-        for (source, vector) in state.relaySources
-        where vector.positions.allSatisfy({ isTaken(Dot($0.key, $0.value)) }) {
-            try relays.removeSource(source)
-            state.relaySources[source] = nil
+        for (number, source) in state.relaySources
+        where source.vector.positions.allSatisfy({ isTaken(Dot($0.key, $0.value)) }) {
+            try relays.removeSource(number)
+            state.relaySources[number] = nil
         }
     }
 

@@ -134,6 +134,14 @@ public enum ServerSchema {
                 "UPDATE credential SET handovers = 1 WHERE handed_over IS NOT NULL",
             ]
         ),
+        (
+            "13 log checks",
+            [
+                // What tells whose logs a vector speaks of: 24 bits, 4 bytes each, little-endian, in the order of the vector; 0 where
+                // that was not said, and the highest bit where the log is another one here.
+                "ALTER TABLE relay_source ADD COLUMN checks BLOB NOT NULL DEFAULT x''"
+            ]
+        ),
     ]
 
     static var migrator: DatabaseMigrator {

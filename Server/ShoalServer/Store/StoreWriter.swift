@@ -41,7 +41,7 @@ final class StoreWriter {
         /// Whether replicas are asked for what they held; §3.6.
         var recovery = false
         /// The vectors of what was relayed, as long as a log has not reached them.
-        var relaySources: [Int64: VersionVector] = [:]
+        var relaySources: [Int64: RelaySource] = [:]
         /// Where operations stood in earlier epochs.
         var earlier = EarlierPlaces()
         /// Replicas handed out in the transaction under way, not yet named in the records of their accounts.

@@ -44,8 +44,11 @@ struct MessageGenerator {
             positions: (0..<random.below(4)).map { _ in dot() }, time: random.oneIn(4) ? random.integer() : clock,
             recovery: random.oneIn(4))
         if random.oneIn(3) { response.lease = 1 + random.below(3_650) }
+        if random.oneIn(2) { response.checks = response.positions.map { _ in check() } }
         return response
     }
+
+    mutating func check() -> LogCheck { LogCheck(rawValue: UInt32(truncatingIfNeeded: random.magnitude())) }
 
     private mutating func answer() -> PushAnswer {
         let number = UInt32(truncatingIfNeeded: random.magnitude())

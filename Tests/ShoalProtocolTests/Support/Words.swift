@@ -28,7 +28,8 @@ enum Words {
             "from \(quoted(response.from))", "cursor \(quoted(response.cursor))",
             response.more ? "more follows" : "nothing follows",
             response.isFill ? response.beginsFill ? "the beginning of a fill" : "a fill" : "changes",
-        ] + response.positions.map { "position \(name($0))" } + ["time \(response.time)"] + of(response.page)
+        ] + response.positions.map { "position \(name($0))" }
+            + response.checks.map { "check \($0.rawValue)" } + ["time \(response.time)"] + of(response.page)
             + response.page.open.sorted().map { "open \($0)" } + (response.recovery ? ["relays are wanted"] : [])
             + moves(response.moves) + (response.log.map { ["of log \($0.rawValue)"] } ?? [])
             + (response.lease.map { ["lease \($0)"] } ?? [])
@@ -36,8 +37,10 @@ enum Words {
 
     static func of(_ request: RelayRequest) -> [String] {
         let positions = request.vector.positions.sorted { $0.key < $1.key }
-        return ["epoch \(request.epoch.hexadecimal)"] + positions.map { "position \($0.rawValue):\($1)" }
-            + of(request.page)
+        return ["epoch \(request.epoch.hexadecimal)"]
+            + positions.map {
+                "position \($0.rawValue):\($1)" + (request.checks[$0].map { " check \($0.rawValue)" } ?? "")
+            } + of(request.page)
     }
 
     static func of(_ response: RelayResponse) -> [String] {

@@ -76,6 +76,34 @@ struct RecoveryTests {
         #expect(try bert.replica.conflicts().isEmpty)
     }
 
+    /// Two servers in turn took the work of a home and of its copy at the same places, and both were set back. A relay of what the
+    /// second had says nothing of what the first took.
+    @Test(arguments: [[0, 1, 2], [0, 2, 1], [1, 0, 2], [1, 2, 0], [2, 0, 1], [2, 1, 0]], [true, false])
+    func aRelayOfWhatAnotherServerTookOfACopy(order: [Int], inOneCell: Bool) throws {
+        let scene = try LineageScene()
+        let anna = try scene.machine("anna")
+        let bert = try scene.machine("bert")
+        let id = try anna.replica.addCustomer(name: "c")
+        for machine in [anna, bert] { try machine.sync() }
+        let backup = try scene.backup
+        let copy = try anna.copy()
+        try anna.replica.setFields(of: id, [FieldValue("x-本", "本人")])
+        try copy.replica.setFields(of: id, [FieldValue(inOneCell ? "x-本" : "x-副", "副本")])
+        _ = try copy.replica.addNote(to: id, "副本")
+        try anna.sync()
+        try scene.restoreServer(backup)
+        for machine in [copy, bert] { try machine.sync() }
+        try scene.restoreServer(backup)
+        _ = try scene.server.store.beginRecovery()
+        let machines = [anna, bert, copy]
+        for index in order { try machines[index].sync() }
+        try scene.settle(machines)
+        let conflicts = try bert.replica.conflicts(of: id).flatMap { [$0.shown.value] + $0.others.map(\.value) }
+        let values = try bert.replica.customer(id).fields.map(\.value) + conflicts
+        #expect(Set(values).isSuperset(of: ["本人", "副本"]), "\(values)")
+        #expect(try bert.replica.notes(of: id).map(\.body) == ["副本"])
+    }
+
     /// One holds what two who are gone had overwritten; another's row equals what the server has, which says nothing of
     /// what lies between.
     @Test(arguments: [true, false])
