@@ -115,12 +115,16 @@ struct ErasureTests {
                     // A customer whom nobody but this device ever had.
                     $0.makeCustomer(stranger, name: written, salt: 4)
                     $0.edit(CellKey(.addWay, id: anna.account), text: "1")
+                    // Whoever follows a customer need not read what somebody says of it who never saw it.
+                    $0.rename(person, written, salt: 5)
                 }))
         push.isHandover = true
         let answer = try server.store.commit(group: [push])[0].answer
-        #expect(answer.verdicts.map(\.reason) == [.unknownRecord, .forbidden])
+        #expect(answer.verdicts.map(\.reason) == [.unknownRecord, .forbidden, .unknownRecord])
+        let seen = try server.store.audit(AuditQuery(), viewer: anna.account).entries
+        #expect(!seen.isEmpty && !seen.contains { "\($0.changes)".contains(written) })
         let kept = try server.store.audit(AuditQuery()).entries.filter { $0.action == .handoverRefuse }
-        #expect(kept.count == 2 && kept.allSatisfy { "\($0.changes)".contains(written) && $0.by == "bert" })
+        #expect(kept.count == 3 && kept.allSatisfy { "\($0.changes)".contains(written) && $0.by == "bert" })
         #expect(try !Self.holding(written, server).isEmpty)
         for erased in [person, stranger] {
             try server.store.erase(erased, by: "root", time: server.clock.now)
@@ -171,6 +175,53 @@ struct ErasureTests {
         }
         #expect(try Self.holding(Self.canary, server).isEmpty)
         #expect(try server.store.check().isSound)
+    }
+
+    /// Nobody says of another's identifiers, or of the server's, that they were those of somebody who was erased.
+    @Test func whoNamesIdentifiersThatAreNotTheirOwnTakesNoneOfThemAway() throws {
+        let server = try TestServer()
+        let eve = try server.replica("eve", role: .sales)
+        let anna = try server.replica("anna", role: .sales)
+        let (person, _) = try Self.makePerson(eve)
+        try server.store.erase(person, by: "root", time: server.clock.now)
+        let (colleagues, own) = (anna.newID(), eve.newID())
+        func making(_ id: RecordID) -> Operations {
+            Operations {
+                $0.begin(
+                    record: id, time: 1_700_000_000_000, creates: Envelope(kind: .note, scope: .customer(person)),
+                    salt: 4)
+                $0.edit(CellKey(.body), text: Self.canary)
+            }
+        }
+        for id in [colleagues, own, RecordID(derivedFrom: 5), Setting.tagEditors.id] {
+            #expect(try eve.push(making(id)).verdicts.count == 1)
+        }
+        let erased = try server.store.withWriter { writer, _ in writer.state.erased }
+        #expect(erased.contains(own) && erased.isDisjoint(with: [colleagues, RecordID(derivedFrom: 5)]))
+        #expect(try anna.push(Operations { $0.makeCustomer(colleagues, name: "李四") }).verdicts.isEmpty)
+        #expect(try server.dump().contains("李四"))
+        try server.accounts.set("tag-editors", to: "supervisors")
+        #expect(try server.dump().contains("tag-editors"))
+        #expect(try Self.holding(Self.canary, server).isEmpty)
+    }
+
+    /// Of a person whom an account never saw it learns nothing, not even that there was one.
+    @Test func whoNeverSawAPersonIsAnsweredAsIfThereHadBeenNone() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna", role: .sales)
+        let stranger = try server.replica("stranger", role: .sales)
+        let (person, note) = try Self.makePerson(anna)
+        try server.store.erase(person, by: "root", time: server.clock.now)
+        let making = Operations {
+            $0.begin(
+                record: stranger.newID(), time: 1_700_000_000_000,
+                creates: Envelope(kind: .note, scope: .customer(person)), salt: 4)
+        }
+        for operations in [Self.edit(person), Self.edit(note, .body), making] {
+            #expect(try stranger.push(operations).verdicts.map(\.reason) == [.unknownRecord])
+            #expect(try stranger.push(Self.edit(RecordID(rawValue: 77))).verdicts.map(\.reason) == [.unknownRecord])
+        }
+        #expect(try anna.push(Self.edit(note, .body)).verdicts.map(\.reason) == [.deletedRecord])
     }
 
     @Test func thoseWhoSeeOrSawThePersonAreToldAndNobodyElse() throws {

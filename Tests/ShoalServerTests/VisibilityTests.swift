@@ -287,7 +287,41 @@ struct VisibilityTests {
         #expect(try anna.push(Operations { $0.rename(id, "y") }).verdicts.map(\.reason) == [.unknownRecord])
     }
 
+    /// A cursor that was kept reads nothing of what was lost since, and nothing that came later.
+    @Test func aFillThatWasBegunBeforeALossTellsNothingOfIt() throws {
+        let id = try customer(anna)
+        var notes: [RecordID] = []
+        for index in 0..<8 { notes.append(try note(anna, of: id, "甲\(index)").0) }
+        _ = try setFollow(bert.account, of: id, by: anna)
+        var cursors: [String] = []
+        repeat { cursors.append(bert.cursor) } while try bert.pull(budget: 1)
+        #expect(try setFollow(bert.account, of: id, false, by: chief).verdicts.isEmpty)
+        let later = try note(anna, of: id, "乙").0
+        for cursor in cursors {
+            bert.cursor = cursor
+            bert.rows = [:]
+            for _ in 0..<100 {
+                let more = try bert.pull(budget: 1)
+                #expect(bert.rows[id] == nil && (notes + [later]).allSatisfy { bert.rows[$0] == nil })
+                if !more { break }
+            }
+        }
+    }
+
     // MARK: Roles
+
+    /// Of what was made since it was one it never saw anything, whatever cursor it shows.
+    @Test func aFormerSupervisorDoesNothingToWhatItNeverSaw() throws {
+        let before = try customer(anna, "旧")
+        try chief.pullAll()
+        try setRole(.sales, of: chief)
+        let after = try customer(anna, "新")
+        for (id, reason) in [(before, nil), (after, RefusalReason.unknownRecord)] {
+            let answer = try chief.push(Operations { $0.rename(id, "x") })
+            #expect(answer.verdicts.map(\.reason) == (reason.map { [$0] } ?? []))
+        }
+        #expect(try note(chief, of: after).1.verdicts.map(\.reason) == [.unknownRecord])
+    }
 
     @Test func aSupervisorWhoIsNoneAnyMoreKeepsWhatItFollowsAndLosesTheRest() throws {
         let own = try customer(chief, "own")

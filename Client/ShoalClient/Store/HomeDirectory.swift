@@ -128,7 +128,12 @@ public struct HomeDirectory: HomeFiles {
                 String(decoding: $0.prefix { $0 != 0 }, as: UTF8.self)
             }
             guard isMeant(name) else { continue }
-            if unlink("\(directory)/\(name)") != 0, errno != ENOENT { throw failure(directory) }
+            let path = "\(directory)/\(name)"
+            // Whatever cannot be written goes without.
+            let descriptor = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK)
+            defer { if descriptor >= 0 { close(descriptor) } }
+            if unlink(path) != 0, errno != ENOENT { throw failure(directory) }
+            if descriptor >= 0 { overwrite(descriptor) }
         }
     }
 

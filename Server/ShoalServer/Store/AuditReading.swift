@@ -123,6 +123,7 @@ private struct AuditReading {
                 } catch { throw StoreError.damaged(path: "audit \(before)", reason: error.description) }
             }
         }
+        if author.action == .handoverRefuse, try isStrangers(changes, author) { return }
         let isServer = author.account == StoreWriter.serverAccount
         page.entries.append(
             AuditLine(
@@ -132,6 +133,12 @@ private struct AuditReading {
                 device: try device(of: author.replica), action: author.action,
                 record: section.record.rawValue == 0 ? nil : section.record.description,
                 changes: changes.map { AuditLine.Change($0) }, erased: section.isErased))
+    }
+
+    /// Whether a revoked device spoke of a record that its account never saw: nobody but supervisors has to read what it said.
+    private func isStrangers(_ changes: [AuditChange], _ author: AuditAuthor) throws -> Bool {
+        guard let view, !view.isEverything, author.account != view.account else { return false }
+        return changes.contains(.named("refused", from: nil, to: RefusalReason.unknownRecord.rawValue))
     }
 
     /// Whether the viewer is told of what was done to a record.

@@ -51,13 +51,14 @@ extension GroupFold {
         guard let slot = progress[pushIndex]?.slot(of: index) else { return nil }
         if push.malformed.contains(index) { return .refused(at: index, .malformed) }
         let operation = push.operations.operations[index]
-        if try isErased(operation, time: push.time) { return .refused(at: index, .deletedRecord) }
         let existing = slots[slot].envelope
-        if !push.isServer,
-            existing?.kind.isServers == true || operation.creates?.kind.isServers == true
+        if !push.isServer {
+            if existing?.kind.isServers == true || operation.creates?.kind.isServers == true
                 || Setting.isReserved(operation.record)
-        {
-            return .refused(at: index, .forbidden)
+            {
+                return .refused(at: index, .forbidden)
+            }
+            if let reason = try erased(operation, by: push) { return .refused(at: index, reason) }
         }
         if let reason = collected(operation, slots[slot]) { return .refused(at: index, reason) }
         switch (operation.creates, existing) {
@@ -118,17 +119,25 @@ extension GroupFold {
         }
     }
 
-    /// Whether an operation is about a person of whom everything was erased. What it would make is remembered: others may
-    /// write to it.
-    private func isErased(_ operation: Operations.Operation, time: Int64) throws(StoreError) -> Bool {
-        if writer.state.erased.isEmpty { return false }
-        if writer.state.erased.contains(operation.record) { return true }
-        guard let envelope = operation.creates,
-            let person = envelope.scope.identifiers.first(where: writer.state.erased.contains)
-        else { return false }
-        // A record that stands under the identifier is another one, if it belongs to nobody who was erased.
-        if try !writer.isStoredElsewhere(operation.record) { try writer.bury(operation.record, of: person, time: time) }
-        return true
+    /// Why an operation is refused that is about a person of whom everything was erased; nil if it is not. What it would make is
+    /// remembered: others may write to it. Whoever never saw the person learns nothing of them.
+    private func erased(
+        _ operation: Operations.Operation, by push: PreparedPush
+    ) throws(StoreError) -> RefusalReason? {
+        if writer.state.erased.isEmpty { return nil }
+        var record = operation.record
+        if !writer.state.erased.contains(record) {
+            guard let person = operation.creates?.scope.identifiers.first(where: writer.state.erased.contains) else {
+                return nil
+            }
+            // A record that stands under the identifier is another one, if it belongs to nobody who was erased.
+            if writer.made(operation.record, push.account), try !writer.isStoredElsewhere(operation.record) {
+                try writer.bury(operation.record, of: person, time: push.time)
+            }
+            record = person
+        }
+        if writer.state.recovers { return .deletedRecord }
+        return try writer.erasures.isNotified(push.account, of: record) ? .deletedRecord : .unknownRecord
     }
 
     /// A derived identifier may be made again after it was collected.

@@ -47,6 +47,7 @@ final class ErasureQueries {
     private let database: Database
     private let insert: Statement
     private let insertNotice: Statement
+    private let selectNotice: Statement
     /// What is left about a record, but for its row in `member`.
     private let deletions: [Statement]
     private let deleteMembers: Statement
@@ -60,6 +61,13 @@ final class ErasureQueries {
             "INSERT OR IGNORE INTO erasure (record, person, sequence, time, by) VALUES (?1, ?2, ?3, ?4, ?5)")
         insertNotice = try Statement(
             database, "INSERT OR IGNORE INTO erasure_notice (account, sequence, person) VALUES (?1, ?2, ?3)")
+        selectNotice = try Statement(
+            database,
+            """
+            SELECT EXISTS (
+                SELECT 1 FROM erasure_notice WHERE account = ?1 AND person = (SELECT person FROM erasure WHERE record = ?2)
+            ) OR EXISTS (SELECT 1 FROM account WHERE id = ?1 AND role = 'supervisor')
+            """)
         var deletions: [Statement] = []
         for table in [
             "record WHERE id", "detail WHERE id", "quarantine WHERE record", "relay_record WHERE record",
@@ -145,6 +153,14 @@ final class ErasureQueries {
             try insertNotice.bind(Int32(place + 1), value)
         }
         try insertNotice.run()
+    }
+
+    /// Whether an account may know that a record is of somebody who was erased: it was told.
+    func isNotified(_ account: RecordID, of record: RecordID) throws(StoreError) -> Bool {
+        try selectNotice.bind(1, account.rawValue)
+        try selectNotice.bind(2, record.rawValue)
+        defer { selectNotice.reset() }
+        return try selectNotice.step() && selectNotice.integer(0) != 0
     }
 
     /// Remembers that an account has written a record about a customer of which there is no row: the audit has what it said.

@@ -167,6 +167,16 @@ extension StoreWriter {
     /// Stands for who asked, when a push speaks of a record that was not here.
     private static let pushName = "push"
 
+    /// Whether an identifier is one that a replica of an account drew, as far as this server itself has given that out: nobody
+    /// says of another's identifiers whose they are.
+    func made(_ record: RecordID, _ account: RecordID) -> Bool {
+        !record.isDerived
+            && state.logs.contains { replica, log in
+                log.account == account && replica.count == record.count
+                    && (state.earlier.sure[replica] == nil || positionsAtStart[replica] != nil)
+            }
+    }
+
     /// Erases a record of a person who was erased, of which the server hears only now.
     func bury(_ record: RecordID, of person: RecordID, time: Int64) throws(StoreError) {
         try erasures.delete(record)

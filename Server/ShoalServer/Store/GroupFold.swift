@@ -67,7 +67,7 @@ struct GroupFold {
     init(_ writer: StoreWriter, _ group: [PreparedPush]) {
         self.writer = writer
         self.group = group
-        rights = Rights(writer.visibility)
+        rights = Rights(writer)
         audit = FoldAudit(group)
         outcomes = Array(repeating: nil, count: group.count)
         progress = Array(repeating: nil, count: group.count)

@@ -40,6 +40,11 @@ extension StoreWriter {
             operations: operations, tail: [], time: time)
         var fold = GroupFold(self, [try PreparedPush(push, seal: seal, isServer: true)])
         try fold.run()
+        if case .taken(_, let verdicts)? = fold.outcomes.first, let verdict = verdicts.first {
+            throw StoreError.damaged(
+                path: "the server's own records",
+                reason: "operation \(verdict.number) of its log was refused: \(verdict.reason.rawValue)")
+        }
     }
 
     /// Names the replicas handed out in this transaction in the records of their accounts, so that everybody can tell who

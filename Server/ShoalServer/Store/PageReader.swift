@@ -57,7 +57,9 @@ struct PageReader {
         var under: Int64? = scope
         var after = place.record
         while let scope = under {
-            if let last = try self.scope(scope, view, after: after) {
+            // It may have been lost since the page before.
+            let isSeen = try scope != place.scope || view.sees(scope)
+            if isSeen, let last = try self.scope(scope, view, after: after) {
                 cursor.fill = Cursor.Place(scope: scope, record: last)
                 return
             }

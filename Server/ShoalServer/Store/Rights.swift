@@ -8,11 +8,12 @@ struct Rights {
         var account: RecordID
         var scope: RecordID
     }
-    private let queries: VisibilityQueries
+    private let writer: StoreWriter
+    private var queries: VisibilityQueries { writer.visibility }
     private var supervisors: [RecordID: Bool] = [:]
     private var sights: [Place: Sight] = [:]
 
-    init(_ queries: VisibilityQueries) { self.queries = queries }
+    init(_ writer: StoreWriter) { self.writer = writer }
 
     mutating func isSupervisor(_ account: RecordID) throws(StoreError) -> Bool {
         if let known = supervisors[account] { return known }
@@ -25,12 +26,21 @@ struct Rights {
         let place = Place(account: account, scope: scope)
         if let known = sights[place] { return known }
         var sight = try queries.sight(account, scope)
-        // Whoever was a supervisor saw it until then.
-        if sight != .sees, case .left(let all) = try queries.sight(account, VisibilityQueries.everything) {
+        // Whoever was a supervisor saw until then what was there.
+        if sight != .sees, case .left(let all) = try queries.sight(account, VisibilityQueries.everything),
+            try wasThere(scope, at: all)
+        {
             if case .left(let one) = sight { sight = .left(max(one, all)) } else { sight = .left(all) }
         }
         sights[place] = sight
         return sight
+    }
+
+    /// Whether a customer was made before the change with this sequence.
+    private func wasThere(_ scope: RecordID, at sequence: Int64) throws(StoreError) -> Bool {
+        guard let record = try writer.stored(scope) else { return true }
+        let made = record.entries[record.range(of: CellKey(.created))].map(\.sequence).min()
+        return made.map { $0 <= sequence } ?? true
     }
 
     /// An operation of the group made the account a follower.
