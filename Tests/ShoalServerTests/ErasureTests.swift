@@ -46,6 +46,15 @@ struct ErasureTests {
     }
 
     /// However many follow: each is told, and none keeps it in its view.
+    /// A note about somebody, with the canary in it.
+    private static func noting(_ id: RecordID, of person: RecordID) -> Operations {
+        Operations {
+            $0.begin(
+                record: id, time: 1_700_000_000_000, creates: Envelope(kind: .note, scope: .customer(person)), salt: 4)
+            $0.edit(CellKey(.body), text: canary)
+        }
+    }
+
     @Test func everyFollowerIsToldAndNoneIsLeft() throws {
         let server = try TestServer()
         let replicas = try ["anna", "bert", "cora"].map { try server.replica($0, role: .sales) }
@@ -150,12 +159,7 @@ struct ErasureTests {
         let (person, note) = try Self.makePerson(anna)
         try server.store.erase(person, by: "root", time: server.clock.now)
         let another = anna.newID()
-        let making = Operations {
-            $0.begin(
-                record: another, time: 1_700_000_000_000, creates: Envelope(kind: .note, scope: .customer(person)),
-                salt: 4)
-            $0.edit(CellKey(.body), text: Self.canary)
-        }
+        let making = Self.noting(another, of: person)
         let pair = anna.newID()
         let linking = Operations {
             $0.begin(
@@ -185,16 +189,8 @@ struct ErasureTests {
         let (person, _) = try Self.makePerson(eve)
         try server.store.erase(person, by: "root", time: server.clock.now)
         let (colleagues, own) = (anna.newID(), eve.newID())
-        func making(_ id: RecordID) -> Operations {
-            Operations {
-                $0.begin(
-                    record: id, time: 1_700_000_000_000, creates: Envelope(kind: .note, scope: .customer(person)),
-                    salt: 4)
-                $0.edit(CellKey(.body), text: Self.canary)
-            }
-        }
         for id in [colleagues, own, RecordID(derivedFrom: 5), Setting.tagEditors.id] {
-            #expect(try eve.push(making(id)).verdicts.count == 1)
+            #expect(try eve.push(Self.noting(id, of: person)).verdicts.count == 1)
         }
         let erased = try server.store.withWriter { writer, _ in writer.state.erased }
         #expect(erased.contains(own) && erased.isDisjoint(with: [colleagues, RecordID(derivedFrom: 5)]))
@@ -212,11 +208,7 @@ struct ErasureTests {
         let stranger = try server.replica("stranger", role: .sales)
         let (person, note) = try Self.makePerson(anna)
         try server.store.erase(person, by: "root", time: server.clock.now)
-        let making = Operations {
-            $0.begin(
-                record: stranger.newID(), time: 1_700_000_000_000,
-                creates: Envelope(kind: .note, scope: .customer(person)), salt: 4)
-        }
+        let making = Self.noting(stranger.newID(), of: person)
         for operations in [Self.edit(person), Self.edit(note, .body), making] {
             #expect(try stranger.push(operations).verdicts.map(\.reason) == [.unknownRecord])
             #expect(try stranger.push(Self.edit(RecordID(rawValue: 77))).verdicts.map(\.reason) == [.unknownRecord])
