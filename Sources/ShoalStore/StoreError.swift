@@ -36,7 +36,7 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
         case .readOnly(let path): "\(path) cannot be written; check its permissions"
         case .cannotOpen(let path, let reason): "\(path) cannot be opened: \(reason)"
         case .damaged(let path, let reason):
-            "\(path) is damaged: \(reason); run shoal doctor, or shoald check on the server"
+            "\(path) is damaged: \(reason); run shoal doctor, or on the server shoald check, and shoald restore with a backup"
         case .noKey(let path):
             "\(path) is encrypted, and the file key beside it is gone: put a copy of it back from a backup; nothing else opens it"
         case .damagedRecord(let id, let reason):

@@ -23,6 +23,7 @@ struct Check: AsyncParsableCommand {
     func run() async throws {
         let directory = try global.directory
         guard directory.hasDatabase else { throw Failure("there is no database in \(directory.path)") }
+        try directory.refuseLogAlone()
         // Before the database is opened, which needs a ledger that can be read.
         let ledger = try directory.ledger.problems() + directory.revocations.problems()
         if mend != nil, let problem = ledger.first { throw Failure(problem) }

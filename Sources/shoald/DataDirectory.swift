@@ -16,6 +16,19 @@ struct DataDirectory {
     /// Whether something was ever kept here.
     var hasDatabase: Bool { access(database, F_OK) == 0 }
 
+    /// Refuses a write-ahead log whose database is gone or empty: opened so, SQLite would remove it, and with it what had not been
+    /// written into the database yet.
+    func refuseLogAlone() throws {
+        func size(_ path: String) -> Int64 {
+            var status = stat()
+            return stat(path, &status) == 0 ? Int64(status.st_size) : 0
+        }
+        guard size(database) == 0, size(database + "-wal") > 0 else { return }
+        throw Failure(
+            "there is \(database)-wal, but \(hasDatabase ? "its database is empty" : "no database beside it"): put the database back beside "
+                + "it, or move it away")
+    }
+
     /// Makes the directory, for this user alone.
     func make() throws {
         do {
@@ -102,6 +115,7 @@ struct DataDirectory {
     ///
     /// - Parameter lease: for how many milliseconds collection waits for a silent replica.
     func open(lease: Int64 = ServerStore.defaultLease) throws -> ServerStore {
+        try refuseLogAlone()
         ServerStore.removeLeftovers(of: database)
         func opened() throws -> ServerStore {
             try ServerStore(

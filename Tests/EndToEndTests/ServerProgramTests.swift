@@ -35,6 +35,25 @@ struct ServerProgramTests {
         }
     }
 
+    /// SQLite would remove the log of a database that is empty, or made anew.
+    @Test(arguments: [true, false]) func aLogWithoutItsDatabaseStays(isThere: Bool) async throws {
+        try await Scene.run(server: false) { scene in
+            let directory = scene.directory + "/server"
+            try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
+            if isThere { FileManager.default.createFile(atPath: directory + "/shoald.db", contents: nil) }
+            let log = URL(fileURLWithPath: directory + "/shoald.db-wal")
+            try Data(repeating: 7, count: 8_192).write(to: log)
+            for words in [
+                ["serve", "--listen", "127.0.0.1:0"], ["check"], ["account", "add", "小王", "--role", "sales"],
+            ] {
+                let outcome = try await scene.beginShoald(words).end()
+                #expect(outcome.status == 1, "\(words)")
+                #expect(outcome.sentences.count == 1, "\(outcome.errors)")
+            }
+            #expect(try Data(contentsOf: log).count == 8_192)
+        }
+    }
+
     @Test func readingADirectoryWithoutADatabaseMakesNone() async throws {
         try await Scene.run(server: false) { scene in
             for words in [["account", "list"], ["account", "code", "小王"], ["dump"]] {

@@ -230,6 +230,9 @@ struct DoctorTests {
         let outcome = try scene.replica.repair(
             DigestSession.Repair(page: RecordPage(), gone: [scene.synced[3]]))
         #expect(outcome.missing == [scene.synced[3]])
+        // This may be the last copy: it is kept for a server that asks.
+        #expect(try scene.replica.heldRecords().contains { $0.record.id == scene.synced[3] && $0.record.isPresent })
+        #expect(throws: ReplicaError.self) { try scene.replica.customer(scene.synced[3]) }
     }
 
     @Test func aHomeWithoutItsWriteAheadLogIsAnEarlierOne() throws {
@@ -322,6 +325,44 @@ struct DoctorTests {
         }
         #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path)).isEmpty)
         #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path + ".spare")) == spare)
+    }
+
+    /// SQLite would remove the log of an empty database.
+    @Test func aLogWhoseDatabaseWasEmptiedStays() throws {
+        let scene = try Scene()
+        try scene.close()
+        try Data().write(to: URL(fileURLWithPath: scene.path))
+        let log = Data(repeating: 7, count: 8_192)
+        try log.write(to: URL(fileURLWithPath: scene.path + "-wal"))
+        for _ in 0..<2 {
+            #expect(throws: ReplicaError.self) { try scene.open() }
+            #expect(throws: ReplicaError.self) { _ = try scene.doctor() }
+        }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path + "-wal")) == log)
+    }
+
+    /// A page of the text index that went back to an earlier state stops nothing, and is found.
+    @Test func anIndexThatForgotItsNumbersIsMended() throws {
+        let scene = try Scene()
+        func forget() throws {
+            try scene.close()
+            try DatabaseQueue(path: scene.path).write { database in
+                #expect(try Int.fetchOne(database, sql: "SELECT max(document) FROM text_document") ?? 0 > 0)
+                try database.execute(sql: "UPDATE text_number SET value = 0")
+            }
+            try scene.open()
+        }
+        try scene.replica.drainTextIndex()
+        try forget()
+        _ = try scene.replica.addCustomer(name: "新客户")
+        try scene.replica.drainTextIndex()
+        #expect(try scene.replica.search("新客户").count == 1)
+        try forget()
+        let findings = try scene.replica.examine()
+        #expect(findings.map(\.kind) == [.text], "\(findings)")
+        #expect(try scene.replica.examine() == [])
+        try scene.replica.drainTextIndex()
+        #expect(try scene.replica.search("新客户").count == 1)
     }
 
     /// Where it says what is in the file and who the replica is may be cut off: of those pages there are spare ones.

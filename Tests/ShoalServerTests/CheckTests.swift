@@ -39,6 +39,7 @@ struct CheckTests {
         ("DELETE FROM verdict", "has 0 verdicts instead of 1"),
         ("UPDATE verdict SET number = 99", "a verdict on an operation that was never taken"),
         ("DELETE FROM feed WHERE sequence = 13", "is not in the feed"),
+        ("DELETE FROM record WHERE sequence = 13", "is not as its last change left it"),
         ("DELETE FROM commit_tag WHERE sequence > 20", "in a commit that is not there"),
         ("DELETE FROM commit_tag", "there is no commit"),
         ("INSERT INTO detail SELECT * FROM record WHERE sequence = 13", "lies in the wrong table"),

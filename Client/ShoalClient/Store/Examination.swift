@@ -289,7 +289,9 @@ struct Examination {
     private func checkText() throws -> [Finding] {
         do {
             try database.execute(sql: "INSERT INTO text_index (text_index) VALUES ('integrity-check')")
-            return []
+            guard try store.text.isBehind() else { return [] }
+            try store.transaction { try store.text.rebuild() }
+            return [Finding(.text, "the text index was of an earlier time", isMended: true)]
         } catch let error as DatabaseError where error.resultCode == .SQLITE_CORRUPT {
             try store.transaction { try store.text.rebuild() }
             return [Finding(.text, "the text index was damaged", isMended: true)]

@@ -31,9 +31,16 @@ public struct HomeDirectory: HomeFiles {
             return stat(path, &status) == 0 ? status.st_size == 0 : nil
         }
         let path = databasePath(home)
-        guard isEmpty(path) == true, isEmpty(path + "-wal") ?? true, isEmpty(SparePages.path(home)) == false else {
-            return
+        guard isEmpty(path) == true else { return }
+        if isEmpty(path + "-wal") == false {
+            // SQLite removes the log of an empty database.
+            throw ReplicaError.home(
+                home,
+                reason:
+                    "its database is empty, but what it was to take in is in replica.db-wal; put a copy of the database back beside it"
+            )
         }
+        guard isEmpty(SparePages.path(home)) == false else { return }
         throw ReplicaError.home(
             home,
             reason:

@@ -45,6 +45,8 @@ struct RepairStore {
             try replace(head.id, by: record)
             outcome.replaced.append(head.id)
         }
+        // A server that has lost them may ask for them; nobody else may have them any more.
+        try StockStore(store).keep(repair.gone)
         for id in repair.gone {
             try replace(id, by: nil)
             outcome.removed.append(id)

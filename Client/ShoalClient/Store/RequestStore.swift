@@ -25,16 +25,18 @@ extension ReplicaStore {
         // Only of the log that the request pushes does the server say that another copy has written it further. Of the one that is
         // written now it must, before rows come with operations that have the places of those written next.
         let isLast = pushed == current
+        let earlier = Int(min(max(position, standing.earlierEnd), end) - position)
         var request = SyncRequest(
             epoch: standing.epoch, cursor: standing.cursor, acknowledgement: standing.acknowledgement,
             logs: standings(last: pushed), operations: frame.operations,
             refused: try frame.refused.map { number in
                 Verdict(number: number, reason: try refusal(at: pushed.base + Int64(number)))
             },
-            earlier: Int(min(max(position, standing.earlierEnd), end) - position),
+            earlier: earlier,
             proven: log.logs.filter { $0.isOwn && $0.vouched > 0 && (!standing.hasToldPlaces || isShown($0, pushed)) }
                 .map { Dot($0.replica, $0.vouched) },
-            former: standing.hasToldPlaces ? [] : try FormerPlaceStore.read(log.logs, database),
+            // What its earlier operations name is what this home had there, whatever copies of it say.
+            former: standing.hasToldPlaces && earlier == 0 ? [] : try FormerPlaceStore.read(log.logs, database),
             wantsPage: isWhole && isLast && isReadable)
         if !standing.hasToldPlaces { request.erased = try ErasureStore.all(database) }
         return request

@@ -1,3 +1,4 @@
+import Foundation
 import GRDB
 import ShoalCRDT
 import ShoalProtocol
@@ -34,12 +35,8 @@ struct StockStore {
     /// - Parameter fill: a fill under way. What it has brought so far is not the fold of any vector (the vector is empty
     ///   then), and what it has not replaced yet lies in the generation before.
     func take(fill: Standing.Fill) throws {
-        let last = try Int64.fetchOne(
-            database.cachedStatement(
-                sql:
-                    "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)"
-            ))
-        let generation = (last ?? 0) + 1
+        let last = try newest()
+        let generation = last + 1
         let hasVector = try Int.fetchOne(database, sql: "SELECT 1 FROM vector LIMIT 1") != nil
         let isSeen = fill == .replacing ? "id IN (SELECT record FROM fill_seen)" : "TRUE"
         for table in ["record", "detail"] {
@@ -60,6 +57,27 @@ struct StockStore {
         ).execute(arguments: [generation])
         try database.execute(sql: "DELETE FROM vector")
         try dropEmpty()
+    }
+
+    /// Makes a generation, without a vector, of rows that are about to be removed, as far as anything is present in them.
+    func keep(_ ids: [RecordID]) throws {
+        let generation = try newest() + 1
+        for id in ids {
+            // What nobody can read nobody can give back.
+            guard let record = try? records.read(id), record.isPresent else { continue }
+            var cells: [UInt8] = []
+            record.encode(sequence: 0, into: &cells)
+            try database.cachedStatement(sql: "INSERT INTO stock (generation, record, cells) VALUES (?, ?, ?)")
+                .execute(arguments: [generation, id.rawValue, Data(cells)])
+        }
+    }
+
+    private func newest() throws -> Int64 {
+        try Int64.fetchOne(
+            database.cachedStatement(
+                sql:
+                    "SELECT max(generation) FROM (SELECT generation FROM stock UNION ALL SELECT generation FROM stock_vector)"
+            )) ?? 0
     }
 
     // MARK: Comparing

@@ -53,10 +53,23 @@ final class TextIndexStore {
         return records
     }
 
-    /// The document number given last.
+    /// The document number given last. One that a damaged file forgot is not given again.
     func lastNumber() throws -> Int64 {
         defer { lastDocument.reset() }
-        return try lastDocument.step() ? lastDocument.integer(0) : 0
+        let noted = try lastDocument.step() ? lastDocument.integer(0) : 0
+        return max(noted, try highestNumber)
+    }
+
+    /// Whether numbers were given beyond the one that is noted as the last: the index and what it is about do not fit.
+    func isBehind() throws -> Bool {
+        defer { lastDocument.reset() }
+        return try lastDocument.step() ? lastDocument.integer(0) < highestNumber : try highestNumber > 0
+    }
+
+    private var highestNumber: Int64 {
+        get throws {
+            try Int64.fetchOne(database.cachedStatement(sql: "SELECT max(document) FROM text_document")) ?? 0
+        }
     }
 
     /// Indexes up to `limit` waiting records.

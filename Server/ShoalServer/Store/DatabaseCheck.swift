@@ -262,7 +262,7 @@ public struct DatabaseCheck {
         }
     }
 
-    /// Every change since the feed begins is in it.
+    /// Every change since the feed begins is in it, and each record is as its last change in it left it.
     private mutating func checkFeed() throws {
         guard let first = try Int64.fetchOne(database, sql: "SELECT min(sequence) FROM feed") else { return }
         if let last = try Int64.fetchOne(database, sql: "SELECT max(sequence) FROM feed"), last > newest {
@@ -278,6 +278,17 @@ public struct DatabaseCheck {
                     """, arguments: [first])
             for id in missing { note("the change of the record \(RecordID(rawValue: id)) is not in the feed") }
         }
+        let stale = try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT record FROM (SELECT record, max(sequence) AS newest FROM feed GROUP BY record)
+                WHERE NOT EXISTS (SELECT 1 FROM record AS r WHERE r.id = record AND r.sequence >= newest)
+                    AND NOT EXISTS (SELECT 1 FROM detail AS d WHERE d.id = record AND d.sequence >= newest)
+                    AND record NOT IN (
+                        SELECT record FROM erasure UNION ALL SELECT record FROM collected UNION ALL SELECT record FROM quarantine)
+                LIMIT 20
+                """)
+        for id in stale { note("the record \(RecordID(rawValue: id)) is not as its last change left it") }
     }
 
     private mutating func checkAccounts() throws {

@@ -38,11 +38,12 @@ import Testing
     /// - 151322, 154342: a row of the epoch before held an operation under the place that another one had just got.
     /// - 703738: another home's word about a place was taken for that of whoever pushed.
     /// - 1000408: a mark was taken for the operation that it waits for, and a deletion covered what nobody deleted.
+    /// - 8001437: of several requests only the first said what a copy had at places that its deletion names.
     /// - 2007395: a copy saw what another one had written under the replica that both had been handed out, and wrote the same places.
     @Test(
         arguments: [
             9, 10, 15, 16, 57, 74, 126, 145, 46_078, 56_152, 104_070, 151_322, 154_342, 703_738, 1_000_408, 2_007_395,
-            6_303_076, 7_300_340,
+            6_303_076, 7_300_340, 8_001_437,
         ] as [UInt64])
     func whatFailedOnce(seed: UInt64) {
         Self.expectClean(Settings(seed: seed))
