@@ -6,6 +6,7 @@ import Synchronization
 final class ProblemServer: Sendable {
     let port: UInt16
     private let listener: Int32
+    private let isOpen = OpenState()
 
     /// - Parameters:
     ///   - port: 0 for a free one.
@@ -33,15 +34,33 @@ final class ProblemServer: Sendable {
             "HTTP/1.1 \(status) Problem\r\nContent-Type: application/problem+json\r\nContent-Length: \(body.count)\r\n"
             + (retryAfter.map { "Retry-After: \($0)\r\n" } ?? "") + "Connection: close\r\n\r\n"
         let answer = Data(head.utf8) + body
-        Thread.detachNewThread { Self.serve(listener, answer) }
+        let isOpen = isOpen
+        Thread.detachNewThread {
+            Self.serve(listener, answer)
+            isOpen.close(listener)
+        }
     }
 
     deinit { stop() }
 
-    func stop() { shutdown(listener, Int32(SHUT_RDWR)) }
+    /// Once it is closed its number is another socket's, of whatever else runs here.
+    func stop() { isOpen.whileOpen { _ = shutdown(listener, Int32(SHUT_RDWR)) } }
+
+    /// Whether the listener still has its number.
+    private final class OpenState: Sendable {
+        private let isOpen = Mutex(true)
+
+        func whileOpen(_ body: () -> Void) { isOpen.withLock { if $0 { body() } } }
+
+        func close(_ descriptor: Int32) {
+            isOpen.withLock { isOpen in
+                isOpen = false
+                _ = Glibc.close(descriptor)
+            }
+        }
+    }
 
     private static func serve(_ listener: Int32, _ answer: Data) {
-        defer { close(listener) }
         for _ in 0..<200 {
             let connection = accept(listener, nil, nil)
             guard connection >= 0 else { return }
