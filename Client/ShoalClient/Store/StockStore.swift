@@ -63,8 +63,13 @@ struct StockStore {
     func keep(_ ids: [RecordID]) throws {
         let generation = try newest() + 1
         for id in ids {
-            // What nobody can read nobody can give back.
-            guard let record = try? records.read(id), record.isPresent else { continue }
+            let row: Record?
+            do throws(StoreError) { row = try records.read(id) } catch {
+                // What nobody can read nobody can give back.
+                guard case .damagedRecord = error else { throw error }
+                continue
+            }
+            guard let record = row, record.isPresent else { continue }
             var cells: [UInt8] = []
             record.encode(sequence: 0, into: &cells)
             try database.cachedStatement(sql: "INSERT INTO stock (generation, record, cells) VALUES (?, ?, ?)")
