@@ -96,6 +96,24 @@ extension Record {
         return common
     }
 
+    /// The places at which another row has other identifiers in the same field than this one: of a record that got another identifier
+    /// here, because another had its own. That the other row does not have it under this one says nothing.
+    public func placesOfOtherElements(in other: Record) -> Set<Dot> {
+        func isElement(_ entry: Entry) -> Bool { !entry.kind.isMarker && entry.key.elementKind == .id }
+        func has(_ entry: Entry, _ arena: [UInt8], _ record: Record) -> Bool {
+            record.entries.contains {
+                $0.dot == entry.dot && isElement($0) && $0.key.compare(entry.key, record.arena, arena) == 0
+            }
+        }
+        let foreign = other.entries.filter { isElement($0) && !has($0, other.arena, self) }
+        if foreign.isEmpty { return [] }
+        return Set(
+            entries.lazy.filter { entry in
+                isElement(entry) && foreign.contains { $0.dot == entry.dot && $0.key.field == entry.key.field }
+                    && !has(entry, arena, other)
+            }.map(\.dot))
+    }
+
     /// Whether this record has at a place what an entry of another row of it says.
     public func has(_ entry: Entry, of other: Record, at dot: Dot) -> Bool {
         entries[range(of: entry.key, in: other.arena)].contains { $0.dot == dot && isSame($0, as: entry, of: other) }

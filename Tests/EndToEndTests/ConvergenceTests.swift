@@ -158,7 +158,7 @@ struct ConvergenceTests {
                 stage = try await scene.json("b", "customer", "show", id)["fields"]["stage"]
             }
             #expect(stage == "老客")
-            watch.signal(SIGINT)
+            try await watch.interrupt()
             #expect(try await watch.end().status == 0)
         }
     }

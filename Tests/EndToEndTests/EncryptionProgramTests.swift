@@ -114,7 +114,7 @@ struct EncryptionProgramTests {
                 refusal = try await fails(scene, "encrypt", variables: right)
             }
             #expect(refusal.contains("in use") && !FileManager.default.fileExists(atPath: scene.home("a") + "/key"))
-            watcher.signal(SIGINT)
+            try await watcher.interrupt()
             let watched = try await watcher.end()
             #expect(watched.status == 0, "\(watched.errors)")
             _ = try await ok(scene, "encrypt")

@@ -324,6 +324,15 @@ struct DoctorTests {
             #expect(throws: ReplicaError.self) { _ = try scene.doctor() }
         }
         #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path)).isEmpty)
+        unlink(scene.path)
+        for what in [{ try scene.open() }, { _ = try scene.doctor() }] {
+            #expect {
+                try what()
+            } throws: { error in
+                guard case ReplicaError.home = error else { return false }
+                return "\(error)".contains("is gone")
+            }
+        }
         #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path + ".spare")) == spare)
     }
 
@@ -415,6 +424,62 @@ struct DoctorTests {
         #expect(try !scene.doctor().isEmpty)
         _ = try scene.replica.examine()
         #expect(try scene.replica.dumpLines == before)
+    }
+
+    /// Whatever a flipped bit makes of how the tables are described: nothing but an error, and the doctor mends it.
+    @Test(arguments: 0..<8) func aDamagedDescriptionOfTheTablesIsDamage(part: Int) throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        let sound = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+        let spare = try Data(contentsOf: URL(fileURLWithPath: scene.path + ".spare"))
+        let pages = try #require(SparePages.read(scene.home.path)).pages.filter(\.isSchema).map { Int($0.number) }
+        var random = Seeded(UInt64(part) + 1)
+        var refused = 0
+        for _ in 0..<12 {
+            let page = try #require(pages.randomElement(using: &random))
+            let place = Int.random(in: (page == 1 ? 108 : 0)..<4_096, using: &random) + (page - 1) * 4_096
+            var bytes = sound
+            bytes[place] ^= 1 << UInt8.random(in: 0..<8, using: &random)
+            unlink(scene.path + "-wal")
+            try bytes.write(to: URL(fileURLWithPath: scene.path))
+            try spare.write(to: URL(fileURLWithPath: scene.path + ".spare"))
+            do {
+                try scene.open()
+            } catch is StoreError {
+                refused += 1
+                #expect(try scene.doctor().first?.isMended == true)
+                _ = try scene.replica.examine()
+            }
+            #expect(try scene.replica.dumpLines == before, "\(place)")
+            try scene.close()
+        }
+        #expect(refused > 0)
+    }
+
+    /// A column that is called otherwise ended the program where it was asked for.
+    @Test(arguments: ["name TEXT NOT NULL", "acknowledged INTEGER", "folded TEXT NOT NULL"])
+    func aColumnOfAnotherNameIsFound(_ column: String) throws {
+        let scene = try Scene()
+        let before = try scene.replica.dumpLines
+        try scene.close()
+        try scene.strike(column) { bytes, place, _ in bytes[place] ^= 2 }
+        #expect {
+            try scene.open()
+        } throws: { error in
+            guard case StoreError.damaged(_, let reason) = error else { return false }
+            return reason.contains("its table")
+        }
+        #expect(try scene.doctor().first?.isMended == true)
+        _ = try scene.replica.examine()
+        #expect(try scene.replica.dumpLines == before)
+        // Without a copy of it nothing is read by other names, and nothing is thrown away.
+        try scene.close()
+        try scene.strike(column) { bytes, place, _ in bytes[place] ^= 2 }
+        unlink(scene.path + ".spare")
+        let damaged = try Data(contentsOf: URL(fileURLWithPath: scene.path))
+        #expect(throws: ReplicaError.self) { _ = try scene.doctor() }
+        #expect(try Data(contentsOf: URL(fileURLWithPath: scene.path)) == damaged)
     }
 
     /// Copies that are damaged themselves are none.

@@ -195,4 +195,14 @@ import Testing
                 ])
         #expect(hash == 14_012_164_389_890_862_870, "a shipped migration is never edited; add another")
     }
+
+    /// The hash of the tables saves comparing them at each opening.
+    @Test func theTablesAreAsTheirHashSays() throws {
+        let fresh = try DatabaseQueue()
+        try ReplicaSchema.migrator.migrate(fresh)
+        // Also where a library writes them in other words.
+        try fresh.read { try SchemaShape(hash: 0) { ReplicaSchema.migrator }.refuseDamaged($0, path: "") }
+        let hash = try fresh.read { try SchemaShape.hash(of: $0) }
+        #expect(hash == 16_921_395_697_112_330_191)
+    }
 }

@@ -58,7 +58,7 @@ struct ConnectionTests {
             ]
             let head = fields.map { $0 + "\r\n" }.joined() + "\r\n"
             try known.send(Array(head.utf8) + body)
-            let answer = try await waiting { known.rest(milliseconds: 5_000) }
+            let answer = try await waiting { known.rest(milliseconds: 12_000) }
             #expect(String(decoding: answer.bytes.prefix(12), as: UTF8.self) == "HTTP/1.1 200" && !answer.isClosed)
             let strangers = try (0..<30).map { _ in try RawConnection(port: served.port) }
             #expect(try await eventually { strangers.filter { !$0.isClosed }.count == 7 })
@@ -116,7 +116,7 @@ struct ConnectionTests {
             let poured = try await waiting { try (0..<1_000).prefix { _ in try pouring.send(chunk) }.count }
             // 64 MiB are not taken.
             #expect(poured < 1_000)
-            let answer = try await waiting { dripping.rest(milliseconds: 10_000) }
+            let answer = try await waiting { dripping.rest(milliseconds: 30_000) }
             let text = String(decoding: answer.bytes, as: UTF8.self)
             #expect(text.hasPrefix("HTTP/1.1 401") && text.lowercased().contains("connection: close"))
             #expect(answer.isClosed)

@@ -338,6 +338,30 @@ import struct ShoalCRDT.Record
         try loss.expectEverythingBack()
     }
 
+    /// Who knew a record before another one had its identifier names it otherwise than whoever made it does now.
+    @Test func whatIsNamedByAnotherIdentifierIsNotRemoved() throws {
+        let loss = try Loss()
+        let author = try loss.before.replica("小红")
+        let reader = try loss.before.replica("小兰")
+        let id = author.newID()
+        let tag = author.newID()
+        let renamed = author.newID()
+        func work(_ tag: RecordID) -> Operations {
+            Operations {
+                $0.makeCustomer(id, name: "李雷")
+                $0.begin(record: id, time: 1_700_000_000_000, salt: 2, continuesCommand: false)
+                $0.edit(CellKey(.tagged, id: tag), .present)
+            }
+        }
+        try author.push(work(tag))
+        try reader.pullAll()
+        try loss.replay(author, work(renamed))
+        try loss.relay(reader)
+        let row = try #require(try loss.row(id))
+        #expect(!row.range(of: CellKey(.tagged, id: renamed), in: []).isEmpty)
+        #expect(row.range(of: CellKey(.tagged, id: tag), in: []).isEmpty)
+    }
+
     /// A row that knows who made a record, and has not the name that came with it, knows that the name was replaced, whatever its
     /// vector says.
     @Test(arguments: [true, false])

@@ -35,6 +35,32 @@ struct StoreTests {
         }
     }
 
+    /// The hash of the tables saves comparing them at each opening.
+    @Test func theTablesAreAsTheirHashSays() throws {
+        let fresh = try DatabaseQueue()
+        try ServerSchema.migrator.migrate(fresh)
+        let hash = try fresh.read { try SchemaShape.hash(of: $0) }
+        #expect(hash == 17_337_848_583_383_736_323)
+    }
+
+    /// A column that is called otherwise would end the program where it is asked for.
+    @Test(arguments: ["disabled INTEGER", "refusals INTEGER", "tag INTEGER"])
+    func aDamagedDescriptionOfTheTablesIsDamage(_ column: String) throws {
+        let server = try TestServer()
+        try server.store.close()
+        var bytes = try Data(contentsOf: URL(fileURLWithPath: server.store.path))
+        bytes[try #require(bytes.range(of: Data(column.utf8))).lowerBound] ^= 2
+        try bytes.write(to: URL(fileURLWithPath: server.store.path))
+        #expect {
+            _ = try ServerStore(path: server.store.path, environment: server.environment)
+        } throws: { error in
+            guard case StoreError.damaged = error else { return false }
+            return true
+        }
+        #expect(try DatabaseCheck.run(path: server.store.path).problems.count == 1)
+        #expect(try Data(contentsOf: URL(fileURLWithPath: server.store.path)) == bytes)
+    }
+
     @Test func aDatabaseOfANewerVersionIsRefusedAndLeftAsItIs() throws {
         let server = try TestServer()
         try server.store.close()

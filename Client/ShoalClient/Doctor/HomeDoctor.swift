@@ -37,25 +37,29 @@ public struct HomeDoctor {
             throw ReplicaError.home(home, reason: "another process has changed its encryption; try again")
         }
         try HomeDirectory.refuseEmptied(home)
-        var faults = try FileExamination.faults(path, cipher)
-        let forgotten = faults.isEmpty ? try FileExamination.forgotten(path, cipher) : nil
-        if let forgotten { faults.append(forgotten) }
-        if faults.isEmpty { return [] }
+        guard let fault = try FileExamination.fault(path, cipher) else { return [] }
         guard !HomeDirectory.isOpenElsewhere(home) else { throw ReplicaError.busy(home: home, pid: lock.holder) }
-        var findings = try salvage(cipher, forgotten)
+        var findings = try salvage(cipher, fault)
         let kept = try swap()
         findings.insert(
-            Finding(.file, "the database was damaged (\(faults[0])); it is kept as \(kept)", isMended: true), at: 0)
+            Finding(.file, "the database was damaged (\(fault.reason)); it is kept as \(kept)", isMended: true), at: 0)
         return findings
     }
 
     /// With what is there, or else with the spare pages of the schema, or else with all of them: the fewer, the less is old.
-    private func salvage(_ cipher: PageCipher?, _ forgotten: String?) throws -> [Finding] {
+    private func salvage(_ cipher: PageCipher?, _ fault: FileExamination.Fault) throws -> [Finding] {
         let spare = SparePages.read(home)?.pages ?? []
-        var failure: (any Error)? = forgotten.map { ReplicaError.home(home, reason: $0) }
+        var failure: (any Error)?
+        var choices: [[SparePages.Page]] = spare.isEmpty ? [] : [spare]
+        switch fault {
+        case .pages: choices = [[]] + (spare.isEmpty ? [] : [spare.filter(\.isSchema), spare])
+        // Read by other names, the file would give nothing.
+        case .schema(let reason):
+            if !spare.isEmpty { choices.insert(spare.filter(\.isSchema), at: 0) }
+            failure = ReplicaError.home(home, reason: reason)
         // A sound file has only forgotten who it is.
-        var choices: [[SparePages.Page]] = forgotten == nil ? [[]] : []
-        if !spare.isEmpty { choices += forgotten == nil ? [spare.filter(\.isSchema), spare] : [spare] }
+        case .forgotten(let reason): failure = ReplicaError.home(home, reason: reason)
+        }
         for pages in choices {
             do {
                 var findings = try salvage(cipher, pages)

@@ -111,7 +111,7 @@ private struct ChangeReading {
     }
 
     private func isSent(_ position: Int64) -> Bool {
-        guard let log = store.log.logs.last(where: { $0.start < position }) else { return true }
+        guard let log = store.log.logs.owner(of: position) else { return true }
         return !log.isOwn || position <= log.acknowledgedPosition
     }
 

@@ -131,7 +131,7 @@ struct ErasureStore {
 extension ReplicaStore {
     /// Whether no server has acknowledged the operation at a position.
     func isPending(_ position: Int64) -> Bool {
-        guard let log = log.logs.last(where: { $0.start < position }) else { return true }
+        guard let log = log.logs.owner(of: position) else { return true }
         return log.isOwn && position > log.acknowledgedPosition
     }
 

@@ -172,7 +172,7 @@ struct Examination {
 
     /// Whether the server has not acknowledged the operation at a position.
     static func isPending(_ position: Int64, _ logs: [OwnLog]) -> Bool {
-        logs.last { $0.start < position }.map { $0.isOwn && position > $0.acknowledgedPosition } ?? true
+        logs.owner(of: position).map { $0.isOwn && position > $0.acknowledgedPosition } ?? true
     }
 
     static func findings(_ mend: LogMend, _ logs: [OwnLog]) -> [Finding] {
@@ -211,7 +211,7 @@ struct Examination {
             batch.removeAll()
             do { try row.checked(1, as: Data.self).withUnsafeBytes { try batch.decode($0) } } catch { continue }
             let record = batch.operations[0].record.rawValue
-            let log = store.log.logs.last { $0.start < position }
+            let log = store.log.logs.owner(of: position)
             // What an earlier epoch acknowledged is sent again after a rollback, and stands in the rows until a fill.
             let isPending =
                 log.map { log in

@@ -13,38 +13,57 @@ enum FileExamination {
         return configuration
     }
 
-    /// What a home that is enrolled has forgotten of itself, which nobody else can tell, in a sentence; nil for nothing.
-    ///
-    /// - Throws: `StoreError`.
-    static func forgotten(_ path: String, _ cipher: PageCipher?) throws -> String? {
-        try examine(path, cipher) { database in
-            guard try ReplicaSchema.migrator.hasCompletedMigrations(database) else { return nil }
-            let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM log") ?? 0
-            if try !StandingStore.isEnrolled(database) {
-                return count == 0 ? nil : "who wrote the \(Wording.count(count, "change", "changes")) in it is lost"
-            }
-            do {
-                _ = try StandingStore.read(database, home: path)
-                _ = try OwnLogStore.read(database)
-                return nil
-            } catch StoreError.damaged(_, let reason) {
-                return
-                    "\(reason); it still holds \(Wording.count(count, "change", "changes")) of yours, which nobody can "
-                    + "send from here: keep it, and put a copy of it back in its place if you have one"
+    /// What is wrong with a file.
+    enum Fault {
+        /// Pages cannot be read, or are not in form.
+        case pages(String)
+        /// What it says of its tables is not how they are made.
+        case schema(String)
+        /// It has forgotten what nobody else can tell of it.
+        case forgotten(String)
+
+        var reason: String {
+            switch self {
+            case .pages(let reason), .schema(let reason), .forgotten(let reason): reason
             }
         }
     }
 
-    /// - Returns: what is wrong, the first few things; empty when the file is sound.
+    /// - Returns: nil when the file is sound.
     /// - Throws: `StoreError`, but not for damage.
-    static func faults(_ path: String, _ cipher: PageCipher?) throws -> [String] {
+    static func fault(_ path: String, _ cipher: PageCipher?) throws -> Fault? {
         do {
             return try examine(path, cipher) { database in
                 try StoreFile.refuseNewer(ReplicaSchema.migrator, database, path: path)
-                let lines = try String.fetchAll(database, sql: "PRAGMA integrity_check(10)")
-                return lines == ["ok"] ? [] : lines
+                let lines = try String.fetchAll(database, sql: "PRAGMA integrity_check(1)")
+                guard lines == ["ok"] else { return .pages(lines.first ?? "it cannot be examined") }
+                // Opening it goes on with the migrations.
+                guard try ReplicaSchema.migrator.hasCompletedMigrations(database) else { return nil }
+                do { try ReplicaSchema.shape.refuseDamaged(database, path: path) } catch StoreError.damaged(
+                    _, let reason)
+                {
+                    return .schema(reason)
+                }
+                return try forgotten(database, path).map { .forgotten($0) }
             }
-        } catch StoreError.damaged(_, let reason) { return [reason] }
+        } catch StoreError.damaged(_, let reason) { return .pages(reason) }
+    }
+
+    /// What a home that is enrolled has forgotten of itself, in a sentence; nil for nothing.
+    private static func forgotten(_ database: Database, _ path: String) throws -> String? {
+        let count = try Int.fetchOne(database, sql: "SELECT count(*) FROM log") ?? 0
+        if try !StandingStore.isEnrolled(database) {
+            return count == 0 ? nil : "who wrote the \(Wording.count(count, "change", "changes")) in it is lost"
+        }
+        do {
+            _ = try StandingStore.read(database, home: path)
+            _ = try OwnLogStore.read(database)
+            return nil
+        } catch StoreError.damaged(_, let reason) {
+            return
+                "\(reason); it still holds \(Wording.count(count, "change", "changes")) of yours, which nobody can "
+                + "send from here: keep it, and put a copy of it back in its place if you have one"
+        }
     }
 
     /// Runs `body` on the file, which is left as it is.

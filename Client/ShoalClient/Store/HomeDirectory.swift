@@ -16,36 +16,37 @@ public struct HomeDirectory: HomeFiles {
 
     public init(drafts: [String] = []) { self.drafts = drafts }
 
-    /// - Throws: `ReplicaError.home` when it cannot be told, for want of permission.
+    /// - Throws: `ReplicaError.home` when it cannot be told, for want of permission, or when only its database is gone.
     public func hasDatabase(_ home: String) throws -> Bool {
         if access(Self.databasePath(home), F_OK) == 0 { return true }
-        if errno == ENOENT || errno == ENOTDIR { return false }
-        throw Self.failure(home)
+        guard errno == ENOENT || errno == ENOTDIR else { throw Self.failure(home) }
+        try Self.refuseEmptied(home)
+        return false
     }
 
-    /// Refuses a home whose database was emptied by something else, which the copies of its first pages tell from one that is
-    /// new: opened, it would be made anew, and the copies with it.
+    /// Refuses a home whose database was removed or emptied by something else, which the copies of its first pages tell from one
+    /// that is new: opened, it would be made anew, and the copies with it.
     static func refuseEmptied(_ home: String) throws {
         func isEmpty(_ path: String) -> Bool? {
             var status = stat()
             return stat(path, &status) == 0 ? status.st_size == 0 : nil
         }
         let path = databasePath(home)
-        guard isEmpty(path) == true else { return }
+        let isThere = isEmpty(path)
+        if isThere == false { return }
+        let what = "its database is \(isThere == nil ? "gone" : "empty")"
         if isEmpty(path + "-wal") == false {
             // SQLite removes the log of an empty database.
             throw ReplicaError.home(
                 home,
                 reason:
-                    "its database is empty, but what it was to take in is in replica.db-wal; put a copy of the database back beside it"
+                    "\(what), but what it was to take in is in replica.db-wal; put a copy of the database back beside it"
             )
         }
         guard isEmpty(SparePages.path(home)) == false else { return }
         throw ReplicaError.home(
             home,
-            reason:
-                "its database is empty, and what was in it is gone; put a copy of it back, or move the home away and enroll anew"
-        )
+            reason: "\(what), and what was in it too; put a copy of it back, or move the home away and enroll anew")
     }
 
     /// Makes the directory and what leads to it, and an empty database file; both for their owner only.
@@ -100,7 +101,9 @@ public struct HomeDirectory: HomeFiles {
     }
 
     public func removeDatabase(_ home: String) throws {
-        // The database goes first: without it a log beside it is nobody's.
+        // Copies first: without the database nobody would know what they are of. Whether that succeeds or not, the rest goes too.
+        let copies = Result { try removeCopies(home, of: nil) }
+        // The database goes before its log: without it that is nobody's.
         for suffix in ["", "-wal", "-shm"] {
             let path = Self.databasePath(home) + suffix
             let descriptor = open(path, O_WRONLY | O_CLOEXEC)
@@ -110,7 +113,8 @@ public struct HomeDirectory: HomeFiles {
             guard unlink(path) == 0 else { throw Self.failure(home) }
             Self.overwrite(descriptor)
         }
-        try removeCopies(home, of: nil)
+        try copies.get()
+        try Self.synchronize(home, home)
     }
 
     /// Writes zeros over a file, where a file system without room lets it: the file is gone in any case.

@@ -12,7 +12,7 @@ extension ReplicaStore {
         let rows = try Row.fetchCursor(statement, arguments: [position])
         while let row = try rows.next() {
             let place: Int64 = row[0]
-            guard let owner = log.logs.last(where: { $0.start < place }) else { continue }
+            guard let owner = log.logs.owner(of: place) else { continue }
             result.places.append(
                 LoggedOperations.Place(
                     position: place, dot: Dot(owner.replica, UInt32(truncatingIfNeeded: place - owner.base)),

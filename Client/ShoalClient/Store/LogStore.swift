@@ -77,7 +77,7 @@ final class LogStore {
 
     /// The dot of the operation at a position.
     private func dot(at position: Int64) -> Dot? {
-        guard let log = logs.last(where: { $0.start < position }) else { return nil }
+        guard let log = logs.owner(of: position) else { return nil }
         return Dot(log.replica, UInt32(truncatingIfNeeded: position - log.base))
     }
 

@@ -77,6 +77,17 @@ struct OwnLog: Equatable {
     var pending: Int { Int(max(end, acknowledged) - acknowledged) }
 }
 
+extension [OwnLog] {
+    /// The log in which the operation at a position stands.
+    ///
+    /// One of which nothing is left, and which is kept because others may name its places, may begin within a longer one that has
+    /// its operations now.
+    func owner(of position: Int64) -> OwnLog? {
+        if let last, last.start < position { return last }
+        return last { $0.start < position && $0.endPosition >= position } ?? last { $0.start < position }
+    }
+}
+
 /// Reads and writes the list of logs.
 enum OwnLogStore {
     /// More operations than any home can write; sums of it and numbers of operations fit an integer.

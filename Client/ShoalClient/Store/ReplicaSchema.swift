@@ -33,6 +33,8 @@ enum ReplicaSchema {
         return migrator
     }
 
+    static let shape = SchemaShape(hash: 16_921_395_697_112_330_191) { migrator }
+
     private static let first = """
         \(RecordTable.schema);
 

@@ -65,6 +65,7 @@ final class StoreConnection: @unchecked Sendable {
         }
         try migrator.migrate(queue)
         return try queue.inDatabase {
+            try ReplicaSchema.shape.refuseDamaged($0, path: path)
             try StoreFile.makeDurable($0, path: path)
             let store = try ReplicaStore($0, home: home, environment: environment, lock: lock)
             try store.settle()
@@ -91,6 +92,7 @@ final class StoreConnection: @unchecked Sendable {
                     throw ReplicaError.home(
                         home, reason: "an earlier version wrote it, and it cannot be written; copy it elsewhere first")
                 }
+                try ReplicaSchema.shape.refuseDamaged(database, path: path)
                 return try ReplicaStore(
                     database, home: home, environment: environment, lock: NoLock(), isReadOnly: true)
             }

@@ -84,6 +84,7 @@ public struct DatabaseCheck {
                         throw StoreError.damaged(
                             path: path, reason: "it is not the database of a server, or of one that never started")
                     }
+                    try ServerSchema.shape.refuseDamaged(database, path: path)
                     return try inSnapshot(database)
                 }
             }

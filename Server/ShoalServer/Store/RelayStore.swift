@@ -165,12 +165,13 @@ extension StoreWriter {
         // Of what has moved nothing follows for what stands before it now.
         let common = record.common(with: relayed, where: isTaken)
         _ = record.rename(Renaming(dots: formerly))
-        let spared = Set(
+        var spared = Set(
             record.entries.map(\.dot).filter {
                 believed.spares(
                     $0, isTaken: isTaken($0), isCommon: common.contains($0),
                     isUndisputed: state.earlier.isUndisputed($0, state.logs))
             })
+        spared.formUnion(record.placesOfOtherElements(in: relayed))
         // Nobody knew before the loss what the server itself has written since.
         let own = record.entries.map(\.dot).filter { isOwn($0.replica) && isOfThisEpoch($0.replica) }
         let changed = record.join(

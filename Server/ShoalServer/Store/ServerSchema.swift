@@ -155,4 +155,6 @@ public enum ServerSchema {
         }
         return migrator
     }
+
+    static let shape = SchemaShape(hash: 17_337_848_583_383_736_323) { migrator }
 }

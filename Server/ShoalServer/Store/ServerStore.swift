@@ -69,6 +69,7 @@ public final class ServerStore: Sendable {
                 try pool.read { try StoreFile.refuseNewer(migrator, $0, path: path) }
                 try migrator.migrate(pool)
                 return try pool.write { database in
+                    try ServerSchema.shape.refuseDamaged(database, path: path)
                     try Self.begin(database, environment)
                     return (seal: try Self.seal(database), state: try Self.state(database))
                 }

@@ -77,6 +77,18 @@ final class Child: Sendable {
 
     func signal(_ number: Int32) { kill(pid, number) }
 
+    /// Sends a signal once the program takes it for an event, not its end.
+    func interrupt(_ number: Int32 = SIGINT) async throws {
+        let deadline = ContinuousClock.now + .seconds(10)
+        while ContinuousClock.now < deadline {
+            let status = try String(contentsOfFile: "/proc/\(pid)/status", encoding: .utf8)
+            let mask = status.split(separator: "\n").first { $0.hasPrefix("SigIgn:") }?.split(separator: "\t").last
+            if let mask, let ignored = UInt64(mask, radix: 16), ignored & 1 << UInt64(number - 1) != 0 { break }
+            try await Task.sleep(for: .milliseconds(5))
+        }
+        kill(pid, number)
+    }
+
     private static func text(of file: String) -> String {
         do { return String(decoding: try Data(contentsOf: URL(fileURLWithPath: file)), as: UTF8.self) } catch {
             return ""
