@@ -1,6 +1,7 @@
 import ArgumentParser
 import Foundation
 import ShoalServer
+import ShoalStore
 
 struct Backup: AsyncParsableCommand {
     static let configuration = CommandConfiguration(
@@ -14,6 +15,8 @@ struct Backup: AsyncParsableCommand {
             To go back to it, stop the server, move the data directory's shoald.db* away, and
 
               shoald restore /backups/monday.db
+
+            Of a database whose indexes alone are damaged the backup is whole, and going back to it at once mends it.
             """)
 
     @Argument(help: "Where nothing is yet.", completion: .file()) var file: String
@@ -21,16 +24,27 @@ struct Backup: AsyncParsableCommand {
 
     func run() async throws {
         let path = DataDirectory.absolute(file)
-        try await Administration.with(global) { administration in
-            switch administration {
-            case .local(let store, _):
-                try store.note(.backup, time: ServerEnvironment.system.now())
-                try store.backup(to: path)
-            case .remote(let server):
-                let _: [String: String] = try await server.post("/v1/backup", BackupRequest(file: path))
+        let report: BackupReport
+        do {
+            report = try await Administration.with(global) { administration in
+                switch administration {
+                case .local(let store, _):
+                    BackupReport(damage: try store.backup(to: path, time: ServerEnvironment.system.now()))
+                case .remote(let server): try await server.post("/v1/backup", BackupRequest(file: path))
+                }
             }
+        } catch StoreError.damaged(_, let reason) {
+            // It cannot be opened, but what matters of it may be read.
+            let directory = try global.directory
+            let lock = try await directory.exclusively("make a backup of what is left of its database")
+            defer { withExtendedLifetime(lock) {} }
+            try ServerStore.backup(damaged: directory.database, to: path)
+            report = BackupReport(damage: reason)
         }
-        if global.json { try global.printJSON([String: String]()) }
+        if global.json { return try global.printJSON(report) }
+        guard let damage = report.damage else { return }
+        print("the database is damaged (\(damage)), but only where it can be made anew: the backup is whole.")
+        print("stop the server, move \(try global.directory.database)* away, and shoald restore \(path)")
     }
 }
 

@@ -36,15 +36,26 @@ struct Check: AsyncParsableCommand {
             for one in report.quarantined {
                 print("the record \(one.record) is set aside: \(one.reason)")
             }
+            // Of a file of which nothing can be read there is nothing to count.
+            if report.records + report.logs + report.accounts == 0, !report.problems.isEmpty { throw damaged(report) }
             print(
                 "\(report.records) records, \(report.logs) logs with \(report.operations) operations, "
                     + "\(report.accounts) accounts, an audit of \(report.audit) entries")
             if report.audit > 0 { print("the audit ends with \(report.auditHash)") }
         }
-        guard report.isSound else {
-            let count = report.problems.count + report.quarantined.count
-            throw Failure("the database is damaged in \(count) \(count == 1 ? "place" : "places")")
-        }
+        guard report.isSound else { throw damaged(report) }
+    }
+
+    /// With what helps.
+    private func damaged(_ report: CheckReport) -> Failure {
+        let count = report.problems.count + report.quarantined.count
+        let what = "the database is damaged in \(count) \(count == 1 ? "place" : "places")"
+        if report.problems.isEmpty { return Failure("\(what); shoald check --mend takes records from a backup") }
+        return Failure(
+            """
+            \(what). If only indexes are, shoald backup FILE has all of it; else go back to the newest backup: replicas push what \
+            came after it. Move shoald.db* away and shoald restore FILE. Without a backup begin anew with shoald recover
+            """)
     }
 
     private func report(_ directory: DataDirectory) async throws -> CheckReport {

@@ -1,4 +1,5 @@
 import Foundation
+import GRDB
 import ShoalCRDT
 import ShoalProtocol
 import ShoalStore
@@ -104,6 +105,61 @@ struct CheckTests {
         #expect(try store.check().isSound)
         let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         #expect(mode == 0o600)
+    }
+
+    /// Whatever stands in an index stands in its table too.
+    @Test func aBackupIsWholeWhereOnlyIndexesAreDamaged() throws {
+        let (server, _, _) = try filled()
+        let before = try server.dump()
+        try server.store.close()
+        let path = server.store.path
+        let queue = try DatabaseQueue(path: path)
+        let roots = try queue.read {
+            try Row.fetchAll($0, sql: "SELECT type, name, rootpage FROM sqlite_schema WHERE rootpage > 0")
+        }
+        try queue.close()
+        let tables = Set(roots.filter { $0["type"] == "table" }.map { $0["rootpage"] as Int })
+        let sound = try Data(contentsOf: URL(fileURLWithPath: path))
+        func damage(_ page: Int) throws {
+            var bytes = sound
+            bytes.replaceSubrange((page - 1) * 4_096..<page * 4_096, with: Data(count: 4_096))
+            try bytes.write(to: URL(fileURLWithPath: path))
+        }
+        var copied = 0
+        for row in roots {
+            let file = server.directory + "/\(copied).backup"
+            let name: String = row["name"]
+            try damage(row["rootpage"])
+            // The tree of a table that is sorted by its key is called an index too.
+            guard row["type"] == "index", !tables.contains(row["rootpage"]) else {
+                // A table is whole or there is no backup.
+                if name.hasPrefix("sqlite_") { continue }
+                #expect(throws: StoreError.self, "\(name)") { try ServerStore.backup(damaged: path, to: file) }
+                #expect(
+                    !FileManager.default.fileExists(atPath: file)
+                        && !FileManager.default.fileExists(atPath: file + ".part"))
+                continue
+            }
+            copied += 1
+            // Also by a server that still runs.
+            if let store = try? ServerStore(path: path, environment: server.environment) {
+                #expect(try store.backup(to: file + "2", time: 0) != nil, "\(name)")
+                try store.close()
+                #expect(try DatabaseCheck.run(path: file + "2").problems == [], "\(name)")
+                try damage(row["rootpage"])
+            }
+            try ServerStore.backup(damaged: path, to: file)
+            #expect(try DatabaseCheck.run(path: file).problems == [], "\(name)")
+            let restored = server.directory + "/\(copied).db"
+            try ServerStore.restore(file, to: restored)
+            let store = try ServerStore(path: restored, environment: server.environment)
+            let dump = try store.dump()
+            var bytes: [UInt8] = []
+            while let lines = try dump.next() { bytes += lines }
+            #expect(String(decoding: bytes, as: UTF8.self) == before, "\(name)")
+            try store.close()
+        }
+        #expect(copied > 5)
     }
 
     @Test func aBackupThatCannotBeWrittenLeavesNothing() throws {

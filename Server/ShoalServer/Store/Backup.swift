@@ -28,12 +28,51 @@ public enum BackupProblem: Error, Equatable, Sendable, CustomStringConvertible {
 }
 
 extension ServerStore {
+    /// Writes a backup as `backup(to:)` does, with a note in the audit. Where the database is too damaged to take that, the backup
+    /// is worth more.
+    public func backup(to path: String, time: Int64) throws -> String? {
+        do { try note(.backup, time: time) } catch StoreError.damaged { return try backup(to: path) }
+        return try backup(to: path)
+    }
+
     /// Writes the database as of one commit into a new file, while everybody else goes on.
     ///
     /// The file appears under its name whole and durable, or not at all.
     ///
+    /// - Returns: what of the database is damaged that the file has whole; nil if nothing is.
     /// - Throws: `BackupProblem`; `StoreError`, `.full` for a full disk.
-    public func backup(to path: String) throws {
+    @discardableResult
+    public func backup(to path: String) throws -> String? {
+        try Self.write(path) { part in
+            do {
+                try StoreError.mapping(path: self.path) {
+                    // Outside a transaction; the statement reads from a snapshot of its own.
+                    try pool.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [part]) }
+                }
+                return nil
+            } catch StoreError.damaged(_, let reason) {
+                try Self.copy(self.path, to: part)
+                return reason
+            }
+        }
+    }
+
+    /// Writes a database that is too damaged to be opened into a new file, if only its indexes are; the data directory's lock is
+    /// held.
+    ///
+    /// - Throws: `BackupProblem`; `StoreError`.
+    public static func backup(damaged database: String, to path: String) throws {
+        try write(path) { try copy(database, to: $0) }
+    }
+
+    private static func copy(_ database: String, to part: String) throws {
+        // What was written of it before.
+        try Data().write(to: URL(fileURLWithPath: part))
+        try DatabaseCopy.run(from: database, to: part)
+    }
+
+    /// Makes a file that nobody sees before it is whole.
+    private static func write<T>(_ path: String, _ body: (_ part: String) throws -> T) throws -> T {
         if access(path, F_OK) == 0 { throw BackupProblem.exists(path) }
         let folder = (path as NSString).deletingLastPathComponent
         var status = stat()
@@ -46,16 +85,14 @@ extension ServerStore {
         guard descriptor >= 0 else { throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno))) }
         defer { Glibc.close(descriptor) }
         guard flock(descriptor, LOCK_EX | LOCK_NB) == 0 else { throw BackupProblem.exists(part) }
-        defer { unlink(part) }
+        defer { removeLeftovers(of: path) }
         guard ftruncate(descriptor, 0) == 0 else {
             throw BackupProblem.cannotWrite(path, reason: String(cString: strerror(errno)))
         }
-        try StoreError.mapping(path: path) {
-            // Outside a transaction; the statement reads from a snapshot of its own.
-            try pool.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [part]) }
-        }
+        let result = try body(part)
         chmod(part, 0o600)
-        try Self.publish(part, as: path)
+        try publish(part, as: path)
+        return result
     }
 
     /// Where a file is written before it gets its name. The name is always the same, so that whatever a killed program

@@ -118,7 +118,9 @@ import Testing
     /// - 40092: an epoch that had ended went on at another server, and what was deleted there came back.
     /// - 9000163: a record that got another identifier was named by the old one, and what named it by the new one was removed.
     @Test(
-        arguments: [24, 68, 9_000_163, 21_234, 21_263, 21_284, 22_069, 22_225, 22_417, 22_424, 23_323, 23_381, 30_266, 40_092]
+        arguments: [
+            24, 68, 9_000_163, 21_234, 21_263, 21_284, 22_069, 22_225, 22_417, 22_424, 23_323, 23_381, 30_266, 40_092,
+        ]
             as [UInt64])
     func whatFailedOnceInRecovery(seed: UInt64) { Self.expectCleanRecovery(seed) }
 
