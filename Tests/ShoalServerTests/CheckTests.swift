@@ -162,6 +162,40 @@ struct CheckTests {
         #expect(copied > 5)
     }
 
+    /// As after a write of an index that the disk lost.
+    @Test func aBackupIsWholeWhereAnIndexIsOfAnEarlierTime() throws {
+        let (server, replica, ids) = try filled()
+        try server.store.truncateLog()
+        let path = server.store.path
+        let root = try server.store.pool.read {
+            try Int.fetchOne($0, sql: "SELECT rootpage FROM sqlite_schema WHERE name = 'log_sequence'")
+        }
+        let page = try #require(root)
+        func bytes() throws -> Data { try Data(contentsOf: URL(fileURLWithPath: path)) }
+        let range = (page - 1) * 4_096..<page * 4_096
+        let earlier = try bytes()[range]
+        try replica.push(Operations { $0.rename(ids[0], "Renamed") })
+        let before = try server.dump()
+        try server.store.close()
+        var damaged = try bytes()
+        #expect(damaged[range] != earlier)
+        damaged.replaceSubrange(range, with: earlier)
+        try damaged.write(to: URL(fileURLWithPath: path))
+        let file = server.directory + "/backup.db"
+        let store = try ServerStore(path: path, environment: server.environment)
+        #expect(try store.backup(to: file, time: 0)?.contains("log_sequence") == true)
+        try store.close()
+        #expect(try DatabaseCheck.run(path: file).isSound)
+        let restored = server.directory + "/restored.db"
+        try ServerStore.restore(file, to: restored)
+        let again = try ServerStore(path: restored, environment: server.environment)
+        let dump = try again.dump()
+        var lines: [UInt8] = []
+        while let some = try dump.next() { lines += some }
+        #expect(String(decoding: lines, as: UTF8.self) == before)
+        try again.close()
+    }
+
     @Test func aBackupThatCannotBeWrittenLeavesNothing() throws {
         let (server, _, _) = try filled()
         let path = server.directory + "/nowhere/backup.db"

@@ -351,6 +351,8 @@ import struct ShoalCRDT.Record
                 $0.makeCustomer(id, name: "李雷")
                 $0.begin(record: id, time: 1_700_000_000_000, salt: 2, continuesCommand: false)
                 $0.edit(CellKey(.tagged, id: tag), .present)
+                // It shows that both mean the same log.
+                $0.rename(id, "李蕾", supersedes: [Dot(author.replica, 1)], salt: 3)
             }
         }
         try author.push(work(tag))

@@ -49,6 +49,8 @@ extension ServerStore {
                     // Outside a transaction; the statement reads from a snapshot of its own.
                     try pool.unsafeRead { try $0.execute(sql: "VACUUM INTO ?", arguments: [part]) }
                 }
+                // An index that says something else than its table is copied as it is.
+                try Self.refuseFaults(part)
                 return nil
             } catch StoreError.damaged(_, let reason) {
                 try Self.copy(self.path, to: part)
@@ -69,6 +71,18 @@ extension ServerStore {
         // What was written of it before.
         try Data().write(to: URL(fileURLWithPath: part))
         try DatabaseCopy.run(from: database, to: part)
+        try refuseFaults(part)
+    }
+
+    private static func refuseFaults(_ path: String) throws {
+        try StoreError.mapping(path: path) {
+            let queue = try DatabaseQueue(path: path, configuration: DatabaseCheck.configuration)
+            defer { try? queue.close() }
+            let lines = try queue.inDatabase { try String.fetchAll($0, sql: "PRAGMA integrity_check(1)") }
+            guard lines == ["ok"] else {
+                throw StoreError.damaged(path: path, reason: lines.first ?? "it cannot be examined")
+            }
+        }
     }
 
     /// Makes a file that nobody sees before it is whole.
