@@ -98,10 +98,7 @@ struct CheckTests {
         #expect(throws: BackupProblem.exists(restored)) { try ServerStore.restore(path, to: restored) }
         let store = try ServerStore(path: restored, environment: server.environment)
         defer { try? store.close() }
-        let dump = try store.dump()
-        var bytes: [UInt8] = []
-        while let lines = try dump.next() { bytes += lines }
-        #expect(String(decoding: bytes, as: UTF8.self) == before)
+        #expect(try store.dumpText() == before)
         #expect(try store.check().isSound)
         let mode = try FileManager.default.attributesOfItem(atPath: path)[.posixPermissions] as? Int
         #expect(mode == 0o600)
@@ -153,10 +150,7 @@ struct CheckTests {
             let restored = server.directory + "/\(copied).db"
             try ServerStore.restore(file, to: restored)
             let store = try ServerStore(path: restored, environment: server.environment)
-            let dump = try store.dump()
-            var bytes: [UInt8] = []
-            while let lines = try dump.next() { bytes += lines }
-            #expect(String(decoding: bytes, as: UTF8.self) == before, "\(name)")
+            #expect(try store.dumpText() == before, "\(name)")
             try store.close()
         }
         #expect(copied > 5)
@@ -189,10 +183,7 @@ struct CheckTests {
         let restored = server.directory + "/restored.db"
         try ServerStore.restore(file, to: restored)
         let again = try ServerStore(path: restored, environment: server.environment)
-        let dump = try again.dump()
-        var lines: [UInt8] = []
-        while let some = try dump.next() { lines += some }
-        #expect(String(decoding: lines, as: UTF8.self) == before)
+        #expect(try again.dumpText() == before)
         try again.close()
     }
 
@@ -216,10 +207,7 @@ struct CheckTests {
         try copy(path, missing)
         #expect(try DatabaseCheck.run(path: missing).isSound)
         let store = try ServerStore(path: missing, environment: server.environment)
-        let dump = try store.dump()
-        var bytes: [UInt8] = []
-        while let lines = try dump.next() { bytes += lines }
-        #expect(String(decoding: bytes, as: UTF8.self) == before)
+        #expect(try store.dumpText() == before)
         #expect(try store.commit(group: [replica.push(of: replica.request(Operations()))])[0].answer.isRollback)
         try store.close()
         // The log of then beside the file of now.

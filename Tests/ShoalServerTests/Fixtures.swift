@@ -85,7 +85,13 @@ final class TestServer: Sendable {
 
     /// The canonical dump of the server, or of what an account sees.
     func dump(account: String? = nil) throws -> String {
-        let dump = try store.dump(account: account)
+        try store.dumpText(account: account)
+    }
+}
+
+extension ServerStore {
+    func dumpText(account: String? = nil) throws -> String {
+        let dump = try dump(account: account)
         var bytes: [UInt8] = []
         while let lines = try dump.next() { bytes += lines }
         return String(decoding: bytes, as: UTF8.self)
