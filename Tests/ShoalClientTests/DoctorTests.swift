@@ -298,8 +298,8 @@ struct DoctorTests {
             let page =
                 switch damage {
                 case "random": Data((0..<4_096).map { _ in UInt8.random(in: 0...255, using: &random) })
-                // Pages without number and behind a sound beginning.
-                case "sizes": bytes[..<20] + Data(repeating: 255, count: 4_076)
+                // Pages without number, as large as there are, behind a sound beginning: no file system has such a file.
+                case "sizes": bytes[..<16] + [0, 1] + Data(repeating: 255, count: 4_078)
                 default: Data(repeating: UInt8(damage) ?? 0, count: 4_096)
                 }
             bytes.replaceSubrange(0..<4_096, with: page)
