@@ -229,11 +229,17 @@ struct InterruptedTransport: Transport {
     @Test func oneThatStaysWaitsAsLongAsTheServerAsks() async throws {
         let one = try await Self.enrolled([.status(503, retryAfter: 300)])
         let driver = SyncDriver(replica: one.replica, transport: one.transport)
+        let failures = Mutex(0)
         let task = Task {
-            try await driver.watch { if case .success = $0 { withUnsafeCurrentTask { $0?.cancel() } } }
+            try await driver.watch {
+                switch $0 {
+                case .success: withUnsafeCurrentTask { $0?.cancel() }
+                case .failure: failures.withLock { $0 += 1 }
+                }
+            }
         }
         _ = try? await task.value
-        #expect(one.world.sleeps.first == .seconds(300))
+        #expect(one.world.sleeps.first == .seconds(300) && failures.withLock { $0 } == 0)
     }
 
     @Test(arguments: [(1, "1 second"), (119, "119 seconds"), (121, "3 minutes"), (7_200, "2 hours"), (.max, "hours")])

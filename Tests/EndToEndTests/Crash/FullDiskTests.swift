@@ -51,6 +51,12 @@ import Testing
                 good=0
                 for pid in $pids; do wait "$pid" && good=$((good+1)); done
                 echo "good=$good"
+                # Whoever waits in vain is told for whom: here for one whose output nobody takes.
+                "$SHOAL" dump | (sleep 14; cat >/dev/null) &
+                sleep 1
+                "$SHOAL" status >/dev/null 2>"$HOME/refusal"; echo "busy=$?"
+                echo "named=$(grep -c 'process [0-9]' "$HOME/refusal")"
+                wait
                 "$SHOAL" customer add no >/dev/null 2>"$HOME/refusal"; echo "add=$?"
                 echo "clear=$(grep -c 'the disk is full' "$HOME/refusal")"
                 "$SHOAL" sync --watch >/dev/null 2>"$HOME/refusal"; echo "watch=$?"
@@ -70,6 +76,7 @@ import Testing
             #expect(number("listed") == written && number("shown") == 1 && number("status") == 0, "\(lines)")
             #expect(number("dumped") == written - 1 && number("found") == written - 1, "\(lines)")
             #expect(number("conflicts") == 1 && number("good") == 4 && number("grown") == 0, "\(lines)")
+            #expect(number("busy") == 1 && number("named") == 1, "\(lines)")
             #expect(number("add") == 1 && number("clear") == 1, "\(lines)")
             #expect(number("watch") == 1 && number("said") == 1, "\(lines)")
             // What cannot be noted for the audit does not leave the home.
