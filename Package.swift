@@ -80,7 +80,7 @@ let package = Package(
                 "ShoalCRDT", "ShoalProtocol", "ShoalStore", "ShoalClient", "ShoalServer", "CSQLite",
                 .product(name: "GRDB", package: "GRDB.swift"),
                 .product(name: "Logging", package: "swift-log"),
-            ]),
+            ], exclude: ["DESIGN.md"]),
 
         // The programs, and what they print with.
         .target(name: "ShoalTerminal"),

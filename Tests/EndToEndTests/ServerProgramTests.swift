@@ -40,7 +40,7 @@ struct ServerProgramTests {
         try await Scene.run(server: false) { scene in
             let directory = scene.directory + "/server"
             try FileManager.default.createDirectory(atPath: directory, withIntermediateDirectories: true)
-            if isThere { FileManager.default.createFile(atPath: directory + "/shoald.db", contents: nil) }
+            if isThere { try Data().write(to: URL(fileURLWithPath: directory + "/shoald.db")) }
             let log = URL(fileURLWithPath: directory + "/shoald.db-wal")
             try Data(repeating: 7, count: 8_192).write(to: log)
             for words in [

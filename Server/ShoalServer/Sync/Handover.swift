@@ -39,7 +39,7 @@ extension SyncHandler {
         let isRepeated = try store.hasTaken(request.logs, of: credential.account)
         if !isRepeated, credential.handovers >= Limits.handovers { throw AccountProblem.handoverClosed }
         request.wantsPage = false
-        var session = ServerSession(
+        let session = ServerSession(
             request, account: credential.account, device: credential.replica, time: environment.now())
         guard case .commit(var push) = session.start() else { throw SyncProblem.malformed("there is no push") }
         push.isHandover = true
