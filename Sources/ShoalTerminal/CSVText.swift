@@ -1,7 +1,8 @@
 /// Comma-separated values (RFC 4180) that a spreadsheet shows and does not calculate.
 ///
 /// Each record is one line: what `TerminalText.line` replaces (line feeds too, as ␊) is replaced here, so that no program that
-/// splits at lines or tabs finds a field beginning in the middle of another. Each field stands in quotes.
+/// splits at lines or tabs finds a field beginning in the middle of another. Each field stands in quotes. Where a spreadsheet
+/// splits at semicolons, as in many countries, quotes in the middle count for nothing: a formula behind one is marked too.
 public enum CSVText {
     /// How a file begins, so that spreadsheets read it as UTF-8.
     public static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
@@ -32,7 +33,22 @@ public enum CSVText {
         let first = scalars.first { !$0.properties.isWhitespace && $0 != "\"" && $0 != mark }
         let isFormula = first.map(begins) ?? false
         let beginsSo = scalars.first.map { $0 == mark || $0 == "\t" || $0 == "\r" } ?? false
-        return (isFormula || beginsSo ? String(mark) : "") + TerminalText.line(text)
+        return (isFormula || beginsSo ? String(mark) : "") + markedBehindSemicolons(TerminalText.line(text))
+    }
+
+    private static func markedBehindSemicolons(_ text: String) -> String {
+        guard text.utf8.contains(UInt8(ascii: ";")) else { return text }
+        var marked = String.UnicodeScalarView()
+        let scalars = text.unicodeScalars
+        for index in scalars.indices {
+            marked.append(scalars[index])
+            guard scalars[index] == ";" else { continue }
+            let first = scalars[scalars.index(after: index)...].first {
+                !$0.properties.isWhitespace && $0 != "\"" && $0 != mark
+            }
+            if first.map(begins) ?? false { marked.append(mark) }
+        }
+        return String(marked)
     }
 
     /// Signs that begin a formula, also as wide and small forms, which some spreadsheets take for the same.

@@ -133,7 +133,7 @@ enum Administration {
 
     func audit(_ query: AuditQuery) async throws -> AuditPage {
         switch self {
-        case .local(let store, _): return try store.audit(query)
+        case .local(let store, _): return try store.auditForOperator(query, time: ServerEnvironment.system.now())
         case .remote(let server): return try await server.post("/v1/audit", query)
         }
     }

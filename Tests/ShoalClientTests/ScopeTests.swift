@@ -1,3 +1,4 @@
+import Foundation
 import ShoalCRDT
 import ShoalProtocol
 import Testing
@@ -41,6 +42,25 @@ struct ScopeTests {
         let derived = (try anna.replica.customers(), try anna.replica.conflicts(), try anna.replica.tags())
         try anna.replica.rebuildProjections()
         #expect(derived == (try anna.replica.customers(), try anna.replica.conflicts(), try anna.replica.tags()))
+    }
+
+    /// What the doctor kept of a damaged database shows it still.
+    @Test func theDoctorsCopiesGoWithWhatLeaves() throws {
+        let copy = anna.home.path + "/replica.db.damaged-1"
+        for name in [copy, copy + "-wal"] { try Data("13800000000".utf8).write(to: URL(fileURLWithPath: name)) }
+        func isKept() -> Bool { [copy, copy + "-wal"].contains { FileManager.default.fileExists(atPath: $0) } }
+        server.write {
+            $0.begin(record: id, time: 5); $0.edit(CellKey(.stage), text: "老客")
+        }
+        try anna.replica.sync(server)
+        #expect(isKept())
+        server.moves.left = [id]
+        server.write {
+            $0.begin(record: RecordID(rawValue: 99 << 21), time: 1, creates: Envelope(kind: .tag, scope: .workspace))
+        }
+        try anna.replica.sync(server)
+        #expect(try rows().isEmpty)
+        #expect(!isKept())
     }
 
     /// A note is written while the answer is under way that takes its customer away.

@@ -156,6 +156,27 @@ struct AuditTests {
         #expect(fills.map(\.by) == ["Anna"] && fills.map(\.replica) == [anna.replica.text])
     }
 
+    /// It has what everybody ever wrote.
+    @Test func whoReadsTheAuditOfEverythingIsInIt() async throws {
+        let server = try TestServer()
+        let (anna, ben) = (try server.replica("Anna"), try server.replica("Ben", role: .sales))
+        try await Served.run(server) { served in
+            for replica in [anna, ben] {
+                for query in ["", "?before=9", "?record=\(ben.account)"] {
+                    let reply = try await served.send("GET", "/v1/audit\(query)", [], key: replica.key)
+                    #expect(reply.status == 200)
+                }
+            }
+        }
+        let reads = try lines(server).filter { $0.action == .audit }
+        #expect(
+            reads.map(\.by) == ["Anna", "Anna"] && reads.map(\.replica) == Array(repeating: anna.replica.text, count: 2)
+        )
+        _ = try server.store.auditForOperator(AuditQuery(), time: server.clock.now)
+        _ = try server.store.auditForOperator(AuditQuery(record: ben.account.description), time: server.clock.now)
+        #expect(try lines(server).filter { $0.action == .audit }.map(\.by) == ["Anna", "Anna", nil])
+    }
+
     // MARK: To whom it is told
 
     @Test func nobodyIsToldWhatIsNotInTheirView() throws {

@@ -65,6 +65,60 @@ struct CollectionTests {
         #expect(try server.store.check().isSound)
     }
 
+    /// An identifier that was collected may be made anew by whoever never saw what it was. The audit of that time is not told,
+    /// and what is called so now does not go with the customer that it once belonged to.
+    @Test func whatIsMadeAnewHasNothingOfWhatWasCalledSoBefore() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna", role: .sales)
+        let eve = try server.replica("eve", role: .sales)
+        let boss = try server.replica("boss")
+        let (person, note, kept) = (RecordID(derivedFrom: 0x1234), RecordID(derivedFrom: 0x5678), anna.newID())
+        func make(_ id: RecordID, _ replica: TestReplica, _ name: String) -> Operations {
+            Operations {
+                $0.makeCustomer(id, name: name)
+                $0.edit(CellKey(.follow, id: replica.account), .present)
+            }
+        }
+        func entries(_ id: RecordID?, _ viewer: TestReplica?) throws -> [AuditLine] {
+            var query = AuditQuery()
+            query.record = id?.description
+            return try server.store.audit(query, viewer: viewer?.account).entries
+        }
+        try anna.sync(make(person, anna, "旧人"))
+        try anna.sync(make(kept, anna, "张三"))
+        try anna.sync(makeNote(note, of: kept))
+        for id in [note, person] { try anna.sync(delete(try #require(try row(server, id)))) }
+        for replica in [anna, eve, boss] { try replica.sync() }
+        try settle(server, anna, eve, boss)
+        #expect(try row(server, note) == nil && row(server, person) == nil)
+        #expect(try entries(note, eve).isEmpty && entries(person, eve).isEmpty)
+
+        let own = eve.newID()
+        try eve.sync(make(own, eve, "own"))
+        try eve.sync(make(person, eve, "新人"))
+        try eve.sync(makeNote(note, of: own))
+        for id in [note, person] {
+            #expect(try entries(id, eve).map(\.by) == ["eve"])
+            #expect(try entries(nil, eve).filter { $0.record == id.description }.map(\.by) == ["eve"])
+            #expect(try entries(id, boss).count == 3 && entries(id, nil).count == 3)
+        }
+        let report = try server.store.erase(kept, by: "root", time: server.clock.now)
+        #expect(report.records == 1 && report.stored == 1)
+        #expect(try row(server, note)?.envelope.scope == .customer(own))
+        #expect(try entries(note, nil).map(\.erased) == [false, true, true])
+        #expect(try entries(note, eve).map(\.by) == ["eve"])
+        #expect(
+            try eve.push(
+                Operations {
+                    $0.begin(record: note, time: 0, salt: 7); $0.edit(CellKey(.body), text: "x")
+                }
+            ).verdicts.isEmpty)
+        // Who erases what it belongs to now erases all that was ever said of it.
+        #expect(try server.store.erase(own, by: "root", time: server.clock.now).records == 2)
+        #expect(try entries(note, nil).allSatisfy(\.erased))
+        #expect(try server.store.check().isSound)
+    }
+
     /// The server's row, with the sequences.
     private func row(_ server: TestServer, _ id: RecordID) throws -> Record? {
         try server.store.withWriter { _, database in try RecordTable(database).read(id) }

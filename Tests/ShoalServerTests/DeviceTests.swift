@@ -1,4 +1,5 @@
 import Foundation
+import Logging
 import ShoalCRDT
 import ShoalProtocol
 import Testing
@@ -156,6 +157,35 @@ struct DeviceTests {
     }
 
     // MARK: Handing over
+
+    /// It would go on writing as if it were not revoked.
+    @Test func aRevokedDeviceThatIsNeverDoneIsClosed() throws {
+        let replica = try server.replica("小美")
+        try replica.sync(Operations { $0.makeCustomer(replica.newID(), name: "张三") })
+        try server.accounts.revoke(device: replica.replica.text, discards: false)
+        let handler = SyncHandler(
+            store: server.store, committer: Committer(store: server.store, metrics: Metrics()) { _ in },
+            metrics: Metrics(), environment: server.environment,
+            logger: Logger(label: "test") { _ in SwiftLogNoOpLogHandler() })
+        /// Hands over one more operation of a log that is said to end later.
+        func hand(_ name: String, end: UInt32) throws {
+            let credential = try #require(try server.accounts.credential(key: replica.key))
+            let operations = Operations { $0.makeCustomer(replica.newID(), name: name) }
+            let body = try replica.request(operations, end: end).encoded()
+            replica.note(try SyncResponse(decoding: handler.handOverAlone(body, by: credential)).push, operations)
+        }
+        // A home that is locked writes nothing more: it names one end.
+        for number in 1...40 { try hand("李\(number)", end: 1_000) }
+        for number in 2...Limits.handoversBegun { try hand("王\(number)", end: 1_000 + UInt32(number)) }
+        #expect(throws: AccountProblem.handoverClosed) { try hand("赵", end: 2_000) }
+        try hand("周", end: 1_000)
+        try server.pass(days: 29)
+        try hand("吴", end: 1_000)
+        try server.pass(days: 2)
+        #expect(throws: AccountProblem.handoverClosed) { try hand("郑", end: 1_000) }
+        let dump = try server.dump()
+        #expect(dump.contains("周") && dump.contains("吴") && !dump.contains("赵") && !dump.contains("郑"))
+    }
 
     @Test func aRevokedDeviceHandsOverToTheEndAndNoFurther() async throws {
         let replica = try server.replica("小美")

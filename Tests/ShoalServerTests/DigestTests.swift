@@ -77,6 +77,31 @@ struct DigestTests {
         return (writer, reader, ids)
     }
 
+    /// Of a pair it takes both to know that it is there.
+    @Test func whatChangedIsNamedToThoseWhoSeeAllOfIt() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna", role: .sales)
+        let boss = try server.replica("boss")
+        let (hers, other, pair) = (anna.newID(), boss.newID(), boss.newID())
+        try anna.sync(
+            Operations {
+                $0.makeCustomer(hers, name: "张三")
+                $0.edit(CellKey(.follow, id: anna.account), .present)
+            })
+        try anna.pullAll()
+        try boss.sync(Operations { $0.makeCustomer(other, name: "李四") })
+        let link = Envelope(kind: Kind(rawValue: 900), scope: .pair(min(hers, other), max(hers, other)))
+        try boss.push(
+            Operations {
+                $0.begin(record: pair, time: 0, creates: link, salt: 3)
+                $0.edit(CellKey(Field(rawValue: 9_000)), text: "x")
+                $0.rename(hers, "张三丰", salt: 4)
+            })
+        let request = DigestRequest(epoch: anna.enrolled.epoch, cursor: anna.cursor)
+        let answer = try server.store.digest(request, account: anna.account)
+        #expect(!answer.isBehind && answer.omitted == [hers])
+    }
+
     @Test func aReplicaThatAgreesNeedsTwoMessages() throws {
         let (writer, reader, _) = try filled(1_000)
         let result = try compare(reader)

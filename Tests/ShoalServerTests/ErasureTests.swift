@@ -45,7 +45,6 @@ struct ErasureTests {
         return (person, note)
     }
 
-    /// However many follow: each is told, and none keeps it in its view.
     /// A note about somebody, with the canary in it.
     private static func noting(_ id: RecordID, of person: RecordID) -> Operations {
         Operations {
@@ -55,6 +54,7 @@ struct ErasureTests {
         }
     }
 
+    /// However many follow: each is told, and none keeps it in its view.
     @Test func everyFollowerIsToldAndNoneIsLeft() throws {
         let server = try TestServer()
         let replicas = try ["anna", "bert", "cora"].map { try server.replica($0, role: .sales) }
@@ -140,6 +140,75 @@ struct ErasureTests {
         }
         #expect(try Self.holding(written, server).isEmpty)
         #expect(try server.store.check().isSound)
+    }
+
+    /// A revoked device says of others' records, and of names that nobody has used yet, that they are about its own customer.
+    @Test func whatARevokedDeviceNamesIsNotErasedWithItsCustomer() throws {
+        let server = try TestServer()
+        let eve = try server.replica("eve", role: .sales)
+        let anna = try server.replica("anna", role: .sales)
+        let (mine, _) = try Self.makePerson(eve)
+        let (person, note) = try Self.makePerson(anna)
+        let (colleagues, own, tag) = (anna.newID(), eve.newID(), RecordID(derivedFrom: 5))
+        let named = [person, note, anna.account, colleagues, own, tag]
+        var push = eve.push(
+            of: eve.request(
+                Operations {
+                    // Refused, and with it the whole command.
+                    $0.rename(RecordID(rawValue: 77), "x")
+                    for id in named {
+                        $0.begin(
+                            record: id, time: 0, creates: Envelope(kind: .note, scope: .customer(mine)), salt: nil,
+                            continuesCommand: true)
+                        $0.edit(CellKey(.body), text: "柚子茶-canary")
+                    }
+                }))
+        push.isHandover = true
+        #expect(try server.store.commit(group: [push])[0].answer.verdicts.count == 1 + named.count)
+        #expect(try server.store.erase(mine, by: "root", time: server.clock.now).records == 3)
+        #expect(try Self.holding("柚子茶-canary", server).isEmpty)
+        let erased = try server.store.withWriter { writer, _ in writer.state.erased }
+        #expect(erased.isDisjoint(with: named.filter { $0 != own }) && erased.contains(own))
+        let entries = try server.store.audit(AuditQuery()).entries
+        #expect(
+            entries.filter { $0.record == note.description && $0.by == "anna" }.allSatisfy { !$0.erased })
+        #expect(try anna.push(Self.edit(person)).verdicts.isEmpty)
+        #expect(try anna.push(Operations { $0.makeCustomer(colleagues, name: "李四") }).verdicts.isEmpty)
+        let tagging = Operations {
+            $0.begin(record: tag, time: 0, creates: Envelope(kind: .tag, scope: .workspace), salt: 6)
+            $0.edit(CellKey(.tagName), text: "复购")
+        }
+        #expect(try anna.push(tagging).verdicts.isEmpty)
+        #expect(try server.store.check().isSound)
+    }
+
+    /// Refused with a command that was refused for something else: who sees the record is not told what a stranger said of it.
+    @Test func whatAStrangersCommandSaysIsToldToNobodyWhoSeesTheRecord() throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna", role: .sales)
+        let bert = try server.replica("bert", role: .sales)
+        let (person, _) = try Self.makePerson(anna)
+        let own = bert.newID()
+        try bert.push(
+            Operations {
+                $0.makeCustomer(own, name: "own")
+                $0.edit(CellKey(.follow, id: bert.account), .present)
+            })
+        var push = bert.push(
+            of: bert.request(
+                Operations {
+                    $0.rename(RecordID(rawValue: 77), "x")
+                    $0.rename(person, "柚子茶-canary", salt: nil, continues: true)
+                    $0.rename(own, "柚子茶-canary", salt: nil, continues: true)
+                }))
+        push.isHandover = true
+        let verdicts = try server.store.commit(group: [push])[0].answer.verdicts
+        #expect(verdicts.map(\.reason) == [.unknownRecord, .command, .command])
+        let seen = try server.store.audit(AuditQuery(), viewer: anna.account).entries
+        #expect(!seen.isEmpty && !seen.contains { "\($0.changes)".contains("柚子茶-canary") })
+        let all = try server.store.audit(AuditQuery()).entries.filter { "\($0.changes)".contains("柚子茶-canary") }
+        #expect(all.map(\.record) == [own, person].map(\.description))
+        #expect("\(all[0].changes)".contains("command") && "\(all[1].changes)".contains("unknown-record"))
     }
 
     @Test func nobodyErasesWhatIsNoCustomerOrWasNever() throws {

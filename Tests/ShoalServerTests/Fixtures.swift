@@ -190,10 +190,13 @@ final class TestReplica {
         } else if isFilling, !page.isFill {
             finishFill()
         }
+        // A client refuses a page that names a record twice.
+        let heads = page.page.heads.map(\.id)
+        guard Set(heads).count == heads.count else { throw SyncProblem.malformed("a page names a record twice") }
         fills += page.beginsFill ? 1 : 0
         moved += page.moves.left.count + page.moves.entered.count
         for scope in page.moves.left + page.moves.entered {
-            rows = rows.filter { $0.key != scope && !$0.value.belongs(to: scope) }
+            rows = rows.filter { !$0.value.belongs(to: scope) }
         }
         pulled += page.page.heads.count
         for head in page.page.heads {
@@ -273,7 +276,7 @@ extension Operations {
 }
 
 extension Record {
-    /// Whether this is a record of a scope, other than the scope itself.
+    /// Whether this is a record of a scope. An account is the workspace's, not its own.
     func belongs(to scope: RecordID) -> Bool {
         switch envelope.scope {
         case .workspace: false

@@ -72,6 +72,82 @@ struct VisibilityTests {
         try server.store.withWriter { writer, _ in try writer.stored(id) }
     }
 
+    /// Others' exports lie in the scopes of their accounts, which come into the view of whoever becomes a supervisor; the records of
+    /// those accounts were there before.
+    @Test func whoBecomesASupervisorIsToldOfAnAccountOnce() throws {
+        try bert.sync()
+        try bert.push(
+            Operations {
+                $0.begin(
+                    record: bert.newID(), time: 1, creates: Envelope(kind: .export, scope: .account(bert.account)),
+                    salt: 1)
+                $0.edit(CellKey(.exportForm), text: "csv")
+            })
+        try anna.sync()
+        try setRole(.sales, of: bert)
+        try setRole(.supervisor, of: anna)
+        try anna.sync()
+        try expectViews(anna, bert, chief)
+    }
+
+    /// A pair changes while only one of its customers is seen; then the other comes too.
+    @Test(arguments: [false, true])
+    func aPairComesOnceWithTheSecondOfItsCustomers(_ promotes: Bool) throws {
+        let (one, other) = (try customer(bert), try customer(bert))
+        _ = try setFollow(anna.account, of: one, by: bert)
+        try anna.sync()
+        let pair = bert.newID()
+        try bert.push(
+            Operations {
+                $0.begin(
+                    record: pair, time: 1,
+                    creates: Envelope(kind: Kind(rawValue: 900), scope: .pair(min(one, other), max(one, other))),
+                    salt: 1)
+                $0.edit(CellKey(Field(rawValue: 9_000)), text: "x")
+            })
+        if promotes { try setRole(.supervisor, of: anna) } else { _ = try setFollow(anna.account, of: other, by: bert) }
+        try anna.sync()
+        #expect(anna.rows[pair] != nil)
+        // What changes then is told by itself.
+        try bert.push(
+            Operations {
+                $0.begin(record: pair, time: 2, salt: 2)
+                $0.edit(CellKey(Field(rawValue: 9_001)), text: "y")
+            })
+        try anna.sync()
+        try expectViews(anna, bert, chief)
+    }
+
+    /// Somebody fills a customer up to the limit: it is handed over like any other.
+    @Test func aFullCustomerIsHandedOver() throws {
+        let (full, other) = (try customer(anna), try customer(anna))
+        let text = String(repeating: "x", count: Limits.text - 1)
+        var answer = PushAnswer.taken(upTo: 0, acknowledgement: "", verdicts: [])
+        for number in 0..<40 where answer.verdicts.isEmpty {
+            answer = try anna.push(
+                Operations {
+                    $0.begin(record: full, time: 1, salt: UInt32(number))
+                    $0.edit(CellKey(Field(rawValue: 9_000 + UInt16(number))), text: text)
+                })
+        }
+        #expect(answer.verdicts.map(\.reason) == [.tooLarge])
+        // And the rest, so that not a byte fits.
+        for size in [Limits.text / 2, 9_000, 2_000, 500, 100, 20, 1] {
+            for number in 0..<8 {
+                try anna.push(
+                    Operations {
+                        $0.begin(record: full, time: 1, salt: UInt32(size * 8 + number))
+                        $0.edit(
+                            CellKey(Field(rawValue: 9_100 + UInt16(number))), text: String(repeating: "y", count: size))
+                    })
+            }
+        }
+        let report = try server.accounts.handover(from: "anna", to: "bert", isDryRun: false)
+        #expect(report.customers == 2)
+        try bert.sync()
+        #expect(bert.rows[full] != nil && bert.rows[other] != nil)
+    }
+
     private func expectViews(_ replicas: TestReplica...) throws {
         for replica in replicas {
             try replica.pullAll()

@@ -14,6 +14,11 @@ import Testing
         #expect(String(field.dropFirst()) == TerminalText.line(text))
     }
 
+    @Test(arguments: [
+        ("a;=1;b", "a;'=1;b"), ("a; \"＝1", "a;' \"＝1"), ("=1;@x", "'=1;'@x"), ("a;b;", "a;b;"), ("a;1=1", "a;1=1"),
+    ])
+    func aFormulaBehindASemicolonIsMarkedToo(_ text: String, _ field: String) { #expect(CSVText.field(text) == field) }
+
     @Test(arguments: ["", "1", "王小明", "a=b", "13800000000", "a'b", "1-2", "x@y.z"])
     func otherTextIsNot(_ text: String) { #expect(CSVText.field(text) == text) }
 

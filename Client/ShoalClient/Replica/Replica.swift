@@ -260,7 +260,10 @@ public final class Replica: Sendable {
     public func commit(_ commit: ClientSession.Commit, clockOffset: Int64? = nil) throws -> CommitOutcome {
         let outcome = try transaction(isRemote: true) { store in
             var page = try PageStore(store, commit, clockOffset: clockOffset)
-            return try page.run()
+            let outcome = try page.run()
+            // Before it is durable, so that no crash leaves them: the doctor's copies hold what went, too.
+            if outcome.hasEvicted { try environment.homes.removeDamaged(home) }
+            return outcome
         }
         if !commit.erased.isEmpty { scrubIfNeeded() }
         return outcome

@@ -91,6 +91,10 @@ public struct HomeDirectory: HomeFiles {
         try Self.synchronize(home, home)
     }
 
+    public func removeDamaged(_ home: String) throws {
+        try Self.remove(in: home) { $0.hasPrefix(Self.database + ".damaged-") }
+    }
+
     /// The names of what was kept of the database because it was damaged, and of drafts that editors left in the home.
     static func copies(_ home: String) throws -> [String] {
         do {

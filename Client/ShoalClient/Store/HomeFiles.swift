@@ -17,6 +17,8 @@ public protocol HomeFiles: Sendable {
     ///
     /// - Parameter customers: to whose notes the drafts belong that are removed; nil for all.
     func removeCopies(_ home: String, of customers: Set<RecordID>?) throws
+    /// Removes what was kept of the database because it was damaged.
+    func removeDamaged(_ home: String) throws
     /// Removes the database for good, while this process has it not open and holds the transaction lock; what goes with it is
     /// overwritten where it lies.
     func removeDatabase(_ home: String) throws
@@ -37,6 +39,7 @@ public protocol HomeFiles: Sendable {
 extension HomeFiles {
     public func isReadOnly(_ home: String) -> Bool { false }
     public func removeCopies(_ home: String, of customers: Set<RecordID>?) throws {}
+    public func removeDamaged(_ home: String) throws {}
     public func spareKey(_ home: String) -> UInt64? { nil }
     public func keepSpare(_ home: String, _ plan: SparePages.Plan) {}
     public func keyFile(_ home: String) throws -> [UInt8]? { nil }

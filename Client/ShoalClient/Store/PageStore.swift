@@ -11,6 +11,8 @@ public struct CommitOutcome: Sendable {
     public var pulled = 0
     /// Operations newly set aside.
     public var refused: [(record: RecordID, reason: String)] = []
+    /// Whether something went that the account does not see any more.
+    var hasEvicted = false
 }
 
 /// Takes over a server's answer. Called inside a transaction.
@@ -64,7 +66,7 @@ struct PageStore {
             leaving = [:]
         }
         try endFill()
-        try store.evictLeft()
+        if try store.evictLeft() { outcome.hasEvicted = true }
         try StandingStore.advanceVector(commit.positions, commit.checks, store.database)
         standing.cursor = commit.cursor
         if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
@@ -289,6 +291,7 @@ struct PageStore {
                         SELECT id FROM (SELECT id FROM record UNION ALL SELECT id FROM detail)
                         WHERE id NOT IN (SELECT record FROM fill_seen)
                         """))
+            if !gone.isEmpty { outcome.hasEvicted = true }
             for id in gone.map(RecordID.init(rawValue:)) {
                 let old = try store.effective(id)
                 try store.records.delete(id)

@@ -81,15 +81,19 @@ extension ReplicaStore {
 
     /// Removes the scopes that left, but for those that unsent work speaks of: the operator sees them until it has its
     /// verdicts.
-    func evictLeft() throws {
+    ///
+    /// - Returns: whether there was one.
+    func evictLeft() throws -> Bool {
         let leaving = try scopes.leaving()
-        if leaving.isEmpty { return }
+        if leaving.isEmpty { return false }
         var spoken: Set<RecordID> = []
         for id in try log.tailRecords() {
             spoken.insert(id)
             let record = try effective(id)
             if record.isMade { spoken.formUnion(record.envelope.scope.identifiers) }
         }
-        for scope in leaving where !spoken.contains(scope) { try evict(scope) }
+        let evicted = leaving.filter { !spoken.contains($0) }
+        for scope in evicted { try evict(scope) }
+        return !evicted.isEmpty
     }
 }

@@ -322,6 +322,8 @@ public enum Limits {
     public static let formerPlaces = 4_096
     /// How often a revoked device, each time another copy of it, may hand over what it had not sent.
     public static let handovers = 8
+    /// How often it may begin to: forks and servers that were set back make a copy begin anew.
+    public static let handoversBegun = 32
     public static let header = 16 << 10
     public static let headerFields = 100
     /// A page is closed when its weight reaches this many bytes.

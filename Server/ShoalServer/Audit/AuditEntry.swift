@@ -30,6 +30,8 @@ public enum AuditAction: String, Sendable, Codable, CaseIterable {
     /// A replica fetched records that it and the server did not hold alike.
     case fetch
     case dump
+    /// A supervisor, or the server's operator, read the audit of everything.
+    case audit
     case backup
     case recover
     case recoverEnd = "recover-end"

@@ -54,7 +54,8 @@ extension Services {
                 return try Self.json(try self.accounts.settings())
             },
             .init(method: .post, path: "/v1/audit") { request in
-                try Self.json(try self.store.audit(try await self.decode(request)))
+                let query: AuditQuery = try await self.decode(request)
+                return try Self.json(try self.store.auditForOperator(query, time: self.environment.now()))
             },
             .init(method: .post, path: "/v1/recover") { request in
                 let wanted: RecoveryRequest = try await self.decode(request)

@@ -91,7 +91,13 @@ extension Services {
             default: throw Problem.malformed("the audit is asked with record, before and limit")
             }
         }
-        let page = try withExtendedLifetime(place) { try store.audit(query, viewer: credential.account) }
+        let page = try withExtendedLifetime(place) {
+            if query.record == nil {
+                try store.noteAuditRead(
+                    by: credential.account, credential.replica, time: accounts.environment.now())
+            }
+            return try store.audit(query, viewer: credential.account)
+        }
         var answer = try Self.json(page)
         answer.isKnown = true
         answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]

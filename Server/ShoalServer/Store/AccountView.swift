@@ -49,6 +49,18 @@ final class AccountView {
         return try statement.step()
     }
 
+    /// Whether a scope, not that of a pair, is seen, and was already before the change with this sequence.
+    func saw(_ scope: Int64, before sequence: Int64) throws -> Bool {
+        if let everythingSince, everythingSince < sequence { return true }
+        if scope == 0 || scope == account.rawValue { return true }
+        let statement = try statement(.wasSeen)
+        try statement.bind(1, account.rawValue)
+        try statement.bind(2, scope)
+        try statement.bind(3, sequence)
+        defer { statement.reset() }
+        return try statement.step()
+    }
+
     /// Whether a record with this envelope is seen.
     func sees(_ envelope: Envelope) throws -> Bool {
         if case .pair(let a, let b) = envelope.scope { return try sees(a.rawValue) && sees(b.rawValue) }
@@ -138,6 +150,16 @@ final class AccountView {
         while try statement.step() { try body(statement.integer(0)) }
     }
 
+    /// The scopes that a record belongs to, looked for among all: a customer's own first.
+    func scopes(of id: RecordID) throws -> [Int64] {
+        try Int64.fetchAll(
+            database,
+            sql: """
+                SELECT scope FROM member WHERE record = ?1
+                UNION SELECT scope FROM visibility WHERE scope = ?1 AND account = ?2
+                """, arguments: [id.rawValue, account.rawValue])
+    }
+
     /// The records that belong to a scope, after one of them: record, sequence, cells.
     func members(of scope: Int64, after record: Int64) throws -> Statement {
         let statement = try statement(scope == 0 ? .workspace : .members)
@@ -150,7 +172,8 @@ final class AccountView {
 extension AccountView {
     /// What a view asks the database, prepared once a view.
     enum Query: Int, CaseIterable {
-        case row, rowsAfter, rowsBetween, isSeen, nextScope, otherScope, moves, feed, identifiers, members, workspace
+        case row, rowsAfter, rowsBetween, isSeen, wasSeen, nextScope, otherScope, moves, feed, identifiers, members,
+            workspace
 
         fileprivate var text: String {
             switch self {
@@ -159,6 +182,8 @@ extension AccountView {
             case .rowsBetween: RecordTable.selectRange
             case .isSeen:
                 "SELECT 1 FROM visibility WHERE account = ?1 AND scope = ?2 AND state > 0"
+            case .wasSeen:
+                "SELECT 1 FROM visibility WHERE account = ?1 AND scope = ?2 AND state > 0 AND sequence < ?3"
             case .nextScope:
                 "SELECT scope FROM visibility WHERE account = ?1 AND scope > ?2 AND state > 0 ORDER BY scope LIMIT 1"
             case .otherScope:

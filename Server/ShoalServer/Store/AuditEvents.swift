@@ -84,10 +84,21 @@ extension ServerStore {
 
     /// Notes that a replica begins to fetch the whole workspace, if its account is a supervisor's.
     func noteFill(by account: RecordID, _ replica: ReplicaID, time: Int64) throws {
+        try noteReading(.fill, by: account, replica, time: time)
+    }
+
+    /// Notes that a device asks what was done to any record, if its account is a supervisor's.
+    func noteAuditRead(by account: RecordID, _ replica: ReplicaID, time: Int64) throws {
+        try noteReading(.audit, by: account, replica, time: time)
+    }
+
+    private func noteReading(
+        _ action: AuditAction, by account: RecordID, _ replica: ReplicaID, time: Int64
+    ) throws {
         try withWriter { writer, _ in
             guard writer.state.roles[account] == .supervisor else { return }
             try writer.transaction {
-                try writer.note(AuditEvent(action: .fill, account: account, replica: replica, time: time))
+                try writer.note(AuditEvent(action: action, account: account, replica: replica, time: time))
             }
         }
     }

@@ -84,16 +84,17 @@ final class AuditQueries {
         try updateServer.run()
     }
 
-    /// Erases what all entries about a record say of values; who, when and what was changed stays.
+    /// Erases what all entries about a record, or those up to a number, say of values; who, when and what was changed stays.
     ///
     /// - Returns: how many entries it were.
-    func erase(_ record: RecordID) throws -> Int {
+    func erase(_ record: RecordID, upTo number: Int64 = .max) throws -> Int {
         var erased = 0
         var next = try AuditRow.newest(of: record, database)
         while var row = next {
             next = try row.place(before: record, try row.sections()).flatMap {
                 try AuditRow.read(database, of: record, at: $0)
             }
+            if row.number > number { continue }
             let count = try row.erase(record)
             if count == 0 { continue }
             erased += count

@@ -24,6 +24,15 @@ extension ServerStore {
     }
 }
 
+extension ServerStore {
+    /// The same for whoever administers the server. That everything is read is an entry itself, with the first page.
+    public func auditForOperator(_ query: AuditQuery, time: Int64) throws -> AuditPage {
+        let page = try audit(query)
+        if query.record == nil, query.before == nil { try note(.audit, time: time) }
+        return page
+    }
+}
+
 /// Reads a page of the audit.
 private struct AuditReading {
     /// So many entries are looked at for a page, and so many bytes of rows are read, one row at least.
@@ -39,6 +48,7 @@ private struct AuditReading {
     private(set) var page = AuditPage()
     private var before: Int64
     private var seen: [RecordID: Bool] = [:]
+    private var formerLives: [RecordID: Int64] = [:]
     private var names: [RecordID: String] = [:]
     private var devices: [ReplicaID: String] = [:]
 
@@ -114,7 +124,9 @@ private struct AuditReading {
     private mutating func take(_ section: AuditSection, of row: AuditRow) throws {
         let author = row.author
         if let wanted = self.author, author.account != wanted { return }
-        guard author.time >= since, try isSeen(section.record) else { return }
+        guard author.time >= since, try isSeen(section.record), try before > formerLife(of: section.record) else {
+            return
+        }
         var changes: [AuditChange] = []
         if !section.isErased {
             changes = try row.bytes.withUnsafeBytes { bytes in
@@ -139,6 +151,16 @@ private struct AuditReading {
     private func isStrangers(_ changes: [AuditChange], _ author: AuditAuthor) throws -> Bool {
         guard let view, !view.isEverything, author.account != view.account else { return false }
         return changes.contains(.named("refused", from: nil, to: RefusalReason.unknownRecord.rawValue))
+    }
+
+    /// The last entry that is about another record, which was called so before this one was made.
+    private mutating func formerLife(of id: RecordID) throws -> Int64 {
+        if view?.isEverything != false { return 0 }
+        if let known = formerLives[id] { return known }
+        let last = try Int64.fetchOne(
+            database.cachedStatement(sql: ErasureQueries.selectFormerLife), arguments: [id.rawValue])
+        formerLives[id] = last ?? 0
+        return last ?? 0
     }
 
     /// Whether the viewer is told of what was done to a record.

@@ -210,6 +210,7 @@ private struct CollectorStep {
             record.empty(sequence: next)
             writer.state.collected.insert(id)
             try writer.collection.remember(id, clock: writer.leases.clock)
+            try rememberOwners(of: record)
             step.records += 1
             writer.state.collection.records += 1
             return try write(record, isChange: true)
@@ -229,9 +230,18 @@ private struct CollectorStep {
     /// Deletes the row of a record of which nothing is left; what it belonged to may be collectable now.
     private mutating func remove(_ record: Record) throws {
         try writer.collection.delete(record.id, record.envelope)
+        try rememberOwners(of: record)
         step.rows += 1
         guard RecordTable.isDetail(record.id, record.envelope) else { return }
         for scope in record.envelope.scope.identifiers { try look(at: scope) }
+    }
+
+    /// To whom a record belonged stays known: the audit has what it said, and its identifier may be made anew elsewhere. What was
+    /// everybody's is everybody's still.
+    private func rememberOwners(of record: Record) throws(StoreError) {
+        for scope in record.envelope.scope.identifiers {
+            try writer.erasures.remember(record.id, of: scope, upTo: writer.state.audit.number)
+        }
     }
 
     private mutating func read(_ id: RecordID) throws -> Record? {

@@ -31,7 +31,6 @@ final class CollectionQueries {
     private let deleteDetail: Statement
     private let insertCollected: Statement
     private let deleteCollected: Statement
-    private let insertFormer: Statement
     private let updateState: Statement
     private let upsertLease: Statement
     private let deleteTags: Statement
@@ -49,8 +48,6 @@ final class CollectionQueries {
         deleteDetail = try Statement(database, "DELETE FROM detail WHERE id = ?1")
         insertCollected = try Statement(database, "INSERT OR REPLACE INTO collected (record, clock) VALUES (?1, ?2)")
         deleteCollected = try Statement(database, "DELETE FROM collected WHERE record = ?1")
-        insertFormer = try Statement(
-            database, "INSERT OR IGNORE INTO former_member (scope, record) VALUES (?1, ?2)")
         updateState = try Statement(
             database,
             """
@@ -152,21 +149,12 @@ final class CollectionQueries {
         try statement.run()
     }
 
-    /// Deletes a row; to which customers the record belonged stays known.
+    /// Deletes a row.
     func delete(_ id: RecordID, _ envelope: Envelope) throws(StoreError) {
         let statement = RecordTable.isDetail(id, envelope) ? deleteDetail : deleteRecord
         try statement.bind(1, id.rawValue)
         try statement.run()
         try members.remove(id, envelope)
-        switch envelope.scope {
-        case .workspace, .account: break
-        case .customer, .pair:
-            for scope in envelope.scope.identifiers where scope != id {
-                try insertFormer.bind(1, scope.rawValue)
-                try insertFormer.bind(2, id.rawValue)
-                try insertFormer.run()
-            }
-        }
         if envelope.scope == .customer(id) { try visibility.forget(scope: id) }
     }
 

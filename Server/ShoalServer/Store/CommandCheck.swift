@@ -101,7 +101,10 @@ extension GroupFold {
         }
         let footprint = push.operations.footprint(of: index)
         let size = slots[slot].bytes.count + slots[slot].growth + footprint.bytes
-        if size > (footprint.writes ? Limits.record : Limits.recordAtMost) { return .refused(at: index, .tooLarge) }
+        // What the server writes is small, and must not fail because somebody has filled the record.
+        if size > (footprint.writes && !push.isServer ? Limits.record : Limits.recordAtMost) {
+            return .refused(at: index, .tooLarge)
+        }
         slots[slot].growth += footprint.bytes
         return nil
     }

@@ -226,6 +226,35 @@ extension ServerStore {
         }
     }
 
+    /// A revoked device, or a copy of it, is about to hand over what these logs are said to have. A home that is locked writes
+    /// nothing more, so that this stays the same until its end.
+    ///
+    /// - Throws: `AccountProblem.handoverClosed` if that was begun too long ago, or too many others were.
+    func beginHandover(of device: ReplicaID, _ logs: [LogPosition], time: Int64) throws {
+        guard let log = logs.last else { return }
+        let id: [Int64] = [Int64(device.rawValue), Int64(log.replica.rawValue), Int64(log.end)]
+        try withWriter { writer, database in
+            // The lease clock goes on while the server is there to be reached.
+            writer.leases.look(at: time)
+            let now = writer.leases.clock
+            let began = try Int64.fetchOne(
+                database, sql: "SELECT began FROM handover WHERE device = ? AND replica = ? AND length = ?",
+                arguments: StatementArguments(id))
+            if let began {
+                if now - began > writer.leases.length / 3 { throw AccountProblem.handoverClosed }
+                return
+            }
+            let count = try Int.fetchOne(
+                database, sql: "SELECT count(*) FROM handover WHERE device = ?", arguments: [id[0]])
+            if count ?? 0 >= Limits.handoversBegun { throw AccountProblem.handoverClosed }
+            try writer.transaction {
+                try database.execute(
+                    sql: "INSERT INTO handover (device, replica, length, began) VALUES (?, ?, ?, ?)",
+                    arguments: StatementArguments(id + [now]))
+            }
+        }
+    }
+
     /// The work of a revoked device, or of a copy of it, was taken to the end.
     func noteHandedOver(_ device: ReplicaID, of account: RecordID, time: Int64) throws {
         try withWriter { writer, database in

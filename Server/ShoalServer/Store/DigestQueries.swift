@@ -118,12 +118,19 @@ private final class RecordsAsOf: DigestRecords {
         try body(record)
     }
 
-    /// Whether the account sees a record; one whose row cannot be read belongs to whom `member` and `visibility` say.
+    /// Whether the account sees a record; one whose row cannot be read belongs to whom `member` says.
     func isSeen(_ id: RecordID) throws -> Bool {
         if view.isEverything { return true }
-        var isSeen = false
-        try view.forEachIdentifier(from: id.rawValue, to: id.rawValue) { _ in isSeen = true }
-        return isSeen
+        let select = try view.statement(.row)
+        try select.bind(1, id.rawValue)
+        defer { select.reset() }
+        if try select.step(),
+            let record = try? RecordTable.record(id, sequence: select.integer(0), packed: select.bytes(1))
+        {
+            return try view.sees(record.envelope)
+        }
+        let scopes = try view.scopes(of: id)
+        return try !scopes.isEmpty && scopes.allSatisfy(view.sees)
     }
 
     func forEachFingerprint(

@@ -44,6 +44,35 @@ final class ErasureQueries {
         """
     ]
 
+    static let formerLivesMigration = "14 former lives"
+
+    /// An identifier may be made anew, in another customer, after its record was collected: what the audit has of it up to the
+    /// entry `upto` is about that earlier record.
+    static let formerLives = [
+        "ALTER TABLE former_member ADD COLUMN upto INTEGER NOT NULL DEFAULT 0",
+        "UPDATE former_member SET upto = (SELECT audit_number FROM server)",
+        """
+        INSERT OR IGNORE INTO former_member (scope, record, upto)
+        SELECT DISTINCT scope, scope, audit_number FROM former_view, server
+        WHERE scope <> 0 AND NOT EXISTS (SELECT 1 FROM record WHERE id = scope)
+        """,
+        "CREATE INDEX former_member_record ON former_member (record, upto)",
+    ]
+
+    /// The last entry of the audit that is about an earlier record under the identifier `?1`; null if there is none, or if
+    /// nobody has made it anew.
+    static let selectFormerLife = """
+        SELECT max(upto) FROM former_member
+        WHERE record = ?1 AND NOT EXISTS (SELECT 1 FROM collected WHERE collected.record = ?1)
+        """
+
+    /// A record that belonged to a customer.
+    struct FormerMember {
+        var record: RecordID
+        /// The last entry of the audit from that time.
+        var upTo: Int64
+    }
+
     private let database: Database
     private let insert: Statement
     private let insertNotice: Statement
@@ -78,7 +107,7 @@ final class ErasureQueries {
         self.deletions = deletions
         deleteMembers = try Statement(database, "DELETE FROM member WHERE scope = ?1")
         insertFormerMember = try Statement(
-            database, "INSERT OR IGNORE INTO former_member (scope, record) VALUES (?1, ?2)")
+            database, "INSERT OR REPLACE INTO former_member (scope, record, upto) VALUES (?1, ?2, ?3)")
         insertFormerView = try Statement(
             database, "INSERT OR IGNORE INTO former_view (scope, account) VALUES (?1, ?2)")
     }
@@ -97,14 +126,23 @@ final class ErasureQueries {
         }
     }
 
-    /// The records that belong to a customer, or did before they were collected, itself left out.
+    /// The records that belong to a customer, itself left out.
     func members(of person: RecordID) throws -> [RecordID] {
         try Int64.fetchAll(
+            database, sql: "SELECT record FROM member WHERE scope = ?", arguments: [person.rawValue]
+        ).map(RecordID.init(rawValue:))
+    }
+
+    /// Those that do not, but did once.
+    func formerMembers(of person: RecordID) throws -> [FormerMember] {
+        try Row.fetchAll(
             database,
             sql: """
-                SELECT record FROM member WHERE scope = ?1 UNION SELECT record FROM former_member WHERE scope = ?1 ORDER BY 1
+                SELECT record, upto FROM former_member WHERE scope = ?1 AND record <> ?1
+                AND NOT EXISTS (SELECT 1 FROM member WHERE member.scope = ?1 AND member.record = former_member.record)
+                ORDER BY record
                 """, arguments: [person.rawValue]
-        ).map(RecordID.init(rawValue:))
+        ).map { FormerMember(record: RecordID(rawValue: $0[0]), upTo: $0[1]) }
     }
 
     /// Whether anything says that there is or was such a customer.
@@ -163,14 +201,22 @@ final class ErasureQueries {
         return try selectNotice.step() && selectNotice.integer(0) != 0
     }
 
-    /// Remembers that an account has written a record about a customer of which there is no row: the audit has what it said.
-    func remember(_ record: RecordID, of customer: RecordID, _ account: RecordID) throws(StoreError) {
+    /// Remembers that an account has written a record about a customer of which there is no row: the audit has what it said, in
+    /// entries up to `number`.
+    func remember(
+        _ record: RecordID, of customer: RecordID, _ account: RecordID, upTo number: Int64
+    ) throws(StoreError) {
         try insertFormerView.bind(1, customer.rawValue)
         try insertFormerView.bind(2, account.rawValue)
         try insertFormerView.run()
-        if record == customer { return }
+        try remember(record, of: customer, upTo: number)
+    }
+
+    /// Remembers that a record belonged to a customer, or was it, as long as the audit has the entries up to `number`.
+    func remember(_ record: RecordID, of customer: RecordID, upTo number: Int64) throws(StoreError) {
         try insertFormerMember.bind(1, customer.rawValue)
         try insertFormerMember.bind(2, record.rawValue)
+        try insertFormerMember.bind(3, number)
         try insertFormerMember.run()
     }
 

@@ -95,8 +95,7 @@ extension ServerStore {
         for (person, group) in Dictionary(grouping: entries, by: \.person).sorted(by: { $0.key < $1.key }) {
             guard let first = group.first else { continue }
             try withWriter { writer, _ in
-                let stored = [person] + (try writer.erasures.members(of: person))
-                let records = Set(stored).union(group.map(\.record)).sorted()
+                let records = Set(try writer.records(of: person).own).union(group.map(\.record)).sorted()
                 let all = records.map { record in
                     group.first { $0.record == record }
                         ?? ErasureLedger.Entry(record: record, person: person, time: first.time, by: first.by)
@@ -123,26 +122,40 @@ extension StoreWriter {
     func erasure(of person: RecordID) throws -> ErasureReport {
         var report = ErasureReport()
         report.isRepeated = state.erased.contains(person)
-        let members = try erasures.members(of: person)
+        let records = try records(of: person).own
         // A row that cannot be read says nothing against it.
         if let envelope = readableEnvelope(person), envelope.scope != .customer(person) {
             throw ErasureProblem.noCustomer(person)
         }
         var isThere = false
-        for record in [person] + members where try isStored(record) {
+        for record in records where try isStored(record) {
             report.stored += 1
             isThere = true
         }
         guard try isThere || report.isRepeated || erasures.isKnown(person) else { throw ErasureProblem.unknown(person) }
-        report.records = 1 + members.count
-        report.accounts = try told(of: [person] + members, person).count
+        report.records = records.count
+        report.accounts = try told(of: records, person).count
         return report
+    }
+
+    /// The person and what belongs to it, or did; and, of what does not any more and has since been made anew under the same
+    /// identifier, what of its audit is the person's still.
+    fileprivate func records(of person: RecordID) throws -> (own: [RecordID], former: [ErasureQueries.FormerMember]) {
+        var own = [person] + (try erasures.members(of: person))
+        var former: [ErasureQueries.FormerMember] = []
+        for member in try erasures.formerMembers(of: person) {
+            let isOther = readableEnvelope(member.record) != nil || quarantine.reason(member.record) != nil
+            // Anybody may still come to make a derived identifier.
+            if isOther || member.record.isDerived { former.append(member) } else { own.append(member.record) }
+        }
+        return (own, former)
     }
 
     /// Erases records of one person, in the transaction under way.
     func erase(_ person: RecordID, _ entries: [ErasureLedger.Entry], tellsAll: Bool) throws {
         let records = entries.map(\.record)
         let accounts = try tellsAll ? erasures.accounts() : told(of: records, person)
+        let former = try self.records(of: person).former.filter { !records.contains($0.record) }
         for entry in entries {
             state.sequence += 1
             let envelope = readableEnvelope(entry.record)
@@ -158,6 +171,11 @@ extension StoreWriter {
             state.unproven[entry.record] = nil
         }
         try erasures.forgetScope(person)
+        for member in former {
+            _ = try audit.erase(member.record, upTo: member.upTo)
+            // Who sees what is called so now is not told what else was.
+            try erasures.remember(member.record, of: member.record, upTo: member.upTo)
+        }
         for account in accounts { try erasures.notify(account, of: person, sequence: state.sequence) }
         try erasures.setUnscrubbed(true)
         if let entry = entries.first { try note(AuditEvent(action: .erase, subject: person, time: entry.time)) }

@@ -25,15 +25,44 @@ struct HandoverRefusals {
             // Of an erased person nothing is kept.
             let isErased =
                 writer.state.erased.contains(record) || customers.contains(where: writer.state.erased.contains)
+            var isKept = !isErased
+            if isKept, !customers.isEmpty { isKept = try isFree(record, for: author.account, writer) }
+            let reason = try isUnseen(record, by: author.account, writer) ? .unknownRecord : reason
             try writer.note(author, about: [record]) { _, changes in
                 changes.append(named: "refused", from: nil, to: reason.rawValue)
-                if !isErased { changes.append(operation, of: batch, before: Record(id: record)) }
+                if isKept { changes.append(operation, of: batch, before: Record(id: record)) }
             }
             // The record is nowhere, but who erases one of these erases what was said of it too.
-            if !isErased {
-                for customer in customers { try writer.erasures.remember(record, of: customer, author.account) }
+            if isKept {
+                for customer in customers {
+                    try writer.erasures.remember(
+                        record, of: customer, author.account, upTo: writer.state.audit.number)
+                }
             }
         }
+    }
+
+    /// Whether nobody else has called a record so: what belongs to somebody is not erased because a stranger said that it is
+    /// about a customer.
+    private func isFree(
+        _ record: RecordID, for account: RecordID, _ writer: StoreWriter
+    ) throws(StoreError) -> Bool {
+        guard record.isDerived || writer.made(record, account) else { return false }
+        return try !writer.isStoredElsewhere(record)
+    }
+
+    /// Whether there is such a record and the account never saw it. That is no reason by itself in a command that was refused
+    /// for something else, but those who see the record are not told what a stranger says of it.
+    private func isUnseen(
+        _ record: RecordID, by account: RecordID, _ writer: StoreWriter
+    ) throws(StoreError) -> Bool {
+        guard let envelope = try writer.stored(record)?.envelope else { return false }
+        var rights = Rights(writer)
+        if try rights.isSupervisor(account) { return false }
+        for scope in envelope.scope.identifiers where scope != account {
+            if try rights.sight(account, scope) == .never { return true }
+        }
+        return false
     }
 
     /// The customers that a record with this envelope is about.

@@ -252,16 +252,22 @@ extension StoreWriter {
     private static let mostAnswers = 1_024
     /// With so many replicas of an account under which nothing was written, a push gets no other one.
     static let mostEmptyLogs = 1_024
+    /// And with so many replicas in all: each is named in the account's record, which everybody has.
+    static let mostLogs = 16_384
 
     /// A replica with an empty log for whoever sends a push. The same push again, whose answer was lost, gets the same one as
     /// long as nothing was written under it.
     ///
-    /// - Returns: nil if the account has too many under which nothing was written.
+    /// - Returns: nil if the account has too many.
     private func handOut(answering push: PreparedPush) throws(StoreError) -> ReplicaID? {
         let asked = HandOut(account: push.account, epoch: state.epoch, logs: push.logs)
         if let known = state.answered[asked], state.logs[known]?.position == 0 { return known }
-        let empty = state.logs.values.lazy.filter { $0.account == push.account && $0.position == 0 }.count
-        guard empty < Self.mostEmptyLogs else { return nil }
+        var (all, empty) = (0, 0)
+        for log in state.logs.values where log.account == push.account {
+            all += 1
+            if log.position == 0 { empty += 1 }
+        }
+        guard empty < Self.mostEmptyLogs, all < Self.mostLogs else { return nil }
         let replica = try handOut(to: push.account, device: push.device)
         if state.answered.count >= Self.mostAnswers { state.answered = [:] }
         state.answered[asked] = replica

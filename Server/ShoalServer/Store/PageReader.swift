@@ -112,7 +112,8 @@ struct PageReader {
         defer { row.reset() }
         guard try row.step() else { return }
         let record = try record(RecordID(rawValue: id), sequence: row.integer(0), row.bytes(1))
-        if let record { appendWhole(record) }
+        // An account has a scope too, but its own record is the workspace's.
+        if let record, record.isCustomer { appendWhole(record) }
     }
 
     private mutating func appendSeen(_ record: Record, _ view: AccountView) throws {
@@ -160,7 +161,7 @@ struct PageReader {
             } else {
                 cursor.sequence = feed.integer(1)
                 if !isWhole(RecordID(rawValue: feed.integer(0))), let record = try record(feed),
-                    try isSeen(record, view)
+                    try wasSeen(record, view, before: cursor.sequence)
                 {
                     append(record, newerThan: cursor.floor)
                 }
@@ -170,9 +171,10 @@ struct PageReader {
         cursor.sequence = newest
     }
 
-    /// The feed knows only one scope of a pair.
-    private func isSeen(_ record: Record, _ view: AccountView) throws -> Bool {
-        try !record.isPair || view.sees(record.envelope)
+    /// The feed knows only one scope of a pair. If the other one is seen since the change, that move tells the pair, whole.
+    private func wasSeen(_ record: Record, _ view: AccountView, before sequence: Int64) throws -> Bool {
+        try !record.isPair
+            || record.envelope.scope.identifiers.allSatisfy { try view.saw($0.rawValue, before: sequence) }
     }
 
     /// Tells one move, from where an earlier page ended.

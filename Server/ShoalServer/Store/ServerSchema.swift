@@ -142,6 +142,20 @@ public enum ServerSchema {
                 "ALTER TABLE relay_source ADD COLUMN checks BLOB NOT NULL DEFAULT x''"
             ]
         ),
+        (ErasureQueries.formerLivesMigration, ErasureQueries.formerLives),
+        (
+            "14 handovers begun",
+            [
+                // What a revoked device, or a copy of it, said that it would hand over: the log that it writes and where that
+                // ends; and since when, by the lease clock.
+                """
+                CREATE TABLE handover (
+                    device INTEGER NOT NULL, replica INTEGER NOT NULL, length INTEGER NOT NULL, began INTEGER NOT NULL,
+                    PRIMARY KEY (device, replica, length)
+                ) WITHOUT ROWID
+                """
+            ]
+        ),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -156,5 +170,5 @@ public enum ServerSchema {
         return migrator
     }
 
-    static let shape = SchemaShape(hash: 17_337_848_583_383_736_323) { migrator }
+    static let shape = SchemaShape(hash: 12_303_231_566_691_515_935) { migrator }
 }

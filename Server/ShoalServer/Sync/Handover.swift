@@ -8,7 +8,8 @@ extension SyncHandler {
     ///
     /// It is taken like any push of the account. When everything that the request's logs are said to have is here the device
     /// has handed over; the same request again, whose answer was lost, has nothing new and is answered again. What comes
-    /// then and is not here is a copy's, which hands over too: so many copies, and then the device is closed.
+    /// then and is not here is a copy's, which hands over too: so many copies, and then the device is closed. What one has
+    /// begun it ends in time: a device that is never done would not be revoked.
     ///
     /// - Throws: `AccountProblem.notRevoked`, `.handoverClosed`; `FrameError`, `SyncProblem`, `StoreError`.
     func handOver(_ body: [UInt8], by credential: Credential) async throws -> [UInt8] {
@@ -37,7 +38,10 @@ extension SyncHandler {
         guard !credential.isDiscarded else { throw AccountProblem.handoverClosed }
         var request = try request(body)
         let isRepeated = try store.hasTaken(request.logs, of: credential.account)
-        if !isRepeated, credential.handovers >= Limits.handovers { throw AccountProblem.handoverClosed }
+        if !isRepeated {
+            if credential.handovers >= Limits.handovers { throw AccountProblem.handoverClosed }
+            try store.beginHandover(of: credential.replica, request.logs, time: environment.now())
+        }
         request.wantsPage = false
         let session = ServerSession(
             request, account: credential.account, device: credential.replica, time: environment.now())
