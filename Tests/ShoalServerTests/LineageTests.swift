@@ -195,5 +195,17 @@ struct LineageTests {
         #expect(throws: SyncProblem.tooManyReplicas) { try ask(replica, 100_000) }
         try ask(replica, 1_000)
         try ask(other, 1)
+        // Nor so many with work.
+        try server.store.withWriter { writer, _ in
+            try writer.transaction {
+                for count in 0..<UInt32(StoreWriter.mostLogs) {
+                    let replica = ReplicaID(rawValue: 0x9999_0000 + count)
+                    try writer.queries.appendHashes(replica, first: 1, [OperationHash(rawValue: UInt64(count))][...])
+                    writer.state.logs[replica] = LogState(
+                        account: other.account, position: 1, hash: .start, refusals: 0)
+                }
+            }
+        }
+        #expect(throws: SyncProblem.tooManyReplicas) { try ask(other, 2) }
     }
 }

@@ -56,7 +56,7 @@ struct HandoverRefusals {
     private func isUnseen(
         _ record: RecordID, by account: RecordID, _ writer: StoreWriter
     ) throws(StoreError) -> Bool {
-        guard let envelope = try writer.stored(record)?.envelope else { return false }
+        guard let envelope = (try? writer.stored(record))?.envelope else { return false }
         var rights = Rights(writer)
         if try rights.isSupervisor(account) { return false }
         for scope in envelope.scope.identifiers where scope != account {
