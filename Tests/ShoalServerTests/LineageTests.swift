@@ -196,16 +196,20 @@ struct LineageTests {
         try ask(replica, 1_000)
         try ask(other, 1)
         // Nor so many with work.
+        let busy = try server.replica("c")
+        try busy.push(Operations { $0.makeCustomer(busy.newID(), name: "李四") })
+        (busy.position, busy.hash) = (0, .start)
+        try ask(busy, 1)
         try server.store.withWriter { writer, _ in
             try writer.transaction {
                 for count in 0..<UInt32(StoreWriter.mostLogs) {
                     let replica = ReplicaID(rawValue: 0x9999_0000 + count)
                     try writer.queries.appendHashes(replica, first: 1, [OperationHash(rawValue: UInt64(count))][...])
                     writer.state.logs[replica] = LogState(
-                        account: other.account, position: 1, hash: .start, refusals: 0)
+                        account: busy.account, position: 1, hash: .start, refusals: 0)
                 }
             }
         }
-        #expect(throws: SyncProblem.tooManyReplicas) { try ask(other, 2) }
+        #expect(throws: SyncProblem.tooManyReplicas) { try ask(busy, 2) }
     }
 }
