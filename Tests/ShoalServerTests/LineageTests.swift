@@ -204,7 +204,8 @@ struct LineageTests {
             try writer.transaction {
                 for count in 0..<UInt32(StoreWriter.mostLogs) {
                     let replica = ReplicaID(rawValue: 0x9999_0000 + count)
-                    try writer.queries.appendHashes(replica, first: 1, [OperationHash(rawValue: UInt64(count))][...])
+                    try writer.queries.appendHashes(
+                        replica, first: 1, [OperationHash(rawValue: 1_000 + UInt64(count))][...])
                     writer.state.logs[replica] = LogState(
                         account: busy.account, position: 1, hash: .start, refusals: 0)
                 }
