@@ -118,6 +118,29 @@ struct VisibilityTests {
         try expectViews(anna, bert, chief)
     }
 
+    /// It has both its customers' scopes, on different pages.
+    @Test func aFillNamesAPairOnce() throws {
+        let customers = try (0..<6).map { try customer(anna, "客户 \($0)") }
+        for (one, other) in zip(customers, customers.dropFirst(2)) {
+            try anna.push(
+                Operations {
+                    $0.begin(
+                        record: anna.newID(), time: 1,
+                        creates: Envelope(kind: Kind(rawValue: 900), scope: .pair(min(one, other), max(one, other))),
+                        salt: 1)
+                    $0.edit(CellKey(Field(rawValue: 9_000)), text: "x")
+                })
+        }
+        for budget in [1, 200, Limits.page] {
+            anna.cursor = ""
+            let before = anna.pulled
+            try anna.pullAll(budget: budget)
+            #expect(anna.pulled - before == anna.rows.count)
+            try expectViews(anna)
+            #expect(anna.rows.values.filter { $0.envelope.kind == Kind(rawValue: 900) }.count == 4)
+        }
+    }
+
     /// Somebody fills a customer up to the limit: it is handed over like any other.
     @Test func aFullCustomerIsHandedOver() throws {
         let (full, other) = (try customer(anna), try customer(anna))

@@ -101,7 +101,7 @@ struct PageReader {
         while try members.step() {
             if isFull, last > id { return last }
             last = members.integer(0)
-            if let record = try record(members) { try appendSeen(record, view) }
+            if let record = try record(members) { try appendSeen(record, of: scope, view) }
         }
         return nil
     }
@@ -116,9 +116,13 @@ struct PageReader {
         if let record, record.isCustomer { appendWhole(record) }
     }
 
-    private mutating func appendSeen(_ record: Record, _ view: AccountView) throws {
-        // A pair is in two scopes.
-        if record.isPair, try whole.contains(record.id) || !view.sees(record.envelope) { return }
+    /// A pair is in two scopes. A fill, which names each record once, tells it with the greater.
+    private mutating func appendSeen(_ record: Record, of scope: Int64, _ view: AccountView) throws {
+        if record.isPair {
+            let wasTold =
+                tellsMoves ? whole.contains(record.id) : record.envelope.scope.identifiers.last?.rawValue != scope
+            if try wasTold || !view.sees(record.envelope) { return }
+        }
         appendWhole(record)
     }
 

@@ -45,7 +45,13 @@ struct Operator {
         let action = isLater ? .set : isFollowing ? followingAction : draw()
         machine.views = [:]
         do {
-            if isLater { try performLater() } else { try perform(action) }
+            if isLater {
+                try performLater()
+            } else if drawsRare, cluster.random.below(8) == 0 {
+                try performRare()
+            } else {
+                try perform(action)
+            }
         } catch let error as ReplicaError {
             switch error {
             // Nothing was done, which is checked: the log has gained nothing.
@@ -68,6 +74,27 @@ struct Operator {
     }
 
     private var followingAction: Action { cluster.random.below(3) > 0 ? .follow : .unfollow }
+
+    /// In every fourth seed, so that the others are what they were before there was this.
+    private var drawsRare: Bool { cluster.settings.visibility && cluster.settings.seed % 4 == 3 }
+
+    /// Makes a record in one of the scopes that few records have: that of an account, and that of a pair of customers.
+    private func performRare() throws {
+        let replica = try machine.opened()
+        if cluster.random.below(3) == 0 {
+            try replica.noteExport("csv", customers: cluster.random.below(9))
+            return try witness(surely: true)
+        }
+        let (one, other) = (try customer(), try customer())
+        if one == other { throw ReplicaError.unknownID("") }
+        try see(one, other)
+        let text = value()
+        _ = try replica.write {
+            try $0.make(
+                LaterVersion.visit, scope: .pair(min(one, other), max(one, other)), [(LaterVersion.budget, text)])
+        }
+        try witness(surely: true)
+    }
 
     private struct Abandoned: Error {}
 

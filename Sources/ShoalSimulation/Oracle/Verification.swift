@@ -335,9 +335,9 @@ struct Verification {
                 String(decoding: $0, as: UTF8.self)
             })
         let own = Set(try cluster.dump(machine).split(separator: 10).map { String(decoding: $0, as: UTF8.self) })
-        let missing = server.subtracting(own).min() ?? ""
-        let extra = own.subtracting(server).min() ?? ""
-        return "server \(missing.prefix(600)) — machine \(extra.prefix(600))"
+        let (missing, extra) = (server.subtracting(own), own.subtracting(server))
+        func first(_ lines: Set<String>) -> String { String((lines.min() ?? "").prefix(600)) }
+        return "\(missing.count) of the server's: \(first(missing)) — \(extra.count) of the machine's: \(first(extra))"
     }
 
     /// The list of conflicts has every cell that several operators wrote without having seen each other, with all values.
