@@ -51,6 +51,8 @@ public enum StoreError: Error, Equatable, Sendable, CustomStringConvertible {
     /// Sorts an SQLite result code; extended codes are reduced to what a person can act on.
     public init(code: Int32, message: String, path: String) {
         switch code & 0xFF {
+        // No room for the index of the write-ahead log, which is synced by nobody.
+        case SQLITE_IOERR where code == ResultCode.SQLITE_IOERR_SHMSIZE.rawValue: self = .full(path: path)
         case SQLITE_FULL: self = .full(path: path)
         case SQLITE_READONLY, SQLITE_PERM: self = .readOnly(path: path)
         case SQLITE_CANTOPEN: self = .cannotOpen(path: path, reason: message)

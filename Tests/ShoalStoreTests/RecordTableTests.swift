@@ -141,7 +141,7 @@ import struct ShoalCRDT.Record
 
     @Test func everyResultCodeOfADiskIsToldApart() {
         let cases: [(Int32, StoreError, Bool)] = [
-            (13, .full(path: "p"), false), (8, .readOnly(path: "p"), false),
+            (13, .full(path: "p"), false), (10 | 19 << 8, .full(path: "p"), false), (8, .readOnly(path: "p"), false),
             (14, .cannotOpen(path: "p", reason: "m"), false),
             (11, .damaged(path: "p", reason: "m"), false), (26, .damaged(path: "p", reason: "m"), false),
             (5, .busy(path: "p"), true), (10 | 4 << 8, .inputOutput(path: "p", reason: "m"), false),
