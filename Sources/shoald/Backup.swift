@@ -16,7 +16,8 @@ struct Backup: AsyncParsableCommand {
 
               shoald restore /backups/monday.db
 
-            Of a database whose indexes alone are damaged the backup is whole, and going back to it at once mends it.
+            Of a database whose indexes alone are damaged the backup is whole, and going back to it at once mends it. If records are
+            damaged it is written all the same, and the status is 1.
             """)
 
     @Argument(help: "Where nothing is yet.", completion: .file()) var file: String
@@ -28,8 +29,7 @@ struct Backup: AsyncParsableCommand {
         do {
             report = try await Administration.with(global) { administration in
                 switch administration {
-                case .local(let store, _):
-                    BackupReport(damage: try store.backup(to: path, time: ServerEnvironment.system.now()))
+                case .local(let store, _): try store.backup(to: path, time: ServerEnvironment.system.now())
                 case .remote(let server): try await server.post("/v1/backup", BackupRequest(file: path))
                 }
             }
@@ -38,13 +38,26 @@ struct Backup: AsyncParsableCommand {
             let directory = try global.directory
             let lock = try await directory.exclusively("make a backup of what is left of its database")
             defer { withExtendedLifetime(lock) {} }
-            try ServerStore.backup(damaged: directory.database, to: path)
-            report = BackupReport(damage: reason)
+            report = try ServerStore.backup(damaged: directory.database, reason: reason, to: path)
         }
-        if global.json { return try global.printJSON(report) }
-        guard let damage = report.damage else { return }
-        print("the database is damaged (\(damage)), but only where it can be made anew: the backup is whole.")
-        print("stop the server, move \(try global.directory.database)* away, and shoald restore \(path)")
+        if global.json {
+            try global.printJSON(report)
+        } else if let damage = report.damage {
+            print("the database is damaged (\(damage)), but only where it can be made anew: the backup has all of it.")
+            print("stop the server, move \(try global.directory.database)* away, and shoald restore \(path)")
+        }
+        if let problem = report.problem {
+            throw Failure(
+                "the backup is written, but shoald restore will not take it: \(problem). Keep the earlier ones")
+        }
+        guard report.damagedRecords == 0 else {
+            let count = report.damagedRecords
+            throw Failure(
+                """
+                the backup is written, but \(count) \(count == 1 ? "record is" : "records are") damaged in the database and in it: \
+                shoald check names them, and shoald check --mend takes them from an earlier backup. Keep those until that is done
+                """)
+        }
     }
 }
 
@@ -69,8 +82,14 @@ struct Restore: AsyncParsableCommand {
         try directory.make()
         let lock = try await directory.exclusively("restore a backup")
         defer { withExtendedLifetime(lock) {} }
-        try ServerStore.restore(DataDirectory.absolute(file), to: directory.database)
-        if global.json { return try global.printJSON([String: String]()) }
+        let damaged = try ServerStore.restore(DataDirectory.absolute(file), to: directory.database)
+        if global.json { return try global.printJSON(["damagedRecords": damaged]) }
+        if damaged > 0 {
+            print(
+                "\(damaged) of its records \(damaged == 1 ? "is" : "are") damaged and will be set aside; everything else goes on."
+            )
+            print("shoald check names them; shoald check --mend FILE takes them from an earlier backup")
+        }
         print("accounts and roles are as they were when the backup was made; set again what you have changed since,")
         print("before the server is started (shoald account list)")
         if directory.revocations.isMissing {

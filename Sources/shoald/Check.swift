@@ -50,7 +50,14 @@ struct Check: AsyncParsableCommand {
     private func damaged(_ report: CheckReport) -> Failure {
         let count = report.problems.count + report.quarantined.count
         let what = "the database is damaged in \(count) \(count == 1 ? "place" : "places")"
-        if report.problems.isEmpty { return Failure("\(what); shoald check --mend takes records from a backup") }
+        if report.problems.count == report.unreadable {
+            return Failure(
+                """
+                \(what), each a record by itself: everything else goes on. shoald check --mend FILE takes those from a backup that has \
+                them as they were last. Those that none has so: go back to the newest backup that has them, replicas push what came \
+                after it. Move shoald.db* away and shoald restore FILE
+                """)
+        }
         return Failure(
             """
             \(what). If only indexes are, shoald backup FILE has all of it; else go back to the newest backup: replicas push what \

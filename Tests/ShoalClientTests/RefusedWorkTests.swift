@@ -67,6 +67,28 @@ import struct ShoalCRDT.Record
         #expect(try anna.replica.status().pending == 0 && stage(anna, id) == "before")
     }
 
+    /// What is too long for one operation is one decision, and comes back in its order.
+    @Test(arguments: [true, false])
+    func aLongRefusedTextIsOneChoiceAndIsWrittenAgainWhole(_ fits: Bool) throws {
+        let anna = try Operator("Anna", server)
+        let id = try anna.replica.addCustomer(name: "c")
+        let note = try anna.replica.addNote(to: id, "开头")
+        try anna.replica.sync(server)
+        server.refuses = [note]
+        let pasted = (0..<30_000).map { String($0 % 10) }.joined() + String(repeating: "长", count: 10_000)
+        try anna.replica.editNote(note, "开头" + pasted)
+        #expect(try anna.replica.status().pending > 2)
+        try refuse(anna, .tooLarge)
+        // Where nothing is left of what it hung on it stands at the end.
+        if !fits { try anna.replica.editNote(note, "别的") }
+        let conflict = try only(anna)
+        #expect(conflict.others.map(\.value) == [pasted] && conflict.refused == "too-large")
+        try anna.replica.settle(note, choice: 1)
+        try expectNothingLeft(anna)
+        let text = try #require(try anna.replica.customer(id).notes.first).body
+        #expect(text.hasSuffix(pasted) && text.hasPrefix(fits ? "开头" : "别的"))
+    }
+
     @Test func aRefusedEditCanBeWrittenAgain() throws {
         let anna = try Operator("Anna", server)
         let id = try customer(anna)

@@ -65,6 +65,11 @@ struct CheckTests {
         #expect(try damage.strike(server.store.path, at: "Name-7-end"))
         let report = try DatabaseCheck.run(path: server.store.path)
         #expect(!report.isSound)
+        // One record by itself is set aside.
+        if damage == .flipped {
+            #expect(try ServerStore.restore(server.store.path, to: server.directory + "/new.db") == 1)
+            return
+        }
         #expect(throws: BackupProblem.self) {
             try ServerStore.restore(server.store.path, to: server.directory + "/new.db")
         }
@@ -105,6 +110,46 @@ struct CheckTests {
     }
 
     /// Whatever stands in an index stands in its table too.
+    @Test func aBackupThatCannotBeRestoredSaysSo() throws {
+        let (server, _, _) = try filled()
+        try server.store.execute("UPDATE audit SET hash = x'00' WHERE number = (SELECT min(number) FROM audit)")
+        let file = server.directory + "/copy.db"
+        let report = try server.store.backup(to: file)
+        #expect(report.problem?.contains("audit") == true && report.damagedRecords == 0)
+        #expect(throws: BackupProblem.self) { try ServerStore.restore(file, to: server.directory + "/new.db") }
+    }
+
+    /// A backup of it is worth more than none, and says so.
+    @Test(arguments: [false, true])
+    func aBackupWithDamagedRecordsCanBeRestoredAndSaysSo(_ isSetAside: Bool) throws {
+        let server = try TestServer()
+        let anna = try server.replica("anna")
+        let (one, other) = (anna.newID(), anna.newID())
+        try anna.push(
+            Operations {
+                $0.makeCustomer(one, name: "张三")
+                $0.makeCustomer(other, name: "李四")
+            })
+        let (good, bad) = (server.directory + "/good.db", server.directory + "/bad.db")
+        #expect(try server.store.backup(to: good, time: server.clock.now) == BackupReport())
+        try server.store.withWriter { _, database in
+            try database.execute(
+                sql: "UPDATE record SET cells = substr(cells, 1, length(cells) - 1) || x'FF' WHERE id = ?",
+                arguments: [one.rawValue])
+        }
+        if isSetAside { _ = try server.dump() }
+        #expect(try server.store.backup(to: bad, time: server.clock.now) == BackupReport(damagedRecords: 1))
+        try server.store.close()
+        for suffix in ["", "-wal", "-shm"] { unlink(server.store.path + suffix) }
+        #expect(try ServerStore.restore(bad, to: server.store.path) == 1)
+        let store = try ServerStore(path: server.store.path, environment: server.environment)
+        defer { try? store.close() }
+        #expect(try store.dumpText(account: nil).contains("李四"))
+        // Also before somebody has met it.
+        #expect(try store.mend(from: good) == [one])
+        #expect(try store.check().isSound && store.dumpText(account: nil).contains("张三"))
+    }
+
     @Test func aBackupIsWholeWhereOnlyIndexesAreDamaged() throws {
         let (server, _, _) = try filled()
         let before = try server.dump()
@@ -131,7 +176,9 @@ struct CheckTests {
             guard row["type"] == "index", !tables.contains(row["rootpage"]) else {
                 // A table is whole or there is no backup.
                 if name.hasPrefix("sqlite_") { continue }
-                #expect(throws: StoreError.self, "\(name)") { try ServerStore.backup(damaged: path, to: file) }
+                #expect(throws: StoreError.self, "\(name)") {
+                    try ServerStore.backup(damaged: path, reason: "x", to: file)
+                }
                 #expect(
                     !FileManager.default.fileExists(atPath: file)
                         && !FileManager.default.fileExists(atPath: file + ".part"))
@@ -140,12 +187,12 @@ struct CheckTests {
             copied += 1
             // Also by a server that still runs.
             if let store = try? ServerStore(path: path, environment: server.environment) {
-                #expect(try store.backup(to: file + "2", time: 0) != nil, "\(name)")
+                #expect(try store.backup(to: file + "2", time: 0).damage != nil, "\(name)")
                 try store.close()
                 #expect(try DatabaseCheck.run(path: file + "2").problems == [], "\(name)")
                 try damage(row["rootpage"])
             }
-            try ServerStore.backup(damaged: path, to: file)
+            try ServerStore.backup(damaged: path, reason: "x", to: file)
             #expect(try DatabaseCheck.run(path: file).problems == [], "\(name)")
             let restored = server.directory + "/\(copied).db"
             try ServerStore.restore(file, to: restored)
@@ -177,7 +224,7 @@ struct CheckTests {
         try damaged.write(to: URL(fileURLWithPath: path))
         let file = server.directory + "/backup.db"
         let store = try ServerStore(path: path, environment: server.environment)
-        #expect(try store.backup(to: file, time: 0)?.contains("log_sequence") == true)
+        #expect(try store.backup(to: file, time: 0).damage?.contains("log_sequence") == true)
         try store.close()
         #expect(try DatabaseCheck.run(path: file).isSound)
         let restored = server.directory + "/restored.db"

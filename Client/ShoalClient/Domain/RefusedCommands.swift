@@ -20,7 +20,7 @@ extension Commands {
                 decided = [choice]
             }
         }
-        for choice in decided { try store.settleAside(choice.aside.position, found.place) }
+        for aside in decided.flatMap(\.asides) { try store.settleAside(aside.position, found.place) }
     }
 
     private func writeAgain(_ choice: RefusedReading.Choice, at place: CellPlace, _ book: TagBook) throws {
@@ -36,6 +36,9 @@ extension Commands {
             try cover(record)
             for note in try store.noteIDs(of: record.id) { try cover(try store.effective(note)) }
         case .deleted: try cover(record)
+        case .edit(let edit) where edit.kind == .textChange:
+            let draft = draft(of: record, edit.key.field)
+            try self.edit(draft, to: draft.text(with: choice.textChanges))
         case .edit(let edit): try writeAgain(edit, of: choice.aside.batch, to: record, book)
         }
     }
@@ -56,10 +59,6 @@ extension Commands {
     private func writeAgain(
         _ edit: Operations.Edit, of batch: Operations, to record: Record, _ book: TagBook
     ) throws {
-        if edit.kind == .textChange, let change = batch.textChange(edit) {
-            let draft = draft(of: record, edit.key.field)
-            return try self.edit(draft, to: draft.text(with: change))
-        }
         if edit.key.field == .tagged, edit.kind == .present, let view = book.view(of: edit.key.elementID) {
             return try write(try edits(added: [view], removed: [], of: record), to: record)
         }
@@ -73,16 +72,16 @@ extension Commands {
 }
 
 extension TextDraft {
-    /// The text after a change that was written upon another one: where the change hangs on characters that are not here,
-    /// what it typed stands at the end.
-    fileprivate func text(with change: TextDelta) -> String {
+    /// The text after changes that were written upon another one: where they hang on characters that are not here, what they
+    /// typed stands at the end.
+    fileprivate func text(with changes: [TextDelta]) -> String {
         var merged = seen
-        if merged.fits(change) {
-            merged.merge(change)
-            return merged.text
+        var typed = ""
+        for change in changes {
+            if merged.fits(change) { merged.merge(change) } else { typed += change.typed }
         }
-        if change.typed.isEmpty { return text }
-        return text.isEmpty || text.hasSuffix("\n") ? text + change.typed : "\(text)\n\(change.typed)"
+        let text = merged.text
+        return typed.isEmpty || text.isEmpty || text.hasSuffix("\n") ? text + typed : "\(text)\n\(typed)"
     }
 }
 

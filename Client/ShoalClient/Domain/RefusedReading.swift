@@ -24,6 +24,20 @@ struct RefusedReading {
     struct Choice {
         var aside: Aside
         var part: Part
+        /// The operations that go on with a long change of a text.
+        var rest: [Aside] = []
+        var asides: [Aside] { [aside] + rest }
+        /// The change of a text in all its operations, in their order; empty if it is none.
+        var textChanges: [TextDelta] {
+            asides.flatMap { aside in
+                aside.batch.edits[aside.operation.edits].compactMap { edit in
+                    guard case .edit(let own) = part, edit.kind == .textChange, edit.key.field == own.key.field else {
+                        return nil
+                    }
+                    return aside.batch.textChange(edit)
+                }
+            }
+        }
     }
 
     /// All that was refused of one cell, or the making or deleting of one record; the newest first.
@@ -66,10 +80,24 @@ struct RefusedReading {
                 }
                 guard id == nil || id == place.record else { continue }
                 if found[place] == nil { order.append(place) }
-                found[place, default: []].append(Choice(aside: aside, part: part))
+                var choices = found[place] ?? []
+                if goesOn(aside, part, after: choices.last) {
+                    choices[choices.count - 1].rest.append(aside)
+                } else {
+                    choices.append(Choice(aside: aside, part: part))
+                }
+                found[place] = choices
             }
         }
         return order.map { Found(place: $0, choices: (found[$0] ?? []).reversed()) }
+    }
+
+    /// Whether an operation goes on with the change of a text that was too long for one.
+    private func goesOn(_ aside: Aside, _ part: Part, after last: Choice?) -> Bool {
+        guard case .edit(let edit) = part, edit.kind == .textChange, aside.operation.continuesCommand, let last,
+            case .edit(let first) = last.part, first.kind == .textChange
+        else { return false }
+        return last.asides.last.map { $0.position + 1 } == aside.position
     }
 
     /// The parts of an operation that nobody has decided on.
@@ -141,7 +169,12 @@ struct RefusedReading {
                 Conflict.Value(
                     value: words(choice), by: store.standing.accountName, at: choice.aside.operation.time)
             },
-            token: Conflict.token(stamp), refused: choices.first?.aside.reason.rawValue)
+            token: Conflict.token(stamp), refused: choices.first.map { reason(of: $0).rawValue })
+    }
+
+    /// Why it was refused itself, rather than that it belongs to a command that was.
+    private func reason(of choice: Choice) -> RefusalReason {
+        (choice.asides.first { $0.reason != .command } ?? choice.aside).reason
     }
 
     /// The values to choose from: one of all deletions of a command.
@@ -172,6 +205,7 @@ struct RefusedReading {
     private func words(_ choice: Choice) -> String {
         switch choice.part {
         case .deleted: return "deleted"
+        case .edit(let edit) where edit.kind == .textChange: return Operations.words(of: choice.textChanges)
         case .edit(let edit): return choice.aside.batch.words(of: edit)
         case .made:
             let body = choice.aside.batch.edits[choice.aside.operation.edits].first { $0.key.field == .body }
@@ -193,17 +227,20 @@ extension Operations {
     /// What an edit says, as people read it: of a text what was typed.
     func words(of edit: Edit) -> String {
         switch edit.kind {
-        case .textChange:
-            guard let change = textChange(edit) else { return "" }
-            let typed = change.typed
-            if !typed.isEmpty { return typed }
-            return Wording.count(change.deletions.reduce(0) { $0 + Int($1.count) }, "character", "characters")
-                + " deleted"
+        case .textChange: return textChange(edit).map { Self.words(of: [$0]) } ?? ""
         case .count: return "\(edit.integer < 0 ? "" : "+")\(edit.integer)"
         case .integer: return String(edit.integer)
         case .present: return "yes"
         case .absent: return "removed"
         default: return edit.kind.isSlice ? text(edit.slice) : ""
         }
+    }
+
+    /// What was typed in changes of one text.
+    static func words(of changes: [TextDelta]) -> String {
+        let typed = changes.map(\.typed).joined()
+        if !typed.isEmpty || changes.isEmpty { return typed }
+        let deleted = changes.reduce(0) { $0 + $1.deletions.reduce(0) { $0 + Int($1.count) } }
+        return Wording.count(deleted, "character", "characters") + " deleted"
     }
 }

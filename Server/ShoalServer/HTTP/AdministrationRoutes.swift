@@ -78,8 +78,7 @@ extension Services {
             },
             .init(method: .post, path: "/v1/backup") { request in
                 let backup: BackupRequest = try await self.decode(request)
-                let damage = try self.store.backup(to: backup.file, time: self.environment.now())
-                return try Self.json(BackupReport(damage: damage))
+                return try Self.json(try self.store.backup(to: backup.file, time: self.environment.now()))
             },
             .init(method: .post, path: "/v1/dump") { request in
                 let account: DumpRequest = try await self.decode(request)
@@ -184,13 +183,6 @@ public struct CheckRequest: Codable, Sendable {
     /// A backup from which records in quarantine are mended first: an absolute path.
     public var mend: String?
     public init(mend: String?) { self.mend = mend }
-}
-
-/// The answer to `POST /v1/backup`.
-public struct BackupReport: Codable, Sendable {
-    /// What of the database is damaged that the backup has whole; absent if nothing is.
-    public var damage: String?
-    public init(damage: String?) { self.damage = damage }
 }
 
 /// The body of `POST /v1/backup`.

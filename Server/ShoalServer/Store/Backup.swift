@@ -8,6 +8,16 @@ import ShoalStore
 // GRDB has a Record of its own.
 import struct ShoalCRDT.Record
 
+/// What the database is like of which a backup was made.
+public struct BackupReport: Codable, Sendable, Equatable {
+    /// What of it is damaged that the backup has whole.
+    public var damage: String?
+    /// How many records are damaged, there as in the backup.
+    public var damagedRecords = 0
+    /// Why the backup cannot be restored; nil if it can.
+    public var problem: String?
+}
+
 /// Why there is no backup.
 public enum BackupProblem: Error, Equatable, Sendable, CustomStringConvertible {
     case exists(String)
@@ -30,8 +40,8 @@ public enum BackupProblem: Error, Equatable, Sendable, CustomStringConvertible {
 extension ServerStore {
     /// Writes a backup as `backup(to:)` does, with a note in the audit. Where the database is too damaged to take that, the backup
     /// is worth more.
-    public func backup(to path: String, time: Int64) throws -> String? {
-        do { try note(.backup, time: time) } catch StoreError.damaged { return try backup(to: path) }
+    public func backup(to path: String, time: Int64) throws -> BackupReport {
+        do { try note(.backup, time: time) } catch StoreError.damaged {}
         return try backup(to: path)
     }
 
@@ -39,11 +49,12 @@ extension ServerStore {
     ///
     /// The file appears under its name whole and durable, or not at all.
     ///
-    /// - Returns: what of the database is damaged that the file has whole; nil if nothing is.
+    /// - Returns: what of the database is damaged, as the file shows it.
     /// - Throws: `BackupProblem`; `StoreError`, `.full` for a full disk.
     @discardableResult
-    public func backup(to path: String) throws -> String? {
+    public func backup(to path: String) throws -> BackupReport {
         try Self.write(path) { part in
+            var damage: String?
             do {
                 try StoreError.mapping(path: self.path) {
                     // Outside a transaction; the statement reads from a snapshot of its own.
@@ -51,20 +62,30 @@ extension ServerStore {
                 }
                 // An index that says something else than its table is copied as it is.
                 try Self.refuseFaults(part)
-                return nil
             } catch StoreError.damaged(_, let reason) {
                 try Self.copy(self.path, to: part)
-                return reason
+                damage = reason
             }
+            return try Self.report(damage, on: part)
         }
+    }
+
+    private static func report(_ damage: String?, on part: String) throws -> BackupReport {
+        let check = try DatabaseCheck.run(path: part)
+        return BackupReport(
+            damage: damage, damagedRecords: check.damagedRecords,
+            problem: check.isUsable ? nil : check.problems.first)
     }
 
     /// Writes a database that is too damaged to be opened into a new file, if only its indexes are; the data directory's lock is
     /// held.
     ///
     /// - Throws: `BackupProblem`; `StoreError`.
-    public static func backup(damaged database: String, to path: String) throws {
-        try write(path) { try copy(database, to: $0) }
+    public static func backup(damaged database: String, reason: String, to path: String) throws -> BackupReport {
+        try write(path) { part in
+            try copy(database, to: part)
+            return try report(reason, on: part)
+        }
     }
 
     private static func copy(_ database: String, to part: String) throws {
@@ -118,10 +139,13 @@ extension ServerStore {
         for suffix in ["", "-wal", "-shm", "-journal"] { unlink(part(of: path) + suffix) }
     }
 
-    /// Copies a backup to where a server looks for its database, if it is sound and nothing is there.
+    /// Copies a backup to where a server looks for its database, if nothing is there and nothing of it is damaged but records,
+    /// which a server sets aside.
     ///
+    /// - Returns: how many of its records are damaged.
     /// - Throws: `BackupProblem`; `StoreError`.
-    public static func restore(_ backup: String, to path: String) throws {
+    @discardableResult
+    public static func restore(_ backup: String, to path: String) throws -> Int {
         for suffix in ["", "-wal"] where access(path + suffix, F_OK) == 0 {
             throw BackupProblem.exists(path + suffix)
         }
@@ -137,12 +161,12 @@ extension ServerStore {
         chmod(part, 0o600)
         // The copy is what will be served, so the copy is what is checked.
         let report = try DatabaseCheck.run(path: part)
-        guard report.isSound else {
-            throw BackupProblem.unsound(
-                backup, reason: report.problems.first ?? "it has records in quarantine")
+        guard report.isUsable else {
+            throw BackupProblem.unsound(backup, reason: report.problems.first ?? "it is damaged")
         }
         for suffix in ["-wal", "-shm"] { unlink(part + suffix) }
         try publish(part, as: path)
+        return report.damagedRecords
     }
 
     /// Makes a whole file durable and then gives it its name, which nothing has yet.
@@ -176,6 +200,8 @@ extension ServerStore {
     /// - Returns: the records that are mended. They get a new sequence, so that replicas that passed over them get them.
     @discardableResult
     public func mend(from backup: String) throws -> [RecordID] {
+        // Also those that nobody has met yet.
+        try setAside(try StoreError.mapping(path: path) { try pool.unsafeRead { try Self.unreadable($0) } })
         let waiting = quarantine.records
         if waiting.isEmpty { return [] }
         let rows = try Self.rows(of: waiting, in: backup)

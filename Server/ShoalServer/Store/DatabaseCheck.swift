@@ -19,6 +19,8 @@ public struct CheckReport: Codable, Sendable, Equatable {
     public var problems: [String] = []
     /// Records set aside because their row is damaged.
     public var quarantined: [Quarantined] = []
+    /// How many of the problems are records whose row cannot be read, and which nobody has set aside yet.
+    public var unreadable = 0
     public var records = 0
     public var logs = 0
     public var operations = 0
@@ -29,6 +31,10 @@ public struct CheckReport: Codable, Sendable, Equatable {
     public var auditHash = ""
 
     public var isSound: Bool { problems.isEmpty && quarantined.isEmpty }
+    /// Whether a server can go on with it: nothing is damaged but records, each by itself.
+    var isUsable: Bool { problems.isEmpty || unreadable < DatabaseCheck.mostProblems && problems.count == unreadable }
+    /// How many records are damaged.
+    public var damagedRecords: Int { quarantined.count + unreadable }
 }
 
 extension ServerStore {
@@ -41,9 +47,24 @@ extension ServerStore {
     }
 }
 
+extension ServerStore {
+    /// The records whose rows cannot be read.
+    static func unreadable(_ database: Database) throws -> [RecordID] {
+        var damaged: [RecordID] = []
+        for table in ["record", "detail"] {
+            let rows = try Row.fetchCursor(database, sql: "SELECT id, sequence, cells FROM \(table)")
+            while let row = try rows.next() {
+                let id = try RecordID(rawValue: row.checked(0))
+                if try damage(id, row.checked(1), row.checked(2)) != nil { damaged.append(id) }
+            }
+        }
+        return damaged
+    }
+}
+
 /// Verifies a server's database, changing nothing.
 public struct DatabaseCheck {
-    private static let mostProblems = 50
+    static let mostProblems = 50
     private let database: Database
     private var report = CheckReport()
     /// The last number taken of each log.
@@ -228,8 +249,9 @@ public struct DatabaseCheck {
                     record = try row.checked(2, as: Data.self).withUnsafeBytes {
                         try RecordTable.record(id, sequence: sequence, packed: $0)
                     }
-                } catch {
-                    note("\(error)")
+                } catch StoreError.damagedRecord(_, let reason) {
+                    note("the record \(id) is damaged: \(reason)")
+                    report.unreadable += 1
                     continue
                 }
                 report.records += 1
