@@ -150,7 +150,13 @@ struct ErasureTests {
         let (mine, _) = try Self.makePerson(eve)
         let (person, note) = try Self.makePerson(anna)
         let (colleagues, own, tag) = (anna.newID(), eve.newID(), RecordID(derivedFrom: 5))
-        let named = [person, note, anna.account, colleagues, own, tag]
+        let used = RecordID(derivedFrom: 6)
+        try anna.push(
+            Operations {
+                $0.begin(record: used, time: 0, creates: Envelope(kind: .tag, scope: .workspace), salt: 5)
+                $0.edit(CellKey(.tagName), text: "肤质")
+            })
+        let named = [person, note, anna.account, colleagues, own, tag, used]
         var push = eve.push(
             of: eve.request(
                 Operations {
@@ -170,8 +176,10 @@ struct ErasureTests {
         let erased = try server.store.withWriter { writer, _ in writer.state.erased }
         #expect(erased.isDisjoint(with: named.filter { $0 != own }) && erased.contains(own))
         let entries = try server.store.audit(AuditQuery()).entries
-        #expect(
-            entries.filter { $0.record == note.description && $0.by == "anna" }.allSatisfy { !$0.erased })
+        for id in [note, used] {
+            let hers = entries.filter { $0.record == id.description && $0.by == "anna" }
+            #expect(hers.count == 1 && !hers[0].erased)
+        }
         #expect(try anna.push(Self.edit(person)).verdicts.isEmpty)
         #expect(try anna.push(Operations { $0.makeCustomer(colleagues, name: "李四") }).verdicts.isEmpty)
         let tagging = Operations {
