@@ -8,7 +8,8 @@ public enum CSVText {
     public static let byteOrderMark: [UInt8] = [0xEF, 0xBB, 0xBF]
 
     /// The mark before a field that would be a formula, and before one that begins with the mark itself. Spreadsheets take it
-    /// for "what follows is text"; whoever reads the file takes one from the front of each field that has it.
+    /// for "what follows is text"; whoever reads the file takes one from the front of each field that has it, and from behind
+    /// each semicolon.
     public static let mark: Unicode.Scalar = "'"
 
     /// One record with its line end.
@@ -29,11 +30,9 @@ public enum CSVText {
     /// A field's text, marked if it needs to be.
     static func field(_ text: String) -> String {
         let scalars = text.unicodeScalars
-        // Spreadsheets pass over white space and quotes before they look for a formula.
-        let first = scalars.first { !$0.properties.isWhitespace && $0 != "\"" && $0 != mark }
-        let isFormula = first.map(begins) ?? false
         let beginsSo = scalars.first.map { $0 == mark || $0 == "\t" || $0 == "\r" } ?? false
-        return (isFormula || beginsSo ? String(mark) : "") + markedBehindSemicolons(TerminalText.line(text))
+        return (isFormula(scalars[...]) || beginsSo ? String(mark) : "")
+            + markedBehindSemicolons(TerminalText.line(text))
     }
 
     private static func markedBehindSemicolons(_ text: String) -> String {
@@ -42,13 +41,14 @@ public enum CSVText {
         let scalars = text.unicodeScalars
         for index in scalars.indices {
             marked.append(scalars[index])
-            guard scalars[index] == ";" else { continue }
-            let first = scalars[scalars.index(after: index)...].first {
-                !$0.properties.isWhitespace && $0 != "\"" && $0 != mark
-            }
-            if first.map(begins) ?? false { marked.append(mark) }
+            if scalars[index] == ";", isFormula(scalars[index...].dropFirst()) { marked.append(mark) }
         }
         return String(marked)
+    }
+
+    /// Spreadsheets pass over white space and quotes before they look for a formula.
+    private static func isFormula(_ scalars: Substring.UnicodeScalarView) -> Bool {
+        scalars.first { !$0.properties.isWhitespace && $0 != "\"" && $0 != mark }.map(begins) ?? false
     }
 
     /// Signs that begin a formula, also as wide and small forms, which some spreadsheets take for the same.

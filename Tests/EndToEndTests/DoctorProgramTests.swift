@@ -170,6 +170,12 @@ import Testing
             let check = try await scene.shoald("check", "--json")
             #expect(check.status == 1)
             #expect(try JSON(check.output)["quarantined"].items.count == 1)
+            // A backup has it as it is, and says so; it can be gone back to.
+            let damaged = scene.home("tuesday.db")
+            let made = try await scene.shoald("backup", damaged)
+            #expect(made.status == 1 && made.errors.contains("1 record is damaged"), "\(made.errors)")
+            let restored = try await scene.beginShoald(["restore", damaged], data: "other").end()
+            #expect(restored.status == 0 && restored.text.contains("1 of its records is damaged"), "\(restored.text)")
             #expect(try await scene.shoald("check", "--mend", backup).status == 0)
             try await scene.ok("b", "sync")
             #expect(try await scene.ok("b", "dump") == scene.ok("a", "dump"))

@@ -63,6 +63,29 @@ struct ScopeTests {
         #expect(!isKept())
     }
 
+    /// The doctor begins a fill. What that does not name may only have been deleted.
+    @Test func theDoctorsCopiesStayInAFillThatNamesAllCustomers() throws {
+        let copy = anna.home.path + "/replica.db.damaged-1"
+        try Data("13800000000".utf8).write(to: URL(fileURLWithPath: copy))
+        func fill() throws {
+            var request = try anna.replica.nextRequest()
+            let (replica, end) = (request.logs[0].replica, request.logs[0].position)
+            request.cursor = ""
+            var answer = server.handle(request)
+            answer.cursor = "filled \(try rows().count)"
+            try anna.replica.commit(.test(answer, replica: replica, takenUpTo: end, isFill: true))
+        }
+        server.records[gone] = nil
+        try fill()
+        #expect(try rows() == [id, note])
+        #expect(FileManager.default.fileExists(atPath: copy))
+        server.records[id] = nil
+        server.records[note] = nil
+        try fill()
+        #expect(try rows().isEmpty)
+        #expect(!FileManager.default.fileExists(atPath: copy))
+    }
+
     /// A note is written while the answer is under way that takes its customer away.
     @Test func whatIsUnsentStaysVisibleUntilItIsJudged() throws {
         var session = ClientSession()

@@ -42,7 +42,10 @@ public struct HomeDoctor {
         var findings = try salvage(cipher, fault)
         let kept = try swap()
         findings.insert(
-            Finding(.file, "the database was damaged (\(fault.reason)); it is kept as \(kept)", isMended: true), at: 0)
+            Finding(
+                .file,
+                "the database was damaged (\(fault.reason)); it is kept as \(kept) until a customer leaves your view",
+                isMended: true), at: 0)
         return findings
     }
 

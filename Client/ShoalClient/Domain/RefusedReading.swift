@@ -80,7 +80,8 @@ struct RefusedReading {
                 }
                 guard id == nil || id == place.record else { continue }
                 if found[place] == nil { order.append(place) }
-                var choices = found[place] ?? []
+                // Taken out, so that it is not copied.
+                var choices = found.removeValue(forKey: place) ?? []
                 if goesOn(aside, part, after: choices.last) {
                     choices[choices.count - 1].rest.append(aside)
                 } else {

@@ -11,7 +11,7 @@ public struct CommitOutcome: Sendable {
     public var pulled = 0
     /// Operations newly set aside.
     public var refused: [(record: RecordID, reason: String)] = []
-    /// Whether something went that the account does not see any more.
+    /// Whether a customer went that the account does not see any more.
     var hasEvicted = false
 }
 
@@ -291,9 +291,10 @@ struct PageStore {
                         SELECT id FROM (SELECT id FROM record UNION ALL SELECT id FROM detail)
                         WHERE id NOT IN (SELECT record FROM fill_seen)
                         """))
-            if !gone.isEmpty { outcome.hasEvicted = true }
             for id in gone.map(RecordID.init(rawValue:)) {
                 let old = try store.effective(id)
+                // What was deleted is not named either, and is nobody's secret.
+                if old.isPresent, old.envelope.kind == .customer { outcome.hasEvicted = true }
                 try store.records.delete(id)
                 try show(from: old, to: try store.effective(id))
             }

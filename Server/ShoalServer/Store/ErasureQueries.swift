@@ -59,6 +59,20 @@ final class ErasureQueries {
         "CREATE INDEX former_member_record ON former_member (record, upto)",
     ]
 
+    static let formerOrderMigration = "15 former lives by record"
+
+    /// Every reader of the audit looks for a record, who erases a customer for a scope, by way of all: one B-tree in place of two.
+    static let formerOrder = [
+        """
+        CREATE TABLE former (
+            record INTEGER NOT NULL, scope INTEGER NOT NULL, upto INTEGER NOT NULL, PRIMARY KEY (record, scope)
+        ) WITHOUT ROWID
+        """,
+        "INSERT INTO former (record, scope, upto) SELECT record, scope, upto FROM former_member",
+        "DROP TABLE former_member",
+        "ALTER TABLE former RENAME TO former_member",
+    ]
+
     /// The last entry of the audit that is about an earlier record under the identifier `?1`; null if there is none, or if
     /// nobody has made it anew.
     static let selectFormerLife = """

@@ -15,6 +15,7 @@ struct HandoverRefusals {
 
     /// Writes an entry for each, in the transaction under way.
     func write(_ group: [PreparedPush], _ writer: StoreWriter) throws(StoreError) {
+        var rights = Rights(writer)
         for (index, operation, reason) in refused {
             guard let log = group[index].logs.last else { continue }
             let batch = group[index].operations
@@ -27,7 +28,7 @@ struct HandoverRefusals {
                 writer.state.erased.contains(record) || customers.contains(where: writer.state.erased.contains)
             var isKept = !isErased
             if isKept, !customers.isEmpty { isKept = try isFree(record, for: author.account, writer) }
-            let reason = try isUnseen(record, by: author.account, writer) ? .unknownRecord : reason
+            let reason = try isUnseen(record, by: author.account, writer, &rights) ? .unknownRecord : reason
             try writer.note(author, about: [record]) { _, changes in
                 changes.append(named: "refused", from: nil, to: reason.rawValue)
                 if isKept { changes.append(operation, of: batch, before: Record(id: record)) }
@@ -54,10 +55,9 @@ struct HandoverRefusals {
     /// Whether there is such a record and the account never saw it. That is no reason by itself in a command that was refused
     /// for something else, but those who see the record are not told what a stranger says of it.
     private func isUnseen(
-        _ record: RecordID, by account: RecordID, _ writer: StoreWriter
+        _ record: RecordID, by account: RecordID, _ writer: StoreWriter, _ rights: inout Rights
     ) throws(StoreError) -> Bool {
         guard let envelope = (try? writer.stored(record))?.envelope else { return false }
-        var rights = Rights(writer)
         if try rights.isSupervisor(account) { return false }
         for scope in envelope.scope.identifiers where scope != account {
             if try rights.sight(account, scope) == .never { return true }

@@ -156,6 +156,7 @@ public enum ServerSchema {
                 """
             ]
         ),
+        (ErasureQueries.formerOrderMigration, ErasureQueries.formerOrder),
     ]
 
     static var migrator: DatabaseMigrator {
@@ -170,5 +171,5 @@ public enum ServerSchema {
         return migrator
     }
 
-    static let shape = SchemaShape(hash: 12_303_231_566_691_515_935) { migrator }
+    static let shape = SchemaShape(hash: 11_356_299_199_736_704_824) { migrator }
 }

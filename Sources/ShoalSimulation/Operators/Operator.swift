@@ -75,7 +75,7 @@ struct Operator {
 
     private var followingAction: Action { cluster.random.below(3) > 0 ? .follow : .unfollow }
 
-    /// In every fourth seed, so that the others are what they were before there was this.
+    /// In every fourth seed, so that the traces of the others do not depend on it.
     private var drawsRare: Bool { cluster.settings.visibility && cluster.settings.seed % 4 == 3 }
 
     /// Makes a record in one of the scopes that few records have: that of an account, and that of a pair of customers.
