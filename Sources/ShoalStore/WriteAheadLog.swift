@@ -63,7 +63,7 @@ public final class WriteAheadLog {
     }
 
     /// Waits until what the log holds is on the disk.
-    private func makeDurable() throws(StoreError) {
+    public func makeDurable() throws(StoreError) {
         guard let connection else { return }
         // The log is found and read with the first look at the database.
         var code = sqlite3_exec(connection, "SELECT 1 FROM sqlite_schema LIMIT 1", nil, nil, nil)

@@ -215,8 +215,10 @@ public final class Replica: Sendable {
         try connection.read { try $0.tailRequest(skipping: count, limit: options.frameOperations) }
     }
 
-    /// Remembers, durably, before a request goes out what it sends: after a rollback such operations keep their numbers.
+    /// Makes durable, before a request goes out, the cursor that it presents, and remembers what it sends: after a rollback
+    /// such operations keep their numbers.
     func noteSent(_ request: SyncRequest) throws {
+        try connection.access { try $0.makeCursorDurable() }
         guard let log = request.logs.last, !request.operations.isEmpty else { return }
         let number = log.position + UInt32(truncatingIfNeeded: request.operations.count)
         if try connection.read({ $0.isSent(number, of: log.replica) }) { return }

@@ -21,19 +21,23 @@ struct Healing {
         let originals = try tail.map { try RenamedStore.original(of: $0, store.database) }
         let touched = tail.union(originals).union(healing.records)
         let before = try touched.sorted().map { try store.effective($0) }
+        var replaced: [RecordID] = []
         switch healing {
         case .askAboutTail: return
-        case .fork(let fork): try heal(fork)
+        case .fork(let fork): replaced = try heal(fork)
         case .rollback(let rollback, let named): try heal(rollback, named)
         }
         store.forgetCached()
+        for id in replaced { try store.show(from: Record(id: id), to: try store.effective(id)) }
         for old in before { try store.show(from: old, to: try store.effective(old.id)) }
     }
 
     // MARK: Fork
 
     /// What the server knows of the tail is acknowledged where it stands; the rest goes on as another replica's log.
-    private func heal(_ fork: PushAnswer.Fork) throws {
+    ///
+    /// - Returns: identifiers that records have now which made room for others.
+    private func heal(_ fork: PushAnswer.Fork) throws -> [RecordID] {
         var logs = store.log.logs
         guard let index = logs.firstIndex(where: { $0.isOwn && $0.replica == fork.of.replica }),
             let replica = fork.replica, logs[index].acknowledged == fork.of.position,
@@ -68,7 +72,7 @@ struct Healing {
             pieces.append(OwnLog(replica: replica, after: rest, end: UInt32(truncatingIfNeeded: count)))
             renaming.renumber(log.replica, fork.of.position + UInt32(fork.known.count), to: replica, count)
         }
-        try rename(fork.known, after: start, &renaming)
+        let replaced = try rename(fork.known, after: start, &renaming)
         try renameRows(renaming, of: log)
         // Everything written since follows, also in logs that are pushed later.
         try store.log.rename(after: start, upTo: store.current.endPosition, renaming, renumbered: end)
@@ -84,6 +88,7 @@ struct Healing {
             _ = try store.setAside(start + Int64(offset + 1), reason)
         }
         try note(.fork, replica, changes: count)
+        return replaced
     }
 
     /// What an earlier epoch may have taken of a log is named by its places there, whose operations others may still name.
@@ -139,17 +144,37 @@ struct Healing {
 
     /// Records that the server has under another identifier: another copy found theirs taken, or pushed them as they were
     /// written while this one had found them taken.
-    private func rename(_ known: [KnownOperation], after position: Int64, _ renaming: inout Renaming) throws {
+    ///
+    /// Copies draw identifiers from the same allocator: what another copy found for a record may be what this one gave to
+    /// another record since, which makes room. Both are renamed at once, or the two would be one from here on.
+    ///
+    /// - Returns: the identifiers of records that made room.
+    private func rename(
+        _ known: [KnownOperation], after position: Int64, _ renaming: inout Renaming
+    ) throws -> [RecordID] {
         for (offset, operation) in known.enumerated() {
             var batch = Operations()
             guard try store.log.read(position + Int64(offset + 1), into: &batch) else { continue }
             let old = batch.operations[0].record
             guard operation.record != nil || batch.operations[0].creates != nil else { continue }
             let id = try operation.record ?? RenamedStore.original(of: old, store.database)
-            if old == id { continue }
-            renaming.records[old] = id
-            try RenamedStore.note(old, is: id, store.database)
+            if old != id { renaming.records[old] = id }
         }
+        let taken = Set(renaming.records.values).subtracting(renaming.records.keys)
+        var replaced: [RecordID] = []
+        if !taken.isEmpty {
+            for place in position..<store.current.endPosition {
+                var batch = Operations()
+                guard try store.log.read(place + 1, into: &batch), batch.operations[0].creates != nil,
+                    taken.contains(batch.operations[0].record)
+                else { continue }
+                let id = try store.replacementID(time: batch.operations[0].time)
+                renaming.records[batch.operations[0].record] = id
+                replaced.append(id)
+            }
+        }
+        try RenamedStore.note(renaming.records, store.database)
+        return replaced
     }
 
     // MARK: Rollback
@@ -253,7 +278,7 @@ struct Healing {
         }
         try store.log.rename(after: position - 1, upTo: last, renaming, renumbered: 0)
         store.forgetCached()
-        try RenamedStore.note(old, is: new, store.database)
+        try RenamedStore.note([old: new], store.database)
         for record in before { try store.show(from: record, to: try store.effective(record.id)) }
         try store.show(from: Record(id: new), to: try store.effective(new))
         try note(.renamed, store.current.replica, changes: 1)

@@ -69,6 +69,7 @@ struct PageStore {
         if try store.evictLeft() { outcome.hasEvicted = true }
         try StandingStore.advanceVector(commit.positions, commit.checks, store.database)
         standing.cursor = commit.cursor
+        if commit.isLast { store.mayLoseCursor = true }
         if !commit.acknowledgement.isEmpty { standing.acknowledgement = commit.acknowledgement }
         let now = store.environment.now()
         standing.clockOffset = clockOffset ?? commit.serverTime &- now

@@ -9,12 +9,16 @@ enum RenamedStore {
         return RecordID(rawValue: try Int64.fetchOne(statement, arguments: [record.rawValue]) ?? record.rawValue)
     }
 
-    static func note(_ old: RecordID, is new: RecordID, _ database: Database) throws {
-        let original = try original(of: old, database)
-        try database.execute(sql: "DELETE FROM renamed WHERE record = ?", arguments: [old.rawValue])
-        if original == new { return }
-        try database.execute(
-            sql: "INSERT OR REPLACE INTO renamed (record, original) VALUES (?, ?)",
-            arguments: [new.rawValue, original.rawValue])
+    /// Renames records, all at once: one may get what another had.
+    static func note(_ renamed: [RecordID: RecordID], _ database: Database) throws {
+        let originals = try renamed.map { (new: $0.value, old: $0.key, original: try original(of: $0.key, database)) }
+        for (_, old, _) in originals {
+            try database.execute(sql: "DELETE FROM renamed WHERE record = ?", arguments: [old.rawValue])
+        }
+        for (new, _, original) in originals where original != new {
+            try database.execute(
+                sql: "INSERT OR REPLACE INTO renamed (record, original) VALUES (?, ?)",
+                arguments: [new.rawValue, original.rawValue])
+        }
     }
 }

@@ -36,6 +36,8 @@ final class ReplicaStore {
     private(set) var standing = Standing()
     private var version: Int64 = -1
     private var isStale = true
+    /// Whether a loss of power may take back the end of a pull; see `makeCursorDurable`.
+    var mayLoseCursor = false
     /// The disk has failed, or the connection could not be told to make commits durable: nothing more is written.
     private var isBroken = false
 
@@ -87,6 +89,17 @@ final class ReplicaStore {
     /// Makes durable what an earlier process may not have; the lock is held.
     func settle() throws { try wal.settle() }
 
+    /// Waits for the disk if a loss of power may take back the end of a pull. The server counts on it that whoever presents a
+    /// cursor at which one ended never writes again without having seen all that is below (SPEC.md §4.1).
+    func makeCursorDurable() throws {
+        if isReadOnly || !mayLoseCursor { return }
+        do { try wal.makeDurable() } catch {
+            stopAfter(error)
+            throw error
+        }
+        mayLoseCursor = false
+    }
+
     /// For programs that stay open; see `WriteAheadLog.extendFile`.
     func extendLogFile() {
         if isReadOnly { return }
@@ -128,6 +141,7 @@ final class ReplicaStore {
             throw error
         }
         if !enrolled { isStale = true }
+        if !isRepeatable { mayLoseCursor = false }
         // Upkeep: what was committed is durable and has not failed. The log is moved by the next call that can.
         do { try wal.checkpointIfLong(isRepeatable ? WriteAheadLog.bulkLimit : WriteAheadLog.smallLimit) } catch {
             stopAfter(error)
@@ -211,6 +225,8 @@ final class ReplicaStore {
         let now = dataVersion.integer(0)
         dataVersion.reset()
         if now == version, !isStale { return }
+        // Another program may have stored a page.
+        if version >= 0, now != version { mayLoseCursor = true }
         standing = try StandingStore.read(database, home: home)
         log.logs = try OwnLogStore.read(database)
         try readEnd()

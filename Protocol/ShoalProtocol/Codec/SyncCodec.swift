@@ -157,6 +157,10 @@ extension SyncResponse {
             frame.json.key("log")
             frame.json.integer(Int64(log.rawValue))
         }
+        if let epoch {
+            frame.json.key("epoch")
+            frame.json.string(epoch.hexadecimal)
+        }
         frame.json.key("from")
         frame.json.string(from)
         frame.json.key("cursor")
@@ -205,6 +209,7 @@ extension SyncResponse {
     private init(from reader: inout JSONReader) throws {
         var push: PushAnswer?
         var log: ReplicaID?
+        var epoch: UInt64?
         var from: String?
         var cursor: String?
         var more: Bool?
@@ -223,6 +228,7 @@ extension SyncResponse {
             case "needs": try reader.readNeeds()
             case "push": push = try PushAnswer(from: &reader)
             case "log": log = ReplicaID(rawValue: try reader.readUInt32())
+            case "epoch": epoch = try reader.readHexadecimal()
             case "from": from = try reader.readString()
             case "cursor": cursor = try reader.readString()
             case "more": more = try reader.readBool()
@@ -255,6 +261,7 @@ extension SyncResponse {
             isFill: isFill, positions: positions, time: time, recovery: recovery.isWanted)
         self.checks = checks
         self.log = log
+        self.epoch = epoch
         self.beginsFill = beginsFill
         self.moves = moves
         self.erased = erased

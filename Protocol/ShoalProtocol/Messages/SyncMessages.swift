@@ -223,6 +223,8 @@ public struct SyncResponse: Sendable {
     public var push: PushAnswer
     /// The log that the push was about, where the request named several.
     public var log: ReplicaID?
+    /// The epoch that such a request named, where it had no cursor, which would tell: a log may stand at the same place again.
+    public var epoch: UInt64?
     /// The page begins at this cursor and applies only if it is the one held.
     public var from: String
     public var page: RecordPage

@@ -113,6 +113,9 @@ public struct ClientSession: Sendable {
         if let pushed = response.log, pushed != log.replica {
             return stop(.protocolError("the answer is about another log"))
         }
+        if let epoch = response.epoch, epoch != request.epoch {
+            return stop(.protocolError("the answer is about another epoch"))
+        }
         let last = log.position + UInt32(truncatingIfNeeded: request.operations.count)
         var identifierTaken: UInt32?
         let taken: (upTo: UInt32, acknowledgement: String, verdicts: [Verdict])

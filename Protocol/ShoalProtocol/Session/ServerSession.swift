@@ -171,11 +171,14 @@ public struct ServerSession: Sendable {
             push: answer, from: request.cursor, page: RecordPage(), cursor: request.cursor, more: more, isFill: false,
             positions: [], time: time)
         response.log = pushedLog
+        response.epoch = namedEpoch
         return response
     }
 
     /// Answers of several logs look alike; of one log they differ by their numbers.
     private var pushedLog: ReplicaID? { request.logs.count > 1 ? request.logs.last?.replica : nil }
+
+    private var namedEpoch: UInt64? { request.logs.count > 1 && request.cursor.isEmpty ? request.epoch : nil }
 
     public func read(_ page: Page) -> Action {
         let answer = answer ?? .taken(upTo: 0, acknowledgement: "", verdicts: [])
@@ -183,6 +186,7 @@ public struct ServerSession: Sendable {
             push: answer, from: request.cursor, page: page.page, cursor: page.cursor, more: page.more,
             isFill: page.isFill, positions: page.positions, time: time)
         response.log = pushedLog
+        response.epoch = namedEpoch
         response.checks = page.checks
         response.beginsFill = page.beginsFill
         response.moves = page.moves

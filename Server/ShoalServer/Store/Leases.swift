@@ -62,7 +62,7 @@ struct Leases {
     /// A replica names every log that it ever wrote. What it has seen counts for all of them, so a log that was given up
     /// after a fork is never waited for; copies of a home that have a log in common count as the one that was here last.
     ///
-    /// - Parameter reached: the floor of its cursor, if it carried the end of its tail and is not in the middle of a fill.
+    /// - Parameter reached: the floor of its cursor, if it carried the end of its tail and a pull has ended before.
     mutating func note(_ logs: [LogPosition], reached: Int64?) {
         for log in logs {
             var standing = standings[log.replica] ?? Standing(began: clock, contact: clock)

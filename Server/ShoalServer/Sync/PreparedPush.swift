@@ -81,7 +81,7 @@ public final class PreparedPush: Sendable {
     let malformed: Set<Int>
     /// The commits that the cursor and the acknowledgement name, of the epoch that the push names.
     let marks: [CommitMark]
-    /// The floor of the cursor; nil without one and in the middle of a fill.
+    /// The floor of the cursor; nil without one and before the first pull has ended, which the replica makes durable.
     let floor: Int64?
     /// Up to where its replica has heard what changed; nil without a cursor.
     let sequence: Int64?
@@ -122,7 +122,7 @@ public final class PreparedPush: Sendable {
         }
         let cursor = try Self.cursor(push, seal.of(epoch: push.epoch))
         marks = try Self.marks(push, cursor, seal.of(epoch: push.epoch))
-        floor = cursor?.fill == nil ? cursor?.floor : nil
+        floor = cursor?.fill == nil && cursor?.hasPositions == true ? cursor?.floor : nil
         sequence = cursor?.sequence
         hashes = Self.chain(operations, after: log.hash)
         malformed = Self.malformed(operations)

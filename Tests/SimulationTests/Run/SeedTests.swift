@@ -41,10 +41,14 @@ import Testing
     /// - 3688: after a rollback operations were looked for in a log of which nothing was left.
     /// - 8001437: of several requests only the first said what a copy had at places that its deletion names.
     /// - 2007395: a copy saw what another one had written under the replica that both had been handed out, and wrote the same places.
+    /// - 242768: a loss of power took back a cursor that the server had been told, and below which it had collected.
+    /// - 264903: what another copy's record was called was given to a record here, and the two became one.
+    /// - 214783: a late answer of another epoch was taken for one of this.
     @Test(
         arguments: [
             9, 10, 15, 16, 57, 74, 126, 145, 46_078, 56_152, 104_070, 151_322, 154_342, 703_738, 1_000_408,
-            2_007_395, 3_688, 6_303_076, 7_300_340, 8_001_437,
+            2_007_395, 3_688, 6_303_076, 7_300_340, 8_001_437, 214_783,
+            242_768, 264_903,
         ] as [UInt64])
     func whatFailedOnce(seed: UInt64) {
         Self.expectClean(Settings(seed: seed))
