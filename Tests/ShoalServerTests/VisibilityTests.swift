@@ -454,6 +454,18 @@ struct VisibilityTests {
         #expect(bert.rows[ids[1]] != nil && bert.rows[ids[0]] == nil)
     }
 
+    @Test func whoFollowsAgainAfterItHeardOfItsLeaveMayHoldAnEarlierState() throws {
+        let id = try customer(anna)
+        _ = try setFollow(bert.account, of: id, by: anna)
+        try bert.pullAll()
+        _ = try setFollow(bert.account, of: id, false, by: bert)
+        try bert.pullAll()
+        _ = try setFollow(bert.account, of: id, by: anna)
+        let page = try server.store.page(
+            cursor: bert.cursor, own: .init(replica: bert.replica, numbers: nil), account: bert.account)
+        #expect(page.moves.entered == [id] && page.moves.left.isEmpty && !page.isFill)
+    }
+
     @Test func whoFollowsAgainAfterItsLeaveWasForgottenMayHoldAnEarlierState() throws {
         let id = try customer(anna)
         _ = try setFollow(bert.account, of: id, by: anna)
