@@ -39,6 +39,8 @@ enum ReenrolmentStore {
         _ answer: EnrollResponse, server: String, key: String, _ store: ReplicaStore, home: String
     ) throws {
         let database = store.database
+        // What is kept in memory may never have been read: this process may have begun with the enrolment.
+        let standing = try StandingStore.read(database, home: home)
         // A server that does not look at the name may have taken the home for somebody else's.
         let former = try former(database, home: home)
         guard answer.account == former.account || answer.name == former.name else {
@@ -52,8 +54,8 @@ enum ReenrolmentStore {
             sql: "UPDATE identity SET server = ?, code = '', key = ?, account = ?, name = ?, role = ?",
             arguments: [server, key, answer.account.rawValue, answer.name, answer.role.rawValue])
         // Tokens are an account's.
-        if store.standing.epoch != answer.epoch || answer.account != former.account {
-            try StockStore(store).take(fill: store.standing.fill)
+        if standing.epoch != answer.epoch || answer.account != former.account {
+            try StockStore(store).take(fill: standing.fill)
             try database.execute(sql: "UPDATE standing SET cursor = '', acknowledgement = ''")
         }
         try database.execute(

@@ -102,10 +102,12 @@ extension Services {
         }
     }
 
-    static func json(_ value: some Encodable, status: HTTPResponse.Status = .ok) throws -> Routes.Answer {
+    static func json(
+        _ value: some Encodable, status: HTTPResponse.Status = .ok, _ place: RequestGate.Place? = nil
+    ) throws -> Routes.Answer {
         let encoder = JSONEncoder()
         encoder.outputFormatting = [.sortedKeys, .withoutEscapingSlashes]
-        return answer("application/json", Array(try encoder.encode(value)), status: status)
+        return answer("application/json", Array(try encoder.encode(value)), status: status, place)
     }
 }
 

@@ -29,11 +29,17 @@ extension Services {
         ]
     }
 
-    static func answer(_ type: String, _ bytes: [UInt8], status: HTTPResponse.Status = .ok) -> Routes.Answer {
-        Routes.Answer(
-            response: Response(
-                status: status, headers: [.contentType: type],
-                body: ResponseBody(byteBuffer: ByteBuffer(bytes: bytes))), bytesOut: bytes.count)
+    /// - Parameter place: what the request holds until its answer is taken: it is under way until then.
+    static func answer(
+        _ type: String, _ bytes: [UInt8], status: HTTPResponse.Status = .ok, _ place: RequestGate.Place? = nil
+    ) -> Routes.Answer {
+        let body = ResponseBody(contentLength: bytes.count) { writer in
+            try await writer.write(ByteBuffer(bytes: bytes))
+            try await writer.finish(nil)
+            withExtendedLifetime(place) {}
+        }
+        return Routes.Answer(
+            response: Response(status: status, headers: [.contentType: type], body: body), bytesOut: bytes.count)
     }
 
     private func enroll(_ request: Request) async throws -> Routes.Answer {
@@ -67,8 +73,8 @@ extension Services {
         try limits.count(credential.account, now: .now())
         let place = try gate.enter(credential.account)
         _ = try await body(request, limit: 4_096)
-        let devices = try withExtendedLifetime(place) { try store.devices(of: credential.account) }
-        var answer = try Self.json(devices)
+        let devices = try store.devices(of: credential.account)
+        var answer = try Self.json(devices, place)
         answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]
         return answer
     }
@@ -91,14 +97,10 @@ extension Services {
             default: throw Problem.malformed("the audit is asked with record, before and limit")
             }
         }
-        let page = try withExtendedLifetime(place) {
-            if query.record == nil {
-                try store.noteAuditRead(
-                    by: credential.account, credential.replica, time: accounts.environment.now())
-            }
-            return try store.audit(query, viewer: credential.account)
+        if query.record == nil {
+            try store.noteAuditRead(by: credential.account, credential.replica, time: accounts.environment.now())
         }
-        var answer = try Self.json(page)
+        var answer = try Self.json(try store.audit(query, viewer: credential.account), place)
         answer.isKnown = true
         answer.metadata = ["account": "\(credential.account)", "replica": "\(credential.replica.rawValue)"]
         return answer
@@ -150,14 +152,8 @@ extension Services {
         let place = try gate.enter(credential.account)
         let body = try await body(request)
         let response = try await answer(body, try sender(request))
-        var result = Self.answer(Self.mediaType, response)
+        var result = Self.answer(Self.mediaType, response, place)
         if compresses { result.response.headers[.contentEncoding] = "deflate" }
-        // The request is under way until its answer is taken.
-        result.response.body = ResponseBody(contentLength: response.count) { writer in
-            try await writer.write(ByteBuffer(bytes: response))
-            try await writer.finish(nil)
-            withExtendedLifetime(place) {}
-        }
         result.isKnown = true
         result.bytesIn = body.count
         result.metadata = [

@@ -37,7 +37,7 @@ extension ServerStore {
 private struct AuditReading {
     /// So many entries are looked at for a page, and so many bytes of rows are read, one row at least.
     private static let mostExamined = 2_000
-    private static let mostBytes = 4 << 20
+    private static let mostBytes = 1 << 20
 
     let database: Database
     let view: AccountView?
