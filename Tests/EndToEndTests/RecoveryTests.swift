@@ -53,6 +53,28 @@ struct RecoveryTests {
         }
     }
 
+    /// It keeps what proves that the server lost something, or the server would take its logs for others'.
+    @Test func aHomeEnrolledAfterTheBackupEnrollsAgainAndItsWorkArrives() async throws {
+        try await Scene.run { scene in
+            try await scene.enroll("a", as: "小王")
+            let backup = scene.home("monday.db")
+            #expect(try await scene.shoald("backup", backup).status == 0)
+            try await scene.ok("b", "enroll", scene.url, newCode(scene, "小王"))
+            try await scene.ok("b", "customer", "add", "张三")
+            try await scene.ok("b", "sync")
+            try await scene.ok("b", "customer", "add", "李四")
+            try await scene.stopServer()
+            for suffix in ["", "-wal", "-shm"] { unlink(scene.home("server") + "/shoald.db" + suffix) }
+            #expect(try await scene.shoald("restore", backup).status == 0)
+            try await scene.startServer()
+            #expect(try await scene.fails("b", "sync").contains("enroll again"))
+            try await scene.ok("b", "enroll", scene.url, newCode(scene, "小王"))
+            try await scene.ok("b", "sync")
+            let dump = try await scene.shoald("dump").text
+            #expect(dump.contains("张三") && dump.contains("李四"))
+        }
+    }
+
     @Test func aServerThatLostEverythingIsRefilledByHomesThatEnrollAgain() async throws {
         try await Scene.run { scene in
             try await scene.enroll("a", as: "小王", role: "supervisor")
