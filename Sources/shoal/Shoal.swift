@@ -14,7 +14,7 @@ struct Shoal: AsyncParsableCommand {
             Every command takes --json, --home DIR and --passphrase-file FILE, before or after its name.
 
             EXAMPLES:
-              shoal enroll http://shoal.example:8080 7QWK-M9X2-4TBD
+              shoal enroll https://shoal.example:7420 7QWK-M9X2-4TBD
               shoal customer add 王小明 --field phone=13800000000
               shoal tag 0D4K +肤质/油皮 -新客
               shoal sync
